@@ -1,0 +1,87 @@
+/** One of several live secrets of a client. */
+export interface ClientSecret {
+  readonly value: string
+  /** Epoch seconds; 0 or absent means never. */
+  readonly expires_at?: number
+}
+
+/** A set of public keys as RFC 7517 §5 spells it. Members are not trusted: each key is checked when it is used. */
+export interface JwkSet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
+}
+
+/**
+ * A registered OAuth client, in the member names of RFC 7591 §2 and OpenID Connect Dynamic Client Registration, as on
+ * the wire. What the application adds beside them is left alone and handed back as it came.
+ */
+export interface Client {
+  readonly client_id: string
+  readonly client_name?: string
+  /** One secret, or several that are all live (rotation). Octets are taken as they are, text as UTF-8. */
+  readonly client_secret?: string | Uint8Array | readonly ClientSecret[]
+  /** Epoch seconds at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
+  readonly client_secret_expires_at?: number
+  /** The one method this client may use. Absent: its secret, by Basic or in the body. */
+  readonly token_endpoint_auth_method?: string
+  /** The one algorithm this client's assertions may be signed with. Absent: any that the server takes. */
+  readonly token_endpoint_auth_signing_alg?: string
+  /** Public keys, as an object or as JSON text. Never together with `jwks_uri`. */
+  readonly jwks?: JwkSet | string
+  readonly jwks_uri?: string
+  readonly redirect_uris?: readonly string[]
+  /** Absent: `["authorization_code"]` (RFC 7591 §2). */
+  readonly grant_types?: readonly string[]
+  /** The scope values this client may ask for, separated by spaces. */
+  readonly scope?: string
+}
+
+/** The client authentication methods of this package, as registered in `token_endpoint_auth_method`. */
+export type ClientAuthenticationMethod =
+  | 'private_key_jwt'
+  | 'client_secret_jwt'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'none'
+
+/**
+ * How a client was authenticated: what `req.authInfo` holds. It never holds the assertion or the secret itself.
+ */
+export interface ClientAuthentication {
+  readonly method: ClientAuthenticationMethod
+  /** The JOSE algorithm of the assertion. */
+  readonly alg?: string
+  /** The id of the key that verified the assertion, where it has one. */
+  readonly kid?: string
+  readonly jti?: string
+  /** The verified claims of the assertion. */
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** The verified protected header of the assertion. */
+  readonly header?: Readonly<Record<string, unknown>>
+}
+
+/** A client and how it proved to be that client. */
+export interface AuthenticatedClient<C extends Client = Client> {
+  readonly client: C
+  readonly authentication: ClientAuthentication
+}
+
+/** What hooks may know of the request at hand. */
+export interface RequestContext {
+  /** The request as the server gave it (`http.IncomingMessage`, Express request); absent where there is none. */
+  readonly request?: unknown
+}
+
+/**
+ * Looks a client up. `undefined` (or `null`, as databases say it) means that there is no such client; a rejection is a
+ * fault of the server and is answered with 503, never with `invalid_client`.
+ */
+export type FindClient<C extends Client = Client> = (
+  clientId: string,
+  context: RequestContext,
+) => C | undefined | null | Promise<C | undefined | null>
+
+/** The grant types a client is registered for: RFC 7591 §2 makes `authorization_code` the default. */
+export const grantTypesOf = (client: Client): readonly string[] => client.grant_types ?? ['authorization_code']
+
+/** Whether the client is a public one: registered to authenticate with nothing. */
+export const isPublicClient = (client: Client): boolean => client.token_endpoint_auth_method === 'none'

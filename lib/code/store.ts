@@ -1,0 +1,20 @@
+import type { AuthorizationCode } from './authorization_code.ts'
+
+/**
+ * Contract of the code store.
+ *
+ * - Must: hand out and take in copies; decide `spend` and `countFailure` in one atomic step for all processes that share
+ *   it; keep a code, spent or not, until its `keepUntil` has passed, because a replay is recognised by the record.
+ * - May: forget a code from `keepUntil` (epoch seconds) on.
+ * - May assume: ids are SHA-256 digests in base64url (43 characters); an id is added once.
+ * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
+ */
+export interface CodeStore {
+  add(code: AuthorizationCode): Promise<void>
+  /** Reads without spending, so that a wrong verifier does not burn the code. Has `spent` and `failures` as they stand. */
+  find(id: string): Promise<AuthorizationCode | undefined>
+  /** Adds one to the failures of the code. Atomic. Answers with their number, this one included; 0 for an unknown id. */
+  countFailure(id: string): Promise<number>
+  /** Atomic: one caller is told `spent`, every later one `already_spent`. Judges nothing else, not even expiry. */
+  spend(id: string): Promise<'spent' | 'already_spent' | 'unknown'>
+}

@@ -1,0 +1,148 @@
+/** The error codes of RFC 6749 §4.1.2.1 and §5.2, and `invalid_token` of RFC 6750 for endpoints that applications add. */
+export type OAuthErrorCode =
+  | 'invalid_request'
+  | 'invalid_client'
+  | 'invalid_grant'
+  | 'unauthorized_client'
+  | 'unsupported_grant_type'
+  | 'invalid_scope'
+  | 'access_denied'
+  | 'unsupported_response_type'
+  | 'server_error'
+  | 'temporarily_unavailable'
+
+/** One status per code. `invalid_client` is 401 only where the `Authorization` header was used (RFC 6749 §5.2). */
+const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
+  invalid_request: 400,
+  invalid_client: 400,
+  invalid_grant: 400,
+  unauthorized_client: 400,
+  unsupported_grant_type: 400,
+  invalid_scope: 400,
+  access_denied: 403,
+  unsupported_response_type: 400,
+  server_error: 500,
+  temporarily_unavailable: 503,
+}
+
+/** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
+const DESCRIPTION: Readonly<Record<OAuthErrorCode, string>> = {
+  invalid_request: 'The request is malformed.',
+  invalid_client: 'Client authentication failed.',
+  invalid_grant:
+    'The authorization grant or refresh token is invalid, expired, spent, or was issued to another client.',
+  unauthorized_client: 'The client is not registered for this grant type.',
+  unsupported_grant_type: 'The grant type is not offered here.',
+  invalid_scope: 'The requested scope is malformed or exceeds what is allowed.',
+  access_denied: 'The request was denied.',
+  unsupported_response_type: 'The response type is not offered here.',
+  server_error: 'The server met an unexpected condition.',
+  temporarily_unavailable: 'The server cannot answer at the moment. Try again.',
+}
+
+/**
+ * Every reason for which this package refuses, with the one error code it goes out as. The reason itself leaves the
+ * process only at verbosity `debug`; events and the debug log always have it. `docs/reasons.md` explains each.
+ */
+const CODE_OF_REASON = {
+  // the HTTP request
+  method_not_allowed: 'invalid_request',
+  content_type_unsupported: 'invalid_request',
+  body_too_large: 'invalid_request',
+  body_not_utf8: 'invalid_request',
+  body_malformed: 'invalid_request',
+  parameter_missing: 'invalid_request',
+  parameter_repeated: 'invalid_request',
+  parameter_malformed: 'invalid_request',
+  // client authentication, whatever the method
+  client_authentication_missing: 'invalid_client',
+  client_authentication_repeated: 'invalid_request',
+  client_unknown: 'invalid_client',
+  client_method_mismatch: 'invalid_client',
+  authorization_header_malformed: 'invalid_client',
+  client_secret_wrong: 'invalid_client',
+  client_secret_expired: 'invalid_client',
+  client_misconfigured: 'invalid_client',
+  // grants
+  grant_type_unsupported: 'unsupported_grant_type',
+  grant_type_not_registered: 'unauthorized_client',
+  scope_malformed: 'invalid_scope',
+  scope_exceeded: 'invalid_scope',
+  // faults: never the client's mistake
+  store_unavailable: 'temporarily_unavailable',
+  contention: 'temporarily_unavailable',
+  misconfigured: 'server_error',
+  unexpected: 'server_error',
+} as const satisfies Record<string, OAuthErrorCode>
+
+/** The closed union of machine-readable reasons. */
+export type Reason = keyof typeof CODE_OF_REASON
+
+/** All reasons, for documentation and for tests that hold it to this list. */
+export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
+
+/** The error code a reason goes out as. */
+export const codeOfReason = (reason: Reason): OAuthErrorCode => CODE_OF_REASON[reason]
+
+export interface OAuthErrorOptions {
+  readonly reason?: Reason
+  /** Sentence for the wire at verbosity `normal` and above, in place of the fixed one of the code. Never a secret. */
+  readonly description?: string
+  /** For operators and for verbosity `debug`: what was expected and, where it is no secret, what came. */
+  readonly detail?: string
+  /** The client named in the request, as far as it is known. Not necessarily authenticated. */
+  readonly clientId?: string | undefined
+  /** HTTP status in place of the one of the code: 413, 415, 405. */
+  readonly status?: number
+  /** Response headers that belong to this refusal: `Allow`, `Retry-After`. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** The fault behind it. It goes to events and the debug log, never to the wire. */
+  readonly cause?: unknown
+}
+
+/**
+ * An error of the OAuth protocol. Its public half is `code`, `status` and `message` (a fixed sentence); its private half
+ * is `reason`, `detail` and `cause`. `code` and `status` are the names that oauth2orize's own error handler reads,
+ * `statusCode` is the one that NestJS and body-parser use.
+ */
+export class OAuthError extends Error {
+  readonly code: OAuthErrorCode
+  readonly status: number
+  readonly statusCode: number
+  readonly reason: Reason | undefined
+  readonly detail: string | undefined
+  readonly clientId: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
+    super(options.description ?? DESCRIPTION[code], 'cause' in options ? { cause: options.cause } : undefined)
+    this.name = 'OAuthError'
+    this.code = code
+    this.status = options.status ?? STATUS[code]
+    this.statusCode = this.status
+    this.reason = options.reason
+    this.detail = options.detail
+    this.clientId = options.clientId
+    this.headers = options.headers ?? {}
+  }
+}
+
+/** The error a reason stands for. */
+export const refusal = (reason: Reason, options: Omit<OAuthErrorOptions, 'reason'> = {}): OAuthError =>
+  new OAuthError(CODE_OF_REASON[reason], { ...options, reason })
+
+/** Seconds after which a client may try again what a broken store refused. */
+const RETRY_AFTER_SECONDS = '5'
+
+/** A store or look-up failed: 503 with `Retry-After`, and nothing about the cause on the wire. */
+export const unavailable = (cause: unknown): OAuthError =>
+  refusal('store_unavailable', { cause, headers: { 'Retry-After': RETRY_AFTER_SECONDS } })
+
+/** Awaits what a store or look-up answers. A rejection is a fault, whatever it says of itself, and becomes a 503. */
+export async function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+}

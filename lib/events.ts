@@ -1,0 +1,113 @@
+import { channel } from 'node:diagnostics_channel'
+import { debuglog } from 'node:util'
+import type { ClientAuthenticationMethod } from './client.ts'
+import type { OAuthErrorCode, Reason } from './errors.ts'
+
+/** What names a session in an event. */
+interface SessionEvent {
+  readonly sessionId: string
+  readonly type: string
+  readonly subject: string
+  readonly clientId: string
+}
+
+/**
+ * The events of this package and what each carries. No secret, assertion, code or token is ever in one. Each is
+ * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` and the name here.
+ */
+export interface Events {
+  'client.authenticated': {
+    readonly clientId: string
+    readonly method: ClientAuthenticationMethod
+    readonly alg?: string | undefined
+    readonly kid?: string | undefined
+  }
+  'client.refused': {
+    /** As the request named it; not authenticated, perhaps not even registered. */
+    readonly clientId: string | undefined
+    readonly reason: Reason | undefined
+    readonly detail: string | undefined
+    readonly kid?: string | undefined
+  }
+  'code.issued': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
+  'code.spent': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
+  'code.replayed': {
+    readonly clientId: string
+    readonly subject: string
+    readonly sessionId: string
+    /** Whether the replay proved client, redirect URI and verifier, and so ended the session. */
+    readonly proven: boolean
+  }
+  'session.opened': SessionEvent
+  'session.refreshed': SessionEvent & {
+    readonly outcome: 'confirm' | 'join' | 'retry'
+    readonly generation: number
+    readonly newest: number
+    readonly confirmed: number
+  }
+  /** Another node changed the session between reading and saving; `attempt` counts from 1. */
+  'session.conflict': SessionEvent & { readonly attempt: number }
+  'refresh_token.reused': SessionEvent & {
+    readonly generation: number
+    readonly newest: number
+    readonly confirmed: number
+    /** Whether the session was ended for it. */
+    readonly ended: boolean
+  }
+  'session.ended': { readonly sessionId: string }
+  'sessions.ended': { readonly subject: string; readonly type: string; readonly count: number }
+  /** A request was answered with an error, whatever its kind. `cause` is there for faults. */
+  'request.refused': {
+    readonly code: OAuthErrorCode
+    readonly status: number
+    readonly reason: Reason | undefined
+    readonly detail: string | undefined
+    readonly clientId: string | undefined
+    readonly cause?: unknown
+  }
+}
+
+export const EVENT_PREFIX = 'passport-client-assertion-jwt:'
+
+const NAMES = [
+  'client.authenticated',
+  'client.refused',
+  'code.issued',
+  'code.spent',
+  'code.replayed',
+  'session.opened',
+  'session.refreshed',
+  'session.conflict',
+  'refresh_token.reused',
+  'session.ended',
+  'sessions.ended',
+  'request.refused',
+] as const satisfies readonly (keyof Events)[]
+
+const channels = Object.fromEntries(NAMES.map((name) => [name, channel(EVENT_PREFIX + name)])) as {
+  readonly [Name in keyof Events]: ReturnType<typeof channel>
+}
+
+const debug = debuglog('client-assertion-jwt')
+
+/** Publishes an event. `describe` is called only when somebody listens or `NODE_DEBUG=client-assertion-jwt` is set. */
+export function publish<Name extends keyof Events>(name: Name, describe: () => Events[Name]): void {
+  const target = channels[name]
+  const heard = target.hasSubscribers
+  if (!heard && !debug.enabled) return
+  const event = describe()
+  if (heard) target.publish(event)
+  if (debug.enabled) debug('%s %j', name, { ...event, ...('cause' in event ? { cause: String(event.cause) } : {}) })
+}
+
+/**
+ * Listens for one event. Returns the function that stops listening. A convenience over
+ * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types.
+ */
+export function onEvent<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
+  const receive = (message: unknown): void => listener(message as Events[Name])
+  channels[name].subscribe(receive)
+  return () => {
+    channels[name].unsubscribe(receive)
+  }
+}

@@ -1,0 +1,26 @@
+// RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), separated by single spaces.
+const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+/**
+ * The scope values of a `scope` parameter, sorted and without repeats. Runs of spaces count as one separator, nothing
+ * else separates. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow.
+ */
+export function parseScope(scope: string): string[] | undefined {
+  const values = new Set<string>()
+  for (const value of scope.split(' ')) {
+    if (value === '') continue
+    if (!SCOPE_TOKEN.test(value)) return undefined
+    values.add(value)
+  }
+  return [...values].sort()
+}
+
+/** Scope values as one string, the form of the wire and of our records. */
+export const formatScope = (values: readonly string[]): string => values.join(' ')
+
+/** Whether every value of `inner` is one of `outer`. Both are scope strings of our records. */
+export function isScopeWithin(inner: string, outer: string): boolean {
+  if (inner === '' || inner === outer) return true
+  const allowed = new Set(outer.split(' '))
+  return inner.split(' ').every((value) => allowed.has(value))
+}

@@ -1,0 +1,31 @@
+import type { Session } from './session.ts'
+
+/**
+ * Contract of the session store.
+ *
+ * - Must: hand out and take in copies; decide `create` and `save` in one atomic step for all processes that share it.
+ *   A session whose `refreshExpiresAt` or `expiresAt` has passed, that was ended, or that was saved with `endedAt`, is not
+ *   handed out by `get` or `list` any more and can be neither saved nor created again.
+ * - Must: leave a marker behind when a session ends, so that nobody opens or saves it afterwards. The marker stays until
+ *   `markerExpiresAt`, and at least until the ended session would have expired of itself.
+ * - Must, in `endAll`: also stop sessions of that subject and type whose `create` is under way and answered afterwards.
+ * - May: forget a session, or a marker, from its expiry on.
+ * - May assume: records are plain JSON of some hundred octets; ids are text of the server's own making.
+ * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
+ */
+export interface SessionStore {
+  /** Atomic. `gone` when the id was ended before, or is already in use. */
+  create(session: Session): Promise<'created' | 'gone'>
+  get(id: string): Promise<Session | undefined>
+  /**
+   * Atomic compare-and-set: saved only where the stored `lockVersion` is the one of `session`, and stored with the next.
+   * Never inserts: `gone` where the session is not there (any more).
+   */
+  save(session: Session): Promise<'saved' | 'conflict' | 'gone'>
+  /** Ends a session, whether it exists yet or not. `markerExpiresAt`: epoch seconds, see above. */
+  end(id: string, markerExpiresAt: number): Promise<'ended' | 'unknown'>
+  /** The live sessions of a subject that have this type, oldest first. */
+  list(subject: string, type: string): Promise<readonly Session[]>
+  /** Ends them all, and answers how many. */
+  endAll(subject: string, type: string): Promise<number>
+}

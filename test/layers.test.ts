@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+/**
+ * What each folder of lib/ may import: its own files, the small files at the top of lib/, and what stands here.
+ * `type:` allows a name for `import type` only.
+ */
+const MAY: Readonly<Record<string, readonly string[]>> = {
+  assertion: ['jose', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
+  client_authentication: ['node:crypto', 'type:assertion'],
+  code: ['node:crypto'],
+  session: [],
+  token: ['jose', 'node:crypto', 'type:session'],
+  exchanges: ['code', 'session', 'token'],
+  stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
+  http: ['node:http', 'type:client_authentication', 'type:exchanges'],
+  passport: ['type:assertion', 'assertion', 'client_authentication'],
+  oauth2orize: ['node:crypto', 'code', 'http', 'type:exchanges', 'type:assertion', 'type:oauth2orize'],
+  testing: ['node:assert', 'node:assert/strict', 'type:assertion', 'type:code', 'type:session', 'jose', 'node:crypto'],
+}
+
+/** The small files at the top that everything may import, and what they may import themselves. */
+const SMALL: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  'options.ts': [],
+  'clock.ts': [],
+  'scope.ts': [],
+  'client.ts': [],
+  'parameters.ts': ['errors.ts'],
+  'identifier.ts': ['node:crypto'],
+  'client_secret.ts': ['node:crypto', 'client.ts'],
+  'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts'],
+}
+
+interface Import {
+  readonly from: string
+  readonly typeOnly: boolean
+}
+
+const importsOf = (file: string): Import[] => {
+  const source = readFileSync(file, 'utf8')
+  const found: Import[] = []
+  for (const [, kind = '', from = ''] of source.matchAll(
+    /^(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'/gm,
+  )) {
+    found.push({ from, typeOnly: kind !== '' })
+  }
+  for (const [, from = ''] of source.matchAll(/\bimport\('([^']+)'\)/g)) found.push({ from, typeOnly: false })
+  return found
+}
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name)
+    return statSync(path).isDirectory() ? filesBelow(path) : path.endsWith('.ts') ? [path] : []
+  })
+
+for (const [folder, allowed] of Object.entries(MAY)) {
+  for (const file of filesBelow(join('lib', folder))) {
+    test(`${file} imports only what its layer may`, () => {
+      for (const { from, typeOnly } of importsOf(file)) {
+        if (from.startsWith('./')) continue
+        const target = from.startsWith('../') ? from.replace(/^(\.\.\/)+/, '').replace(/\/.*/, '') : from
+        if (from.startsWith('../') && target in SMALL) continue
+        const fine = allowed.includes(target) || (typeOnly && allowed.includes(`type:${target}`))
+        assert.ok(fine, `${file} imports ${typeOnly ? 'types of ' : ''}'${from}'`)
+      }
+    })
+  }
+}
+
+test('every folder of lib/ has its line in the table', () => {
+  const folders = readdirSync('lib').filter((name) => statSync(join('lib', name)).isDirectory())
+  for (const folder of folders) assert.ok(folder in MAY, `lib/${folder} has no line`)
+})
+
+for (const [file, allowed] of Object.entries(SMALL)) {
+  test(`lib/${file} stays small: it imports only what it may`, () => {
+    for (const { from } of importsOf(join('lib', file))) {
+      assert.ok(allowed.includes(from.replace(/^\.\//, '')), `lib/${file} imports '${from}'`)
+    }
+  })
+}
+
+test('no file of lib/ imports a framework, a database client or a test runner', () => {
+  const outside = /^(express|passport.*|oauth2orize.*|redis|ioredis|pg|postgres|node:test)$/
+  for (const file of filesBelow('lib')) {
+    for (const { from, typeOnly } of importsOf(file))
+      assert.ok(typeOnly || !outside.test(from), `${file} imports '${from}'`)
+  }
+})
