@@ -1,0 +1,157 @@
+import { constants, createHmac, KeyObject, sign } from 'node:crypto'
+import { exportJWK, generateKeyPair } from 'jose'
+import type { Client, FindClient, JwkSet } from '../client.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { newIdentifier } from '../identifier.ts'
+
+/** The value of `client_assertion_type` for a JWT (RFC 7523 §2.2). */
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+const HASH_OF_MAC: Readonly<Record<string, string>> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
+
+export interface TestClientOptions {
+  /** Issuer identifier of the server under test: the `aud` of its assertions unless an override says otherwise. */
+  readonly issuer: string
+  /** `client_id`, `iss` and `sub`. Default `'test-client'`. */
+  readonly clientId?: string
+  /**
+   * Signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512` the client has a random secret of 64
+   * octets and the method `client_secret_jwt`; with any other a key pair and the method `private_key_jwt`.
+   */
+  readonly alg?: string
+  /** Members for the client record, over the ones made here: `grant_types`, `scope`, `redirect_uris`, … */
+  readonly client?: Partial<Client>
+  /** Tells `iat`. Default: the clock of this machine. */
+  readonly clock?: Clock
+}
+
+/** What an assertion has in place of the sound values. */
+export interface AssertionOverrides {
+  /** `aud`. Default: the issuer. */
+  readonly audience?: unknown
+  /** From `iat` to `exp`. Default 60. */
+  readonly lifetimeSeconds?: number
+  /** Moment of issue, epoch seconds. Default: what the clock says. */
+  readonly now?: number
+  /** Members set over the sound claims; a member that is `undefined` is left out. Any JSON value goes. */
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** Members set over `alg`, `kid` and `typ`; a member that is `undefined` is left out. */
+  readonly header?: Readonly<Record<string, unknown>>
+  /** Signs with a fresh key, or a fresh secret, that the client record does not have. Default false. */
+  readonly foreignKey?: boolean
+}
+
+/** The form parameters a client authenticates with (RFC 7521 §4.2). */
+export interface AssertionParameters {
+  readonly client_assertion_type: string
+  readonly client_assertion: string
+}
+
+/** A client with its key, for tests of a server that takes client assertions. */
+export interface TestClient {
+  readonly client_id: string
+  /** The record to register: it has the public key, or for a MAC the secret. */
+  readonly client: Client
+  /** The public keys; empty for a MAC. */
+  readonly jwks: JwkSet
+  /** The private key as a JWK; `undefined` for a MAC. */
+  readonly privateJwk: Readonly<Record<string, unknown>> | undefined
+  /** Finds this client and no other. */
+  readonly findClient: FindClient
+  /** A signed assertion, sound but for the overrides. Every call has a `jti` of its own. */
+  assertion(overrides?: AssertionOverrides): Promise<string>
+  /** The same as form parameters, without `client_id`. */
+  parameters(overrides?: AssertionOverrides): Promise<AssertionParameters>
+}
+
+interface Signer {
+  readonly client: Partial<Client>
+  readonly kid: string | undefined
+  readonly jwks: JwkSet
+  readonly privateJwk: Readonly<Record<string, unknown>> | undefined
+  /** Over the bytes that are signed (RFC 7515 §5.1). Signed here and not by jose, which refuses unsound headers. */
+  sign(input: Buffer): Buffer
+}
+
+const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+function macSigner(hash: string): Signer {
+  const secret = newIdentifier(64)
+  return {
+    client: { client_secret: secret, token_endpoint_auth_method: 'client_secret_jwt' },
+    kid: undefined,
+    jwks: { keys: [] },
+    privateJwk: undefined,
+    sign: (input) => createHmac(hash, secret).update(input).digest(),
+  }
+}
+
+async function keySigner(alg: string): Promise<Signer> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
+  const named = { kid: newIdentifier(8), alg, use: 'sig' }
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), ...named }] }
+  const hash = alg.startsWith('Ed') ? null : `sha${alg.slice(2)}`
+  const key = {
+    key: KeyObject.from(privateKey),
+    ...(alg.startsWith('PS')
+      ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+      : {}),
+    ...(alg.startsWith('ES') ? { dsaEncoding: 'ieee-p1363' as const } : {}),
+  }
+  return {
+    client: { jwks, token_endpoint_auth_method: 'private_key_jwt' },
+    kid: named.kid,
+    jwks,
+    privateJwk: { ...(await exportJWK(privateKey)), ...named },
+    sign: (input) => sign(hash, input, key),
+  }
+}
+
+const signerFor = async (alg: string): Promise<Signer> => {
+  const hash = HASH_OF_MAC[alg]
+  return hash === undefined ? keySigner(alg) : macSigner(hash)
+}
+
+/**
+ * Makes a client with a fresh key (or secret), its record, and sound assertions with any part replaced.
+ *
+ * It is for tests: the key lives in memory and the private half is handed out. It does not talk to any server.
+ *
+ * @throws TypeError where `issuer` is missing; whatever `jose` throws for an `alg` it does not know
+ */
+export async function createTestClient(options: TestClientOptions): Promise<TestClient> {
+  const { issuer, clientId = 'test-client', alg = 'ES256', clock = systemClock } = options
+  if (typeof issuer !== 'string' || issuer === '') throw new TypeError("option 'issuer' must be the server's issuer")
+  const signer = await signerFor(alg)
+  const client: Client = { client_id: clientId, ...signer.client, ...options.client }
+
+  const assertion = async (overrides: AssertionOverrides = {}): Promise<string> => {
+    const iat = overrides.now ?? clock()
+    const signedBy = overrides.foreignKey === true ? await signerFor(alg) : signer
+    const header = { alg, kid: signer.kid, typ: 'client-authentication+jwt', ...overrides.header }
+    const claims = {
+      iss: clientId,
+      sub: clientId,
+      aud: 'audience' in overrides ? overrides.audience : issuer,
+      jti: newIdentifier(16),
+      iat,
+      exp: iat + (overrides.lifetimeSeconds ?? 60),
+      ...overrides.claims,
+    }
+    const input = `${base64url(header)}.${base64url(claims)}`
+    return `${input}.${signedBy.sign(Buffer.from(input)).toString('base64url')}`
+  }
+
+  return {
+    client_id: clientId,
+    client,
+    jwks: signer.jwks,
+    privateJwk: signer.privateJwk,
+    findClient: (id) => (id === clientId ? client : undefined),
+    assertion,
+    parameters: async (overrides) => ({
+      client_assertion_type: ASSERTION_TYPE,
+      client_assertion: await assertion(overrides),
+    }),
+  }
+}
