@@ -17,6 +17,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
   http: ['node:http', 'type:client_authentication', 'type:exchanges'],
   passport: ['type:assertion', 'assertion', 'client_authentication'],
+  cli: ['assertion', 'jose', 'node:fs', 'node:util'],
   oauth2orize: ['node:crypto', 'code', 'http', 'type:exchanges', 'type:assertion', 'type:oauth2orize'],
   testing: ['node:assert', 'node:assert/strict', 'type:assertion', 'type:code', 'type:session', 'jose', 'node:crypto'],
 }
