@@ -1,0 +1,53 @@
+import type { AuthorizationCode } from '../code/authorization_code.ts'
+import type { Session } from '../session/session.ts'
+
+/** A copy of plain JSON, as it would come back from a database: what JSON cannot say is dropped. */
+const copyExtra = (extra: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => {
+  for (const _ in extra) return JSON.parse(JSON.stringify(extra))
+  return {}
+}
+
+/** A copy of the record that shares nothing with it. Members are named, so that all records have one shape. */
+export const copySession = (session: Session, lockVersion: number): Session => ({
+  id: session.id,
+  type: session.type,
+  subject: session.subject,
+  clientId: session.clientId,
+  scope: session.scope,
+  createdAt: session.createdAt,
+  expiresAt: session.expiresAt,
+  refreshedAt: session.refreshedAt,
+  refreshExpiresAt: session.refreshExpiresAt,
+  newest: session.newest,
+  confirmed: session.confirmed,
+  firstChild: session.firstChild,
+  previous: session.previous,
+  newestAt: session.newestAt,
+  confirmedAt: session.confirmedAt,
+  endedAt: session.endedAt,
+  extra: copyExtra(session.extra),
+  lockVersion,
+  version: session.version,
+})
+
+export const copyCode = (code: AuthorizationCode): AuthorizationCode => ({
+  id: code.id,
+  clientId: code.clientId,
+  subject: code.subject,
+  scope: code.scope,
+  redirectUri: code.redirectUri,
+  redirectUriWasSent: code.redirectUriWasSent,
+  codeChallenge: code.codeChallenge,
+  sessionId: code.sessionId,
+  issuedAt: code.issuedAt,
+  expiresAt: code.expiresAt,
+  keepUntil: code.keepUntil,
+  failures: code.failures,
+  spent: code.spent,
+  extra: copyExtra(code.extra),
+  version: code.version,
+})
+
+/** The moment from which a session is over of itself: its idle or its absolute end, whichever comes first. */
+export const endOf = (session: Session): number =>
+  session.expiresAt === undefined ? session.refreshExpiresAt : Math.min(session.refreshExpiresAt, session.expiresAt)
