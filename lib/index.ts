@@ -18,5 +18,47 @@ export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type 
 export { type Events, onEvent } from './events.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
 export type { FormParameters } from './parameters.ts'
-export type { Session } from './session/session.ts'
+export type { Permission, Session } from './session/session.ts'
+export {
+  createSessions,
+  type OpenSessionOptions,
+  type RefreshedSession,
+  type SessionSettings,
+  type Sessions,
+  type SessionsOptions,
+} from './session/sessions.ts'
 export type { SessionStore } from './session/store.ts'
+export {
+  createTokenFactory,
+  type KeysetSource,
+  type TokenFactory,
+  type TokenFactoryOptions,
+  type TokenKind,
+} from './token/factory.ts'
+export {
+  createIntrospection,
+  type Introspect,
+  type IntrospectionResponse,
+  type TokenRequest,
+} from './token/introspection.ts'
+export {
+  type BaseSecret,
+  createKeyset,
+  deriveKeyset,
+  type Key,
+  type KeyInput,
+  type Keyset,
+  type PublicJwk,
+  publicJwks,
+  type SigningAlgorithm,
+} from './token/keyset.ts'
+export { createRevocation, type Revoke } from './token/revocation.ts'
+export {
+  type AccessTokenClaims,
+  type ClaimsContext,
+  createTokens,
+  type RefreshTokenClaims,
+  type TokenSet,
+  type Tokens,
+  type TokensOptions,
+} from './token/token_set.ts'

@@ -1,3 +1,18 @@
+/** The type of the sessions this package opens, which refresh tokens stand for. */
+export const OAUTH2_SESSION = 'oauth2'
+
+/** Format of the records that this version writes; older ones are upgraded when they are read (`upgrade.ts`). */
+export const SESSION_VERSION = 1
+
+/** What a session is for: who, for which client, within which scope. */
+export interface Permission {
+  readonly subject: string
+  /** '' where an application's own session has no client. */
+  readonly clientId: string
+  /** Scope values separated by spaces, sorted; '' for none. */
+  readonly scope: string
+}
+
 /**
  * A session: a record of the server for one permission (subject, client, scope). Moments are epoch seconds. Sessions
  * that this package opens have the type `oauth2`; an application keeps its own, say `full` for its logins, in the same
@@ -35,3 +50,60 @@ export interface Session {
   /** Format of this record; see `upgrade`. */
   readonly version: number
 }
+
+/** How long a session lives. */
+export interface SessionLifetimes {
+  /** Seconds for which it may lie unused. */
+  readonly idleSeconds: number
+  /** Seconds after which it ends whatever happens; `undefined` means never. */
+  readonly absoluteSeconds: number | undefined
+}
+
+/** The idle end of a session that is used at `now`: never later than its absolute end. */
+export const idleEnd = (now: number, idleSeconds: number, expiresAt: number | undefined): number =>
+  expiresAt === undefined ? now + idleSeconds : Math.min(now + idleSeconds, expiresAt)
+
+/**
+ * The record of a session that opens at `now`. Its first refresh token is of generation 1, and nothing is confirmed
+ * yet: 0 is the generation of what the session was opened with (a code, or an adopted token).
+ */
+export function openedSession(
+  permission: Permission,
+  options: {
+    readonly id: string
+    readonly type: string
+    readonly now: number
+    readonly lifetimes: SessionLifetimes
+    readonly extra: Readonly<Record<string, unknown>>
+  },
+): Session {
+  const { now, lifetimes } = options
+  const expiresAt = lifetimes.absoluteSeconds === undefined ? undefined : now + lifetimes.absoluteSeconds
+  return {
+    id: options.id,
+    type: options.type,
+    subject: permission.subject,
+    clientId: permission.clientId,
+    scope: permission.scope,
+    createdAt: now,
+    expiresAt,
+    refreshedAt: now,
+    refreshExpiresAt: idleEnd(now, lifetimes.idleSeconds, expiresAt),
+    newest: 1,
+    confirmed: 0,
+    firstChild: 1,
+    previous: 1,
+    newestAt: now,
+    confirmedAt: now,
+    endedAt: undefined,
+    extra: options.extra,
+    lockVersion: 0,
+    version: SESSION_VERSION,
+  }
+}
+
+/** Whether the session is neither ended nor expired at `now`. Its expiry moments themselves are past the end. */
+export const isLive = (session: Session, now: number): boolean =>
+  session.endedAt === undefined &&
+  now < session.refreshExpiresAt &&
+  (session.expiresAt === undefined || now < session.expiresAt)

@@ -1,0 +1,46 @@
+import { grantTypesOf, isPublicClient } from '../client.ts'
+import { refusal } from '../errors.ts'
+import { requireVerbs } from '../options.ts'
+import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import type { Tokens } from '../token/token_set.ts'
+import type { Exchange } from './exchange.ts'
+
+const GRANT_TYPE = 'client_credentials'
+
+/**
+ * RFC 6749 §4.4: an access token for the client itself, whose `sub` is the client. No session is kept and no refresh
+ * token given. Without `scope` the client gets all it is registered for; a public client gets nothing, whatever
+ * it is registered for.
+ */
+export function clientCredentials({ tokens }: { readonly tokens: Tokens }): Exchange {
+  requireVerbs('tokens', tokens, ['issueForClient'])
+  return {
+    grantType: GRANT_TYPE,
+    async run({ client, parameters, now, context }) {
+      const clientId = client.client_id
+      if (isPublicClient(client) || !grantTypesOf(client).includes(GRANT_TYPE)) {
+        throw refusal('grant_type_not_registered', {
+          clientId,
+          detail: isPublicClient(client)
+            ? `a public client may not use ${GRANT_TYPE}`
+            : `${GRANT_TYPE} is not among the client's grant_types`,
+        })
+      }
+      const registered = parseScope(client.scope ?? '')
+      if (registered === undefined) {
+        throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
+      }
+      const allowed = formatScope(registered)
+      const requested = parameters['scope']
+      if (requested === undefined) return tokens.issueForClient(client, { scope: allowed, now, context })
+      const values = parseScope(requested)
+      if (values === undefined) throw refusal('scope_malformed', { clientId })
+      const scope = formatScope(values)
+      if (!isScopeWithin(scope, allowed)) {
+        throw refusal('scope_exceeded', { clientId, detail: `the client is registered for: ${allowed || 'none'}` })
+      }
+      // A scope of nothing but spaces asks for nothing in particular.
+      return tokens.issueForClient(client, { scope: scope === '' ? allowed : scope, now, context })
+    },
+  }
+}

@@ -1,0 +1,162 @@
+import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { answerOf, refusal } from '../errors.ts'
+import { requireFunction, requireVerbs } from '../options.ts'
+import { requiredParameter } from '../parameters.ts'
+import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { OAUTH2_SESSION, type Permission, type Session } from '../session/session.ts'
+import type { Sessions } from '../session/sessions.ts'
+import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
+import type { Exchange, ExchangeRequest } from './exchange.ts'
+
+const GRANT_TYPE = 'refresh_token'
+
+/** The permission that a refresh token of the application's old code stood for. */
+export interface AdoptedPermission extends Permission {
+  /** For the session's `extra`. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
+}
+
+export interface RefreshTokenOptions {
+  readonly sessions: Sessions
+  readonly tokens: Tokens
+  /**
+   * Whether the application still allows what the session is for: the user may have withdrawn consent. `scope` is the
+   * granted one. Called before anything is decided; without it every live session is allowed. A rejection is a 503.
+   */
+  readonly permits?:
+    | ((
+        permission: { readonly subject: string; readonly clientId: string; readonly scope: string },
+        context: RequestContext & { readonly client: Client; readonly session: Session },
+      ) => boolean | Promise<boolean>)
+    | undefined
+  /**
+   * Recognises a refresh token that the application's old code issued, so that its holder need not ask the user again:
+   * a session is opened, and the old token counts as its generation 0. It is asked once for each token, then the session
+   * answers: a lost answer can be retried, and the old token dies when the new one is used. `undefined` for what it does
+   * not know, or what has expired. Must compare the token itself, in full. Called for tokens of no key of this server,
+   * presented by an authenticated client with this grant; with the hook, each costs a look at the store.
+   */
+  readonly adopt?:
+    | ((
+        token: string,
+        context: RequestContext & { readonly client: Client; readonly now: number },
+      ) => AdoptedPermission | undefined | Promise<AdoptedPermission | undefined>)
+    | undefined
+}
+
+/** What a refresh token names: a session as it stands, and a generation. */
+interface Presented {
+  readonly session: Session
+  readonly generation: number
+}
+
+/**
+ * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). The order is the policy: whatever is refused before the last step
+ * changes nothing. The requested scope may only narrow, and only this access token: the refresh token keeps its own.
+ */
+export function refreshToken(options: RefreshTokenOptions): Exchange {
+  const { sessions, tokens, permits, adopt } = options
+  requireVerbs('sessions', sessions, ['open', 'get', 'refresh'])
+  requireVerbs('tokens', tokens, ['issue', 'readRefreshToken'])
+  if (permits !== undefined) requireFunction('permits', permits)
+  if (adopt !== undefined) requireFunction('adopt', adopt)
+
+  /** The session of a token of this server. */
+  async function presentedBy(token: string, { client, now, context }: ExchangeRequest): Promise<Presented> {
+    const clientId = client.client_id
+    const claims = await tokens.readRefreshToken(token)
+    if (claims === undefined) {
+      if (adopt !== undefined) return adopted(token, adopt, { client, now, context })
+      throw refusal('refresh_token_malformed', { clientId, detail: 'not a refresh token of this server' })
+    }
+    if (now >= claims.exp) {
+      throw refusal('refresh_token_expired', { clientId, detail: `expired at ${claims.exp}; now it is ${now}` })
+    }
+    if (claims.client_id !== clientId) {
+      throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
+    }
+    if (claims.styp !== OAUTH2_SESSION) throw wrongType(clientId, claims.styp)
+    return { session: checked(await sessions.get(claims.sid, now), client), generation: claims.g }
+  }
+
+  async function adopted(
+    token: string,
+    recognise: NonNullable<RefreshTokenOptions['adopt']>,
+    { client, now, context }: Pick<ExchangeRequest, 'client' | 'now' | 'context'>,
+  ): Promise<Presented> {
+    const clientId = client.client_id
+    const id = adoptedSessionId(token)
+    const known = await sessions.get(id, now)
+    if (known !== undefined) return { session: checked(known, client), generation: 0 }
+    const old = await answerOf(() => recognise(token, { ...context, client, now }))
+    if (old === undefined || old === null) {
+      throw refusal('refresh_token_malformed', { clientId, detail: 'neither of this server nor adopted' })
+    }
+    if (old.clientId !== clientId) {
+      throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
+    }
+    const { subject, extra } = old
+    const scope = formatScope(parseScope(old.scope) ?? [])
+    const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra })
+    // Not opened: another request with this token was faster, or the session was ended since.
+    return { session: checked(opened ?? (await sessions.get(id, now)), client), generation: 0 }
+  }
+
+  /** The session, when it is there and this client's. */
+  function checked(session: Session | undefined, client: Client): Session {
+    const clientId = client.client_id
+    if (session === undefined) {
+      throw refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
+    }
+    if (session.type !== OAUTH2_SESSION) throw wrongType(clientId, session.type)
+    if (session.clientId !== clientId) {
+      throw refusal('refresh_token_client_mismatch', { clientId, detail: "the session is another client's" })
+    }
+    return session
+  }
+
+  const wrongType = (clientId: string, type: string) =>
+    refusal('session_type_mismatch', { clientId, detail: `expected a session of type oauth2, got '${type}'` })
+
+  return {
+    grantType: GRANT_TYPE,
+    async run(request) {
+      const { client, parameters, now, context } = request
+      const clientId = client.client_id
+      if (!grantTypesOf(client).includes(GRANT_TYPE)) {
+        throw refusal('grant_type_not_registered', {
+          clientId,
+          detail: `${GRANT_TYPE} is not among the client's grant_types`,
+        })
+      }
+      const { session, generation } = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
+      if (permits !== undefined) {
+        const permission = { subject: session.subject, clientId, scope: session.scope }
+        if (!(await answerOf(() => permits(permission, { ...context, client, session })))) {
+          throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
+        }
+      }
+      const scope = narrowed(session, client, parameters['scope'])
+      const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
+      return tokens.issue(moved.session, { client, scope, generation: moved.generation, now, context })
+    },
+  }
+}
+
+/** The scope of this access token: what was granted, as far as the client is still registered for it, or less. */
+function narrowed(session: Session, client: Client, requested: string | undefined): string {
+  const clientId = client.client_id
+  const registered = client.scope === undefined ? undefined : new Set(client.scope.split(' '))
+  const granted = session.scope
+    .split(' ')
+    .filter((value) => value !== '' && (registered === undefined || registered.has(value)))
+    .join(' ')
+  if (requested === undefined) return granted
+  const values = parseScope(requested)
+  if (values === undefined) throw refusal('scope_malformed', { clientId })
+  const scope = formatScope(values)
+  if (!isScopeWithin(scope, granted)) {
+    throw refusal('scope_exceeded', { clientId, detail: `granted: ${granted || 'none'}` })
+  }
+  return scope === '' ? granted : scope
+}

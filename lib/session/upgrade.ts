@@ -1,0 +1,43 @@
+import type { Session } from './session.ts'
+
+/** A record as some version of this package, or the application before it, wrote it. */
+export type StoredRecord = Readonly<Record<string, unknown>>
+
+/** Step `n` makes a record of version `n + 1` of one of version `n`. One step per format; steps are never changed. */
+export type UpgradeStep = (record: StoredRecord) => StoredRecord
+
+/**
+ * 0 to 1: a record that knows nothing of generations, such as an application wrote before it had this package. All of
+ * its refresh tokens become generation 1, of which none is confirmed.
+ */
+const addGenerations: UpgradeStep = (record) => ({
+  ...record,
+  newest: 1,
+  confirmed: 0,
+  firstChild: 1,
+  previous: 1,
+  newestAt: record['refreshedAt'],
+  confirmedAt: record['refreshedAt'],
+  endedAt: undefined,
+  extra: record['extra'] ?? {},
+  lockVersion: record['lockVersion'] ?? 0,
+  version: 1,
+})
+
+const STEPS: readonly UpgradeStep[] = [addGenerations]
+
+/**
+ * The record in the format of this version, one step at a time; a record without `version` counts as version 0. The
+ * upgraded record is not written back before its next save. Throws on a record of a later version than this one knows:
+ * an older node must not guess what a newer one meant.
+ */
+export function upgradeSession(stored: Session, steps: readonly UpgradeStep[] = STEPS): Session {
+  if (stored.version === steps.length) return stored
+  let record = stored as unknown as StoredRecord
+  const from = (record['version'] ?? 0) as number
+  if (!Number.isInteger(from) || from < 0 || from > steps.length) {
+    throw new Error(`session record of version ${from}; this version of the package knows ${steps.length}`)
+  }
+  for (const step of steps.slice(from)) record = step(record)
+  return record as unknown as Session
+}

@@ -1,0 +1,96 @@
+import { badOption, oneOf } from '../options.ts'
+import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
+import { type BaseSecret, deriveKeyset, type Keyset, type PublicJwk, publicJwks } from './keyset.ts'
+import { opaqueCodec } from './opaque.ts'
+
+/** The two kinds of token. One is never taken for the other. */
+export type TokenKind = 'access_token' | 'refresh_token'
+
+/**
+ * Makes tokens of claims and claims of tokens. Applications may bring their own.
+ *
+ * - Must: answer `verify` with the claims only of tokens it made itself as that very kind, and with `undefined` for
+ *   anything else, whatever it looks like. Must not touch a store for a token it did not make.
+ * - May assume: claims are plain JSON. Expiry, issuer and client are judged by the caller.
+ * - A rejection is a fault.
+ */
+export interface TokenFactory {
+  sign(kind: TokenKind, claims: Claims): string | Promise<string>
+  verify(kind: TokenKind, token: string): Claims | undefined | Promise<Claims | undefined>
+  /** The public keys for `jwks_uri`; without it the server has none to show. */
+  jwks?(): { keys: readonly PublicJwk[] }
+}
+
+/** A keyset, or a function that gives the one in force, for rotation while the server runs. */
+export type KeysetSource = Keyset | (() => Keyset)
+
+export interface TokenFactoryOptions {
+  /**
+   * The secret every key that is not given is derived from; the same on every node. Of several the first signs and the
+   * others still verify.
+   */
+  readonly baseSecret?: BaseSecret | readonly BaseSecret[] | undefined
+  /** `jwt` (RFC 9068, the default), or `opaque`, which only introspection resolves. */
+  readonly accessTokenFormat?: 'jwt' | 'opaque' | undefined
+  /** The algorithm of the access token key that is derived from `baseSecret`. Default `ES256`. */
+  readonly accessTokenAlgorithm?: 'ES256' | 'EdDSA' | 'HS256' | undefined
+  /** Signs access tokens, in place of what `baseSecret` gives. */
+  readonly keyset?: KeysetSource | undefined
+  /**
+   * Signs refresh tokens. Default: HS256 derived from `baseSecret`; without one, the `keyset`, whose kinds of token are
+   * then told apart by `typ` alone, so that resource servers must check it (RFC 9068 §4).
+   */
+  readonly refreshTokenKeyset?: KeysetSource | undefined
+}
+
+/** `at+jwt` is RFC 9068 §2.1; `rt+jwt` is ours. */
+const TYP: Readonly<Record<TokenKind, string>> = { access_token: 'at+jwt', refresh_token: 'rt+jwt' }
+
+/** The codec of the keyset in force, made once for each keyset. */
+function codecs(kind: TokenKind, source: KeysetSource): () => JwtCodec {
+  if (typeof source !== 'function') {
+    const codec = jwtCodec(TYP[kind], source)
+    return () => codec
+  }
+  let last: { readonly keyset: Keyset; readonly codec: JwtCodec } | undefined
+  return () => {
+    const keyset = source()
+    if (last?.keyset !== keyset) last = { keyset, codec: jwtCodec(TYP[kind], keyset) }
+    return last.codec
+  }
+}
+
+/**
+ * The token factory of this package: access tokens as JWTs under ES256 (or as `accessTokenFormat` and the keysets say),
+ * refresh tokens as JWTs under an HMAC key of their own. `typ` is pinned for each kind and the algorithm for each key.
+ */
+export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
+  const { baseSecret } = options
+  const format = oneOf('accessTokenFormat', options.accessTokenFormat, 'jwt', ['jwt', 'opaque'])
+  const alg = oneOf('accessTokenAlgorithm', options.accessTokenAlgorithm, 'ES256', ['ES256', 'EdDSA', 'HS256'])
+  if (baseSecret === undefined && (options.keyset === undefined || format === 'opaque')) {
+    throw badOption('baseSecret', format === 'opaque' ? 'given for opaque tokens' : "given, or 'keyset'", undefined)
+  }
+  const keyset = options.keyset ?? (format === 'jwt' ? deriveKeyset(baseSecret ?? '', { alg }) : undefined)
+  const refreshKeyset =
+    options.refreshTokenKeyset ??
+    (baseSecret === undefined ? keyset : deriveKeyset(baseSecret, { alg: 'HS256', purpose: 'refresh token' }))
+  if (refreshKeyset === undefined) throw badOption('refreshTokenKeyset', 'given', undefined)
+  const refreshTokens = codecs('refresh_token', refreshKeyset)
+
+  if (format === 'opaque' || keyset === undefined) {
+    const opaque = opaqueCodec(baseSecret ?? '')
+    return {
+      sign: (kind, claims) => (kind === 'access_token' ? opaque.seal(claims) : refreshTokens().sign(claims)),
+      verify: (kind, token) => (kind === 'access_token' ? opaque.open(token) : refreshTokens().verify(token)),
+      jwks: () => ({ keys: [] }),
+    }
+  }
+  const accessTokens = codecs('access_token', keyset)
+  const codecOf = (kind: TokenKind): JwtCodec => (kind === 'access_token' ? accessTokens() : refreshTokens())
+  return {
+    sign: (kind, claims) => codecOf(kind).sign(claims),
+    verify: (kind, token) => codecOf(kind).verify(token),
+    jwks: () => publicJwks(typeof keyset === 'function' ? keyset() : keyset),
+  }
+}

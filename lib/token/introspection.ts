@@ -1,0 +1,100 @@
+import { type Client, isPublicClient, type RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
+import { requireVerbs } from '../options.ts'
+import { type FormParameters, requiredParameter } from '../parameters.ts'
+import type { Sessions } from '../session/sessions.ts'
+import type { AccessTokenClaims, RefreshTokenClaims, Tokens } from './token_set.ts'
+
+/** A request about a token, whose client is authenticated and whose parameters are sound. */
+export interface TokenRequest {
+  readonly client: Client
+  readonly parameters: FormParameters
+  /** The one reading of the clock for this request, epoch seconds. */
+  readonly now: number
+  readonly context: RequestContext
+}
+
+/** What introspection says of a token (RFC 7662 §2.2). Of one that is not active it says only that. */
+export type IntrospectionResponse =
+  | { readonly active: false }
+  | {
+      readonly active: true
+      /** '' for none. */
+      readonly scope: string
+      readonly client_id: string
+      readonly sub: string
+      readonly exp: number
+      readonly iat: number
+      readonly iss: string
+      readonly token_type: 'Bearer' | 'refresh_token'
+      readonly [claim: string]: unknown
+    }
+
+/** Answers `introspection_endpoint` requests; see `createIntrospection`. */
+export type Introspect = (request: TokenRequest) => Promise<IntrospectionResponse>
+
+const INACTIVE: IntrospectionResponse = { active: false }
+
+const scopeText = (scope: unknown): string =>
+  Array.isArray(scope) ? scope.join(' ') : typeof scope === 'string' ? scope : ''
+
+/**
+ * RFC 7662: the state of an access or refresh token of this server, for any confidential client, because a resource
+ * server asks about other clients' tokens. A public client may not ask (§2.1: token scanning).
+ *
+ * - An access token is active until it expires, is revoked, or its session ends. All its claims are in the answer.
+ * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never
+ *   moves the session on. Its `token_type` is `refresh_token`, its scope the session's. The decision is made with the
+ *   settings of its own client, of which only the id is known here: `perClient` is handed `{ client_id }` alone unless
+ *   `findClient` is given.
+ *
+ * `token_type_hint` is not needed: tokens tell their kind themselves.
+ */
+export function createIntrospection(options: {
+  readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
+  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'verifyRefreshToken'>
+  /** Finds the client of a refresh token, for settings that differ from client to client. */
+  readonly findClient?: ((clientId: string, context: RequestContext) => unknown) | undefined
+}): Introspect {
+  const { sessions, tokens, findClient } = options
+  requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
+  requireVerbs('tokens', tokens, ['verifyAccessToken', 'verifyRefreshToken'])
+
+  async function ofAccessToken(claims: AccessTokenClaims, now: number): Promise<IntrospectionResponse> {
+    const { sid, jti } = claims
+    const [revoked, session] = await Promise.all([
+      sessions.isAccessTokenRevoked(jti, now),
+      sid === undefined ? true : sessions.get(sid, now),
+    ])
+    if (revoked || session === undefined) return INACTIVE
+    return { ...claims, active: true, scope: scopeText(claims.scope), token_type: 'Bearer' }
+  }
+
+  async function ofRefreshToken(
+    claims: RefreshTokenClaims,
+    { now, context }: TokenRequest,
+  ): Promise<IntrospectionResponse> {
+    const { g, styp, sid, iss, client_id, jti, iat, exp } = claims
+    const session = await sessions.get(sid, now)
+    if (session === undefined || session.type !== styp || session.clientId !== client_id) return INACTIVE
+    const found = (await findClient?.(client_id, context)) as Client | undefined | null
+    if (!sessions.accepts(session, g, { client: found ?? { client_id }, now })) return INACTIVE
+    const { subject: sub, scope } = session
+    return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }
+  }
+
+  return async (request) => {
+    const { client, parameters, now } = request
+    if (isPublicClient(client)) {
+      throw refusal('client_not_confidential', {
+        clientId: client.client_id,
+        detail: 'a public client may not introspect tokens',
+      })
+    }
+    const token = requiredParameter(parameters, 'token')
+    const refresh = await tokens.verifyRefreshToken(token, now)
+    if (refresh !== undefined) return ofRefreshToken(refresh, request)
+    const access = await tokens.verifyAccessToken(token, now)
+    return access === undefined ? INACTIVE : ofAccessToken(access, now)
+  }
+}

@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { newIdentifier } from '../identifier.ts'
+import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import type { Session } from '../session/session.ts'
+import { createTokenFactory, type TokenFactory, type TokenFactoryOptions } from './factory.ts'
+import type { Claims } from './jwt.ts'
+import type { PublicJwk } from './keyset.ts'
+
+const DEFAULT_ACCESS_TOKEN_SECONDS = 900
+const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
+/** 16 random octets (22 characters) name a token. */
+const TOKEN_ID_OCTETS = 16
+
+/** The tokens of one answer, as RFC 6749 §5.1 spells them. */
+export interface TokenSet {
+  readonly access_token: string
+  readonly token_type: 'Bearer'
+  readonly expires_in: number
+  readonly refresh_token?: string
+  readonly refresh_expires_in?: number
+  readonly scope?: string
+  readonly [extension: string]: unknown
+}
+
+/** What an access token says (RFC 9068 §2.2); claims of the application beside these. */
+export interface AccessTokenClaims {
+  readonly iss: string
+  readonly sub: string
+  readonly client_id: string
+  readonly jti: string
+  readonly iat: number
+  readonly exp: number
+  readonly aud?: unknown
+  readonly scope?: unknown
+  /** The session it belongs to, and that session's type; absent for `client_credentials`. */
+  readonly sid?: string
+  readonly styp?: string
+  readonly [claim: string]: unknown
+}
+
+/** What a refresh token says. */
+export interface RefreshTokenClaims {
+  readonly iss: string
+  readonly client_id: string
+  /** The session, its type, and the generation of this token. */
+  readonly sid: string
+  readonly styp: string
+  readonly g: number
+  readonly jti: string
+  readonly iat: number
+  readonly exp: number
+}
+
+/** What the `claims` hook may know. */
+export interface ClaimsContext extends RequestContext {
+  readonly client: Client
+  /** The user, or for `client_credentials` the client. */
+  readonly subject: string
+  /** The scope of this access token, which may be narrower than the session's. */
+  readonly scope: string
+  /** Absent for `client_credentials`. */
+  readonly session?: Session
+  /** Epoch seconds. */
+  readonly now: number
+}
+
+export interface TokensOptions extends TokenFactoryOptions {
+  /** The issuer identifier of this server, exactly as its metadata has it. */
+  readonly issuer: string
+  /** In place of the factory the other options describe. */
+  readonly factory?: TokenFactory | undefined
+  /** Seconds an access token lives, at most as long as its session. Default 900; 1 to 31 536 000. */
+  readonly accessTokenLifetimeSeconds?: number | undefined
+  /** The `aud` of access tokens: the resource servers they are for. Default: the issuer. */
+  readonly audience?: string | readonly string[] | undefined
+  /**
+   * Claims to add to an access token, or to put in place of `aud`, `scope` and `nbf`. The protected ones (`iss`, `sub`,
+   * `client_id`, `sid`, `styp`, `jti`, `iat`, `exp`, `g`) stay as they are, whatever it gives. It runs after the session
+   * was saved; when it throws, the request fails and the presented refresh token still works.
+   */
+  readonly claims?:
+    | ((context: ClaimsContext) => Readonly<Record<string, unknown>> | undefined | Promise<Claims | undefined>)
+    | undefined
+}
+
+/** Issues and verifies the tokens of this server. */
+export interface Tokens {
+  readonly issuer: string
+  readonly accessTokenLifetimeSeconds: number
+  /** An access token, and a refresh token when the client may use the grant. No token outlives the session. */
+  issue(
+    session: Session,
+    options: {
+      readonly client: Client
+      /** Of the access token; '' for none. Not checked here. */
+      readonly scope: string
+      /** Of the refresh token. */
+      readonly generation: number
+      readonly now: number
+      readonly context: RequestContext
+    },
+  ): Promise<TokenSet>
+  /** An access token for the client itself (RFC 6749 §4.4): no session, no refresh token. */
+  issueForClient(
+    client: Client,
+    options: { readonly scope: string; readonly now: number; readonly context: RequestContext },
+  ): Promise<TokenSet>
+  /**
+   * The claims of a refresh token of this server, expired or not. Checks signature, kind and issuer, and touches no
+   * store; client, expiry and session are the caller's to judge.
+   */
+  readRefreshToken(token: string): Promise<RefreshTokenClaims | undefined>
+  /** As `readRefreshToken`, and not expired at `now`. */
+  verifyRefreshToken(token: string, now: number): Promise<RefreshTokenClaims | undefined>
+  /**
+   * The claims of an access token of this server that is neither expired nor before its `nbf` at `now`. Does not check
+   * whether its session lives or it was revoked: introspection does. Nor audience and scope: the resource server does.
+   */
+  verifyAccessToken(token: string, now: number): Promise<AccessTokenClaims | undefined>
+  /** The public keys, for `jwks_uri`. */
+  jwks(): { keys: readonly PublicJwk[] }
+}
+
+const PROTECTED = ['iss', 'sub', 'client_id', 'sid', 'styp', 'jti', 'iat', 'exp', 'g'] as const
+
+/** The id of the session that an adopted token opens: the same for the same token, and telling nothing about it. */
+export const adoptedSessionId = (token: string): string =>
+  createHash('sha256').update('adopted refresh token\0').update(token).digest('base64url')
+
+const areStrings = (claims: Claims, names: readonly string[]): boolean =>
+  names.every((name) => typeof claims[name] === 'string')
+
+/** Makes the functions that issue and verify the tokens of `issuer`. */
+export function createTokens(options: TokensOptions): Tokens {
+  const { issuer, claims: hook } = options
+  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  if (hook !== undefined) requireFunction('claims', hook)
+  if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
+  const factory = options.factory ?? createTokenFactory(options)
+  const lifetime = wholeNumber(
+    'accessTokenLifetimeSeconds',
+    options.accessTokenLifetimeSeconds,
+    DEFAULT_ACCESS_TOKEN_SECONDS,
+    1,
+    LONGEST_ACCESS_TOKEN_SECONDS,
+  )
+  const aud = typeof options.audience === 'object' ? [...options.audience] : (options.audience ?? issuer)
+  if (aud.length === 0 || !(typeof aud === 'string' || aud.every((each) => typeof each === 'string'))) {
+    throw badOption('audience', 'a string or a list of strings', options.audience)
+  }
+
+  /** `claims`, with what the application adds. */
+  async function customized(claims: Claims, context: ClaimsContext): Promise<Claims> {
+    const added = await hook?.(context)
+    if (added === undefined || added === null) return claims
+    const all: Record<string, unknown> = { ...claims, ...added }
+    for (const name of PROTECTED) {
+      if (name in claims) all[name] = claims[name]
+      else delete all[name]
+    }
+    return all
+  }
+
+  const signedAccessToken = async (claims: Claims, context: ClaimsContext): Promise<string> =>
+    factory.sign('access_token', hook === undefined ? claims : await customized(claims, context))
+
+  const readRefreshToken = async (token: string): Promise<RefreshTokenClaims | undefined> => {
+    const claims = await factory.verify('refresh_token', token)
+    if (claims === undefined || claims['iss'] !== issuer) return undefined
+    const sound =
+      areStrings(claims, ['client_id', 'sid', 'styp', 'jti']) &&
+      Number.isSafeInteger(claims['g']) &&
+      typeof claims['exp'] === 'number'
+    return sound ? (claims as unknown as RefreshTokenClaims) : undefined
+  }
+
+  return {
+    issuer,
+    accessTokenLifetimeSeconds: lifetime,
+    async issue(session, { client, scope, generation, now, context }) {
+      const { id: sid, type: styp, subject, refreshExpiresAt } = session
+      const client_id = client.client_id
+      const exp = Math.min(now + lifetime, refreshExpiresAt)
+      const access_token = await signedAccessToken(
+        {
+          iss: issuer,
+          sub: subject,
+          aud,
+          client_id,
+          ...(scope === '' ? {} : { scope }),
+          jti: newIdentifier(TOKEN_ID_OCTETS),
+          iat: now,
+          exp,
+          sid,
+          styp,
+        },
+        { ...context, client, subject, scope, session, now },
+      )
+      const set = { access_token, token_type: 'Bearer' as const, expires_in: exp - now }
+      if (!grantTypesOf(client).includes('refresh_token')) return scope === '' ? set : { ...set, scope }
+      const refresh_token = await factory.sign('refresh_token', {
+        iss: issuer,
+        client_id,
+        sid,
+        styp,
+        g: generation,
+        jti: newIdentifier(TOKEN_ID_OCTETS),
+        iat: now,
+        exp: refreshExpiresAt,
+      })
+      const refresh_expires_in = refreshExpiresAt - now
+      return { ...set, refresh_token, refresh_expires_in, ...(scope === '' ? {} : { scope }) }
+    },
+    async issueForClient(client, { scope, now, context }) {
+      const { client_id } = client
+      const access_token = await signedAccessToken(
+        {
+          iss: issuer,
+          sub: client_id,
+          aud,
+          client_id,
+          ...(scope === '' ? {} : { scope }),
+          jti: newIdentifier(TOKEN_ID_OCTETS),
+          iat: now,
+          exp: now + lifetime,
+        },
+        { ...context, client, subject: client_id, scope, now },
+      )
+      const set = { access_token, token_type: 'Bearer' as const, expires_in: lifetime }
+      return scope === '' ? set : { ...set, scope }
+    },
+    readRefreshToken,
+    async verifyRefreshToken(token, now) {
+      const claims = await readRefreshToken(token)
+      return claims !== undefined && now < claims.exp ? claims : undefined
+    },
+    async verifyAccessToken(token, now) {
+      const claims = await factory.verify('access_token', token)
+      if (claims === undefined || claims['iss'] !== issuer) return undefined
+      const { exp, nbf } = claims
+      if (!areStrings(claims, ['sub', 'client_id', 'jti']) || typeof exp !== 'number' || now >= exp) return undefined
+      return typeof nbf === 'number' && now < nbf ? undefined : (claims as unknown as AccessTokenClaims)
+    },
+    jwks: () => factory.jwks?.() ?? { keys: [] },
+  }
+}
