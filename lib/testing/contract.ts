@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto'
+
+/** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
+export interface ContractRunner {
+  readonly describe: (title: string, body: () => void) => unknown
+  readonly it: (title: string, body: () => Promise<void>) => unknown
+}
+
+/** A store opened for one test. */
+export interface OpenedStore<Store> {
+  readonly store: Store
+  /** The same data over another connection, as another node has it. Default: `store` itself. */
+  readonly other?: Store
+  /** The store's own time in epoch seconds, with fractions where it has them. Default: the clock of this machine. */
+  readonly now?: () => number
+  /** Resolves once the store's time has reached `moment` (epoch seconds): moves the clock, or waits. Default: waits. */
+  readonly waitUntil?: (moment: number) => Promise<void>
+  /** Breaks the connection for good, after which every verb must reject. Absent where there is no connection. */
+  readonly disconnect?: () => Promise<void>
+  /** Called at the end of the test, also when it failed. */
+  readonly close?: () => Promise<void>
+}
+
+/** Opens the store under test, once for each test. The data may be shared: each test uses ids of its own. */
+export type OpenStore<Store> = () => Promise<OpenedStore<Store>> | OpenedStore<Store>
+
+/** What a test of a contract is handed: every default filled in. */
+export interface Subject<Store> {
+  readonly store: Store
+  readonly other: Store
+  readonly now: () => number
+  readonly waitUntil: (moment: number) => Promise<void>
+}
+
+const waitUntil = async (moment: number): Promise<void> => {
+  for (let left = 1; left > 0; ) {
+    left = moment * 1000 - Date.now()
+    if (left > 0) await new Promise((resolve) => setTimeout(resolve, left))
+  }
+}
+
+/** A test body that has its store opened before and closed after it. */
+export const withStore =
+  <Store>(open: OpenStore<Store>, body: (subject: Subject<Store>) => Promise<void>) =>
+  async (): Promise<void> => {
+    const opened = await open()
+    try {
+      await body({
+        store: opened.store,
+        other: opened.other ?? opened.store,
+        now: opened.now ?? (() => Date.now() / 1000),
+        waitUntil: opened.waitUntil ?? waitUntil,
+      })
+    } finally {
+      await opened.close?.()
+    }
+  }
+
+/** The same for a test that breaks the connection. It passes at once where there is none to break. */
+export const withBrokenStore =
+  <Store>(open: OpenStore<Store>, body: (store: Store) => Promise<void>) =>
+  async (): Promise<void> => {
+    const opened = await open()
+    try {
+      if (opened.disconnect === undefined) return
+      await opened.disconnect()
+      await body(opened.store)
+    } finally {
+      await opened.close?.()
+    }
+  }
+
+/** A name that no other test uses. */
+export const unique = (label: string): string => `${label}-${randomBytes(9).toString('base64url')}`
+
+/** How often a value occurs. */
+export const occurrences = <T>(values: readonly T[], value: T): number => values.filter((each) => each === value).length
+
+/** Callers at once in the tests of concurrency. */
+export const CALLERS = 16
+
+/** Asks both connections in turn, all at once. */
+export const allAtOnce = <Store, T>(
+  { store, other }: Subject<Store>,
+  ask: (store: Store, caller: number) => Promise<T>,
+): Promise<T[]> => Promise.all(Array.from({ length: CALLERS }, (_, caller) => ask(caller % 2 ? other : store, caller)))
+
+/** Texts that have been mistaken for something else somewhere. */
+export const AWKWARD = [
+  `quote ' double " back \\ slash / percent %s $1 ? :name`,
+  'brace {tag} {} }{ colon : star * bracket [a]',
+  'line\nfeed\r\ttab and space ',
+  'ünïcödé ☃ 😀 \u2028',
+  '__proto__',
+  'x'.repeat(600),
+] as const

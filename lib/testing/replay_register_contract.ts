@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import type { ReplayRegister } from '../assertion/replay.ts'
+import {
+  AWKWARD,
+  allAtOnce,
+  type ContractRunner,
+  type OpenStore,
+  occurrences,
+  unique,
+  withBrokenStore,
+  withStore,
+} from './contract.ts'
+
+/**
+ * Holds a replay register to its contract: one test for each sentence of it, concurrent callers included. Takes the
+ * `describe` and `it` of any test runner. Lasts about two seconds where the store's clock cannot be moved.
+ */
+export function replayRegisterContract(
+  { describe, it }: ContractRunner,
+  title: string,
+  open: OpenStore<ReplayRegister>,
+): void {
+  const soon = (now: number) => Math.floor(now) + 60
+
+  describe(`${title}: replay register`, () => {
+    it(
+      'is told true the first time and false ever after',
+      withStore(open, async ({ store, other, now }) => {
+        const jti = unique('jti')
+        assert.equal(await store.remember('https://issuer', 'client', jti, soon(now())), true)
+        assert.equal(await store.remember('https://issuer', 'client', jti, soon(now())), false)
+        assert.equal(await other.remember('https://issuer', 'client', jti, soon(now())), false)
+      }),
+    )
+
+    it(
+      'goes by the identity of the assertion, whatever expiry it is presented with',
+      withStore(open, async ({ store, now }) => {
+        const jti = unique('jti')
+        assert.equal(await store.remember('i', 'c', jti, soon(now())), true)
+        assert.equal(await store.remember('i', 'c', jti, soon(now()) + 1000), false)
+        assert.equal(await store.remember('i', 'c', jti, soon(now()) - 30), false)
+      }),
+    )
+
+    it(
+      'has exactly one winner among callers at once on two connections',
+      withStore(open, async (subject) => {
+        for (let round = 0; round < 10; round += 1) {
+          const jti = unique('jti')
+          const answers = await allAtOnce(subject, (store) => store.remember('i', 'c', jti, soon(subject.now())))
+          assert.equal(occurrences(answers, true), 1)
+          assert.equal(occurrences(answers, false), answers.length - 1)
+        }
+      }),
+    )
+
+    it(
+      'keeps issuer, client and jti apart',
+      withStore(open, async ({ store, now }) => {
+        const tail = unique('')
+        const identities = [
+          ['ab', 'c', `d${tail}`],
+          ['a', 'bc', `d${tail}`],
+          ['a', 'b', `cd${tail}`],
+          ['abc', '', `d${tail}`],
+          ['', 'abc', `d${tail}`],
+          ['', '', `abcd${tail}`],
+          ['a:b', 'c', `d${tail}`],
+          ['a', 'b:c', `d${tail}`],
+          ['a\0b', 'c', `d${tail}`],
+          ['a', 'b\0c', `d${tail}`],
+          ['AB', 'c', `d${tail}`],
+        ] as const
+        for (const [issuer, clientId, jti] of identities)
+          assert.equal(await store.remember(issuer, clientId, jti, soon(now())), true, `${issuer}|${clientId}|${jti}`)
+        for (const [issuer, clientId, jti] of identities)
+          assert.equal(await store.remember(issuer, clientId, jti, soon(now())), false, `${issuer}|${clientId}|${jti}`)
+      }),
+    )
+
+    it(
+      'takes any text, also a long one',
+      withStore(open, async ({ store, now }) => {
+        const tail = unique('')
+        for (const text of [...AWKWARD, '\0', 'j'.repeat(8000)]) {
+          assert.equal(await store.remember(text, text, text + tail, soon(now())), true)
+          assert.equal(await store.remember(text, text, text + tail, soon(now())), false)
+        }
+      }),
+    )
+
+    it(
+      'remembers until the second of the expiry, and lives on after it',
+      withStore(open, async ({ store, now, waitUntil }) => {
+        const [jti, lasting] = [unique('jti'), unique('jti')]
+        const expiresAt = Math.ceil(now()) + 1
+        assert.equal(await store.remember('i', 'c', jti, expiresAt), true)
+        assert.equal(await store.remember('i', 'c', lasting, expiresAt + 60), true)
+        await waitUntil(expiresAt - 0.4)
+        assert.equal(await store.remember('i', 'c', jti, expiresAt), false)
+        await waitUntil(expiresAt + 0.3)
+        assert.equal(typeof (await store.remember('i', 'c', jti, expiresAt + 60)), 'boolean')
+        assert.equal(await store.remember('i', 'c', jti, expiresAt + 60), false)
+        assert.equal(await store.remember('i', 'c', lasting, expiresAt + 60), false)
+      }),
+    )
+
+    it(
+      'rejects when its connection is closed',
+      withBrokenStore(open, async (store) => {
+        await assert.rejects(store.remember('i', 'c', unique('jti'), Math.floor(Date.now() / 1000) + 60))
+      }),
+    )
+  })
+}

@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict'
+import type { Session } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+import {
+  AWKWARD,
+  allAtOnce,
+  type ContractRunner,
+  type OpenStore,
+  occurrences,
+  unique,
+  withBrokenStore,
+  withStore,
+} from './contract.ts'
+
+const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
+  const now = Math.floor(moment)
+  return {
+    id: unique('session'),
+    type: 'oauth2',
+    subject: unique('subject'),
+    clientId: 'client',
+    scope: 'openid profile',
+    createdAt: now,
+    expiresAt: undefined,
+    refreshedAt: now,
+    refreshExpiresAt: now + 600,
+    newest: 1,
+    confirmed: 0,
+    firstChild: 1,
+    previous: 1,
+    newestAt: now,
+    confirmedAt: now,
+    endedAt: undefined,
+    extra: {},
+    lockVersion: 0,
+    version: 1,
+    ...changes,
+  }
+}
+
+/**
+ * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
+ * `describe` and `it` of any test runner. Lasts about two seconds where the store's clock cannot be moved.
+ */
+export function sessionStoreContract(
+  { describe, it }: ContractRunner,
+  title: string,
+  open: OpenStore<SessionStore>,
+): void {
+  const ids = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
+
+  describe(`${title}: session store`, () => {
+    it(
+      'hands a session out as it was created, member for member',
+      withStore(open, async ({ store, other, now }) => {
+        for (const session of [
+          sessionAt(now()),
+          sessionAt(now(), { expiresAt: Math.floor(now()) + 4000, clientId: '', scope: '', newest: 2 ** 31 + 5 }),
+          sessionAt(now(), { lockVersion: 7, extra: { auth_time: 0.5, nested: { list: [1, null, true, 'x', {}] } } }),
+          ...AWKWARD.map((text) =>
+            sessionAt(now(), {
+              id: unique(text),
+              subject: unique(text),
+              type: unique(text),
+              clientId: text,
+              extra: { [`k${text}`]: text },
+            }),
+          ),
+        ]) {
+          assert.equal(await store.create(session), 'created')
+          assert.deepEqual(await store.get(session.id), session)
+          assert.deepEqual(await other.get(session.id), session)
+          assert.deepEqual(await other.list(session.subject, session.type), [session])
+        }
+      }),
+    )
+
+    it(
+      'answers for a session it does not have',
+      withStore(open, async ({ store, now }) => {
+        const session = sessionAt(now())
+        assert.equal(await store.get(session.id), undefined)
+        assert.equal(await store.save(session), 'gone')
+        assert.equal(await store.get(session.id), undefined, 'a save never inserts')
+        assert.deepEqual(await store.list(session.subject, session.type), [])
+        assert.equal(await store.endAll(session.subject, session.type), 0)
+        assert.equal(await store.end(session.id, Math.floor(now()) + 60), 'unknown')
+      }),
+    )
+
+    it(
+      'takes in and hands out copies',
+      withStore(open, async ({ store, now }) => {
+        const inner = { a: 1 }
+        const created = sessionAt(now(), { extra: { inner } })
+        const before = structuredClone(created)
+        const spoil = (session: Session | undefined) => {
+          Object.assign(session?.extra['inner'] ?? {}, { a: 2 })
+          Object.assign(session ?? {}, { scope: 'all', endedAt: 1 })
+        }
+        await store.create(created)
+        spoil(created)
+        const got = await store.get(before.id)
+        assert.deepEqual(got, before)
+        spoil(got)
+        const [listed] = await store.list(before.subject, before.type)
+        assert.deepEqual(listed, before)
+        spoil(listed)
+        const saved = { ...structuredClone(before), refreshedAt: before.refreshedAt + 1 }
+        assert.equal(await store.save(saved), 'saved')
+        assert.equal(saved.lockVersion, 0, 'the record handed in is not written to')
+        spoil(saved)
+        assert.deepEqual(await store.get(before.id), {
+          ...before,
+          refreshedAt: before.refreshedAt + 1,
+          lockVersion: 1,
+        })
+      }),
+    )
+
+    it(
+      'creates an id once, also for callers at once on two connections',
+      withStore(open, async (subject) => {
+        for (let round = 0; round < 5; round += 1) {
+          const session = sessionAt(subject.now())
+          const answers = await allAtOnce(subject, (store, caller) =>
+            store.create({ ...session, clientId: `client-${caller}` }),
+          )
+          assert.equal(occurrences(answers, 'created'), 1)
+          assert.equal(occurrences(answers, 'gone'), answers.length - 1)
+          const winner = `client-${answers.indexOf('created')}`
+          assert.deepEqual(await subject.store.get(session.id), { ...session, clientId: winner })
+        }
+      }),
+    )
+
+    it(
+      'saves by compare-and-set on lockVersion',
+      withStore(open, async ({ store, other, now }) => {
+        const session = sessionAt(now())
+        await store.create(session)
+        const first = { ...session, newest: 2, extra: { a: 'b' }, refreshExpiresAt: session.refreshExpiresAt + 60 }
+        assert.equal(await store.save(first), 'saved')
+        assert.deepEqual(await other.get(session.id), { ...first, lockVersion: 1 })
+        assert.equal(await other.save({ ...session, newest: 3 }), 'conflict')
+        assert.equal(await other.save({ ...session, newest: 3, lockVersion: 2 }), 'conflict')
+        assert.deepEqual(await store.get(session.id), { ...first, lockVersion: 1 })
+        assert.equal(await other.save({ ...first, newest: 3, lockVersion: 1 }), 'saved')
+        assert.deepEqual(await store.list(session.subject, session.type), [{ ...first, newest: 3, lockVersion: 2 }])
+      }),
+    )
+
+    it(
+      'has exactly one winner among saves at once on two connections',
+      withStore(open, async (subject) => {
+        const session = sessionAt(subject.now())
+        await subject.store.create(session)
+        for (let round = 0; round < 5; round += 1) {
+          const answers = await allAtOnce(subject, (store, caller) =>
+            store.save({ ...session, lockVersion: round, newest: caller }),
+          )
+          assert.equal(occurrences(answers, 'saved'), 1)
+          assert.equal(occurrences(answers, 'conflict'), answers.length - 1)
+          const newest = answers.indexOf('saved')
+          assert.deepEqual(await subject.store.get(session.id), { ...session, newest, lockVersion: round + 1 })
+        }
+      }),
+    )
+
+    it(
+      'ends a session for good',
+      withStore(open, async ({ store, other, now }) => {
+        const [session, untouched] = [sessionAt(now()), sessionAt(now())]
+        await store.create(session)
+        await store.create({ ...untouched, subject: session.subject })
+        assert.equal(await other.end(session.id, session.refreshExpiresAt), 'ended')
+        assert.equal(await store.end(session.id, session.refreshExpiresAt), 'unknown')
+        assert.equal(await store.get(session.id), undefined)
+        assert.equal(await store.save(session), 'gone')
+        assert.equal(await store.create(session), 'gone')
+        assert.equal(await store.get(session.id), undefined)
+        assert.deepEqual(ids(await store.list(session.subject, session.type)), [untouched.id])
+      }),
+    )
+
+    it(
+      'ends a session that is saved with endedAt',
+      withStore(open, async ({ store, now }) => {
+        const session = sessionAt(now())
+        await store.create(session)
+        assert.equal(await store.save({ ...session, endedAt: session.createdAt, lockVersion: 4 }), 'conflict')
+        assert.deepEqual(await store.get(session.id), session)
+        assert.equal(await store.save({ ...session, endedAt: session.createdAt }), 'saved')
+        assert.equal(await store.get(session.id), undefined)
+        assert.deepEqual(await store.list(session.subject, session.type), [])
+        assert.equal(await store.save({ ...session, lockVersion: 1 }), 'gone')
+        assert.equal(await store.create(session), 'gone')
+        assert.equal(await store.end(session.id, session.refreshExpiresAt), 'unknown')
+        assert.equal(await store.endAll(session.subject, session.type), 0)
+      }),
+    )
+
+    it(
+      'creates no session that was ended before, that is over, or that says it was ended',
+      withStore(open, async ({ store, other, now }) => {
+        const past = Math.floor(now()) - 1
+        const session = sessionAt(now())
+        await store.end(session.id, session.refreshExpiresAt)
+        assert.equal(await other.create(session), 'gone')
+        for (const over of [
+          sessionAt(now(), { refreshExpiresAt: past }),
+          sessionAt(now(), { expiresAt: past }),
+          sessionAt(now(), { endedAt: past }),
+        ]) {
+          assert.equal(await store.create(over), 'gone')
+          assert.equal(await store.get(over.id), undefined)
+          assert.deepEqual(await store.list(over.subject, over.type), [])
+        }
+      }),
+    )
+
+    it(
+      'has no session left when it is ended while it is created or saved',
+      withStore(open, async ({ store, other, now }) => {
+        for (let round = 0; round < 20; round += 1) {
+          const session = sessionAt(now())
+          if (round % 2) await store.create(session)
+          const change = () => (round % 2 ? store.save({ ...session, newest: 2 }) : store.create(session))
+          const end = () => other.end(session.id, session.refreshExpiresAt)
+          await Promise.all(round % 4 < 2 ? [change(), end()] : [end(), change()])
+          assert.equal(await store.get(session.id), undefined)
+          assert.equal(await store.save({ ...session, lockVersion: 1 }), 'gone')
+          assert.equal(await store.create(session), 'gone')
+        }
+      }),
+    )
+
+    it(
+      'lists and ends by subject and type, oldest first',
+      withStore(open, async ({ store, other, now }) => {
+        const subject = unique('subject')
+        const at = Math.floor(now())
+        const make = (changes: Partial<Session>) => sessionAt(now(), { subject, ...changes })
+        const [second, third, first] = [
+          make({ createdAt: at - 20 }),
+          make({ createdAt: at - 10 }),
+          make({ createdAt: at - 30 }),
+        ]
+        const login = make({ type: 'full' })
+        const others = [make({ subject: `${subject}x` }), make({ subject: `o${subject}` }), make({ type: 'OAuth2' })]
+        for (const session of [second, third, first, login, ...others])
+          assert.equal(await store.create(session), 'created')
+        assert.deepEqual(await other.list(subject, 'oauth2'), [first, second, third])
+        assert.deepEqual(await store.list(subject, 'full'), [login])
+
+        await store.end(second.id, second.refreshExpiresAt)
+        assert.equal(await other.endAll(subject, 'oauth2'), 2)
+        assert.deepEqual(await store.list(subject, 'oauth2'), [])
+        assert.equal(await store.endAll(subject, 'oauth2'), 0)
+        for (const session of [first, second, third]) {
+          assert.equal(await store.get(session.id), undefined)
+          assert.equal(await store.save(session), 'gone')
+          assert.equal(await store.create(session), 'gone')
+        }
+        for (const session of [login, ...others]) assert.deepEqual(await store.get(session.id), session)
+        const next = make({})
+        assert.equal(await store.create(next), 'created', 'what is opened later is not concerned')
+        assert.deepEqual(await store.list(subject, 'oauth2'), [next])
+      }),
+    )
+
+    it(
+      'keeps subject and type apart',
+      withStore(open, async ({ store, now }) => {
+        const tail = unique('')
+        const pairs = [
+          ['ab', `c${tail}`],
+          ['a', `bc${tail}`],
+          ['a:b', `c${tail}`],
+          ['a', `b:c${tail}`],
+          ['', `abc${tail}`],
+        ] as const
+        const sessions = pairs.map(([type, subject]) => sessionAt(now(), { type, subject }))
+        for (const session of sessions) await store.create(session)
+        for (const session of sessions)
+          assert.deepEqual(ids(await store.list(session.subject, session.type)), [session.id])
+        assert.equal(await store.endAll(`bc${tail}`, 'a'), 1)
+        for (const [at, session] of sessions.entries())
+          assert.deepEqual(await store.get(session.id), at === 1 ? undefined : session)
+      }),
+    )
+
+    it(
+      'lets no session escape endAll: what survives a race is listed, and the next call ends it',
+      withStore(open, async ({ store, other, now }) => {
+        for (let round = 0; round < 5; round += 1) {
+          const subject = unique('subject')
+          const [settled, racing] = [0, 1].map(() =>
+            Array.from({ length: 8 }, () => sessionAt(now(), { subject })),
+          ) as [Session[], Session[]]
+          await Promise.all(settled.map((session) => store.create(session)))
+          const creates = racing.map((session, at) => (at % 2 ? other : store).create(session))
+          const saves = settled.map((session) => store.save({ ...session, newest: 2 }))
+          const count = await other.endAll(subject, 'oauth2')
+          const answers = await Promise.all(creates)
+          await Promise.all(saves)
+
+          assert.ok(count >= settled.length, `${count} were ended`)
+          for (const { id } of settled) assert.equal(await store.get(id), undefined)
+          const listed = ids(await store.list(subject, 'oauth2'))
+          for (const [at, { id }] of racing.entries()) {
+            const survived = (await store.get(id)) !== undefined
+            assert.equal(listed.includes(id), survived, 'listed, if alive')
+            assert.ok(!survived || answers[at] === 'created', 'alive only if the caller was told so')
+          }
+          await other.endAll(subject, 'oauth2')
+          for (const { id } of racing) assert.equal(await store.get(id), undefined)
+          assert.deepEqual(await store.list(subject, 'oauth2'), [])
+        }
+      }),
+    )
+
+    it(
+      'expires at the second, by the idle or the absolute end, and keeps markers long enough',
+      withStore(open, async ({ store, now, waitUntil }) => {
+        const subject = unique('subject')
+        const end = Math.ceil(now()) + 1
+        const make = (changes: Partial<Session>) => sessionAt(now(), { subject, ...changes })
+        const idle = make({ refreshExpiresAt: end })
+        const absolute = make({ expiresAt: end })
+        const prolonged = make({ refreshExpiresAt: end })
+        const shortened = make({})
+        const marked = make({})
+        for (const session of [idle, absolute, prolonged, shortened, marked])
+          assert.equal(await store.create(session), 'created')
+        assert.equal(await store.save({ ...prolonged, refreshExpiresAt: end + 600 }), 'saved')
+        assert.equal(await store.save({ ...shortened, refreshExpiresAt: end }), 'saved')
+        await store.end(marked.id, end) // it would have lived longer of itself
+        const never = make({})
+        await store.end(never.id, end + 600)
+        await store.end(never.id, end)
+
+        await waitUntil(end - 0.4)
+        for (const session of [idle, absolute]) assert.deepEqual(await store.get(session.id), session)
+        await waitUntil(end + 0.3)
+        for (const session of [idle, absolute, shortened]) {
+          assert.equal(await store.get(session.id), undefined)
+          assert.equal(await store.save(session), 'gone')
+          assert.equal(await store.create(session), 'gone')
+        }
+        const kept = { ...prolonged, refreshExpiresAt: end + 600, lockVersion: 1 }
+        assert.deepEqual(await store.list(subject, 'oauth2'), [kept])
+        assert.equal(await store.create(marked), 'gone', 'the marker outlives what it marks')
+        assert.equal(await store.create(never), 'gone', 'a second end does not shorten the marker')
+        assert.equal(await store.end(idle.id, end + 600), 'unknown')
+        assert.equal(await store.endAll(subject, 'oauth2'), 1)
+        assert.equal(await store.get(prolonged.id), undefined)
+      }),
+    )
+
+    it(
+      'rejects when its connection is closed',
+      withBrokenStore(open, async (store) => {
+        const session = sessionAt(Date.now() / 1000)
+        await assert.rejects(store.create(session), 'create')
+        await assert.rejects(store.get(session.id), 'get')
+        await assert.rejects(store.save(session), 'save')
+        await assert.rejects(store.end(session.id, session.refreshExpiresAt), 'end')
+        await assert.rejects(store.list(session.subject, session.type), 'list')
+        await assert.rejects(store.endAll(session.subject, session.type), 'endAll')
+      }),
+    )
+  })
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { describe, it, test } from 'node:test'
+import { createExpiryBuckets } from '../../lib/stores/expiry_buckets.ts'
+import { memoryCodeStore, memoryReplayRegister, memorySessionStore, memoryStores } from '../../lib/stores/memory.ts'
+import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
+import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
+import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+
+const opened = <Store>(make: (options: { clock: () => number }) => Store) => {
+  let now = 1_790_000_000
+  return {
+    store: make({ clock: () => now }),
+    now: () => now,
+    waitUntil: async (moment: number) => {
+      now = Math.floor(moment)
+    },
+  }
+}
+
+replayRegisterContract({ describe, it }, 'memory', () => opened(memoryReplayRegister))
+codeStoreContract({ describe, it }, 'memory', () => opened(memoryCodeStore))
+sessionStoreContract({ describe, it }, 'memory', () => opened(memorySessionStore))
+
+const NOW = 1_790_000_000
+const session = (id: string, changes = {}) => ({
+  id,
+  type: 'oauth2',
+  subject: 'subject',
+  clientId: 'client',
+  scope: '',
+  createdAt: NOW,
+  expiresAt: undefined,
+  refreshedAt: NOW,
+  refreshExpiresAt: NOW + 600,
+  newest: 1,
+  confirmed: 0,
+  firstChild: 1,
+  previous: 1,
+  newestAt: NOW,
+  confirmedAt: NOW,
+  endedAt: undefined,
+  extra: {},
+  lockVersion: 0,
+  version: 1,
+  ...changes,
+})
+
+test('a client at its limit is rejected and pushes nobody out', async () => {
+  let now = NOW
+  const register = memoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 3 })
+  assert.equal(await register.remember('i', 'quiet', 'q', NOW + 60), true)
+  for (const jti of ['a', 'b', 'c']) assert.equal(await register.remember('i', 'busy', jti, NOW + 10), true)
+  await assert.rejects(register.remember('i', 'busy', 'd', NOW + 10), /limit of 3/)
+  assert.equal(await register.remember('i', 'busy', 'a', NOW + 10), false, 'a replay is still told as one')
+  assert.equal(await register.remember('i', 'quiet', 'q', NOW + 60), false)
+  assert.equal(await register.remember('i', 'quiet', 'r', NOW + 60), true)
+  now += 10
+  assert.equal(await register.remember('i', 'busy', 'd', NOW + 70), true, 'room again once the old ones expired')
+})
+
+test('each store is bounded, and rejects beyond its bound', async () => {
+  let now = NOW
+  const stores = memoryStores({ clock: () => now, maximumAssertions: 2, maximumCodes: 2, maximumSessions: 2 })
+  const code = (id: string) => ({
+    id,
+    clientId: 'c',
+    subject: 's',
+    scope: '',
+    redirectUri: 'https://c/',
+    redirectUriWasSent: true,
+    codeChallenge: undefined,
+    sessionId: 'sid',
+    issuedAt: NOW,
+    expiresAt: NOW + 60,
+    keepUntil: NOW + 60,
+    failures: 0,
+    spent: false,
+    extra: {},
+    version: 1,
+  })
+  for (const id of ['1', '2']) {
+    await stores.replayRegister.remember('i', id, id, NOW + 60)
+    await stores.codeStore.add(code(id))
+    await stores.sessionStore.create(session(id, { refreshExpiresAt: NOW + 60 }))
+  }
+  await assert.rejects(stores.replayRegister.remember('i', '3', '3', NOW + 60), /full/)
+  await assert.rejects(stores.codeStore.add(code('3')), /full/)
+  await assert.rejects(stores.sessionStore.create(session('3')), /full/)
+  await assert.rejects(stores.sessionStore.end('3', NOW + 60), /full/)
+  assert.equal(await stores.sessionStore.end('1', NOW + 60), 'ended', 'what is there can always be ended')
+  now += 61 + 15
+  await stores.codeStore.add({ ...code('3'), keepUntil: now + 60 })
+  assert.equal(await stores.sessionStore.create(session('3')), 'created')
+  assert.equal(await stores.replayRegister.remember('i', '3', '3', now + 60), true)
+})
+
+test('expired entries leave the memory by themselves, whatever lives beside them', async () => {
+  let now = NOW
+  const store = memorySessionStore({ clock: () => now, maximumSessions: 1850 })
+  for (let round = 0; round < 20; round += 1) {
+    for (let at = 0; at < 450; at += 1)
+      assert.equal(
+        await store.create(session(`${round}-${at}`, { subject: `s${at}`, refreshExpiresAt: now + 30 })),
+        'created',
+      )
+    now += 16
+  }
+})
+
+test('a session that is prolonged again and again is filed once, and found again when its time comes', async () => {
+  let now = NOW
+  const store = memorySessionStore({ clock: () => now, maximumSessions: 2 })
+  await store.create(session('long', { refreshExpiresAt: now + 20 }))
+  for (let lockVersion = 0; lockVersion < 50; lockVersion += 1) {
+    now += 19
+    assert.equal(await store.save(session('long', { refreshExpiresAt: now + 20, lockVersion })), 'saved')
+  }
+  now += 35
+  await store.create(session('b'))
+  assert.equal(await store.create(session('c', { refreshExpiresAt: now + 600 })), 'created')
+})
+
+test('expiry touches what is due and nothing else', () => {
+  const due: number[] = []
+  const buckets = createExpiryBuckets<number>(10)
+  const moments = Array.from({ length: 5000 }, (_, at) => (at * 7919) % 100_003)
+  for (const moment of moments) buckets.add(moment, moment)
+  for (let now = 0; now <= 100_100; now += 97) {
+    for (let item = buckets.take(now); item !== undefined; item = buckets.take(now)) {
+      assert.ok(item <= now, 'never early')
+      due.push(item)
+    }
+    assert.ok(
+      due.length >= moments.filter((moment) => Math.ceil(moment / 10) * 10 <= now).length,
+      'at most one width late',
+    )
+  }
+  assert.equal(due.length, moments.length)
+})
+
+test('options are checked by name', () => {
+  assert.throws(() => memoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
+  assert.throws(() => memoryStores({ clock: 3 as never }), /option 'clock'/)
+})
