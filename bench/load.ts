@@ -1,0 +1,125 @@
+// The load generator, a process of its own: keep-alive sockets written by hand on node:net, so that it costs little
+// and never waits for itself. Every answer is checked to be a 200 with an access token.
+import { connect } from 'node:net'
+import { type Credentials, requestMaker } from './clients.ts'
+import { type Grant, REDIRECT_URI, VERIFIER } from './setting.ts'
+
+export interface PrepareJob {
+  readonly kind: 'prepare'
+  readonly credentials: Credentials
+  readonly grant: Grant
+  readonly count: number
+  readonly spread: number
+}
+
+export interface FireJob {
+  readonly kind: 'fire'
+  readonly port: number
+  readonly concurrency: number
+  /** Which of the prepared requests, from and up to (exclusive). */
+  readonly from: number
+  readonly to: number
+  /** Refresh tokens or codes; request `n` takes the n-th. */
+  readonly seeds?: readonly string[]
+}
+
+export type LoadJob = PrepareJob | FireJob
+
+export interface Fired {
+  readonly seconds: number
+  readonly p50Milliseconds: number
+  readonly p99Milliseconds: number
+}
+
+let make: ((parameters: Readonly<Record<string, string>>) => Buffer) | undefined
+let grant: Grant = 'client_credentials'
+let prepared: Buffer[] = []
+let seeded: readonly string[] = []
+
+const parametersOf = (seed: string): Record<string, string> =>
+  grant === 'client_credentials'
+    ? { grant_type: grant, scope: 'read' }
+    : grant === 'refresh_token'
+      ? { grant_type: grant, refresh_token: seed }
+      : { grant_type: grant, code: seed, redirect_uri: REDIRECT_URI, code_verifier: VERIFIER }
+
+function prepare(job: PrepareJob): void {
+  make = requestMaker(job.credentials, job.spread)
+  grant = job.grant
+  const maker = make
+  prepared = job.grant === 'client_credentials' ? Array.from({ length: job.count }, () => maker(parametersOf(''))) : []
+}
+
+/** Requests that carry a refresh token or code are made when those are known, before anything is measured. */
+function seed(seeds: readonly string[]): void {
+  if (make === undefined || seeds === seeded) return
+  const maker = make
+  seeded = seeds
+  prepared = seeds.map((each) => maker(parametersOf(each)))
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n')
+
+function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
+  const latencies = new Float64Array(to - from)
+  let next = from
+  let open = concurrency
+  const begun = process.hrtime.bigint()
+  return new Promise((resolve, reject) => {
+    for (let index = 0; index < concurrency; index++) {
+      const socket = connect(port, '127.0.0.1')
+      socket.setNoDelay(true)
+      let sentAt = 0
+      let current = 0
+      let answer: Buffer | undefined
+      const send = (): void => {
+        current = next++
+        const bytes = prepared[current]
+        if (current >= to || bytes === undefined) {
+          socket.destroy()
+          open--
+          if (open > 0) return
+          const seconds = Number(process.hrtime.bigint() - begun) / 1e9
+          latencies.sort()
+          const at = (share: number): number =>
+            latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+          resolve({ seconds, p50Milliseconds: at(0.5), p99Milliseconds: at(0.99) })
+          return
+        }
+        answer = undefined
+        sentAt = performance.now()
+        socket.write(bytes)
+      }
+      socket.on('data', (chunk: Buffer) => {
+        answer = answer === undefined ? chunk : Buffer.concat([answer, chunk])
+        const headEnd = answer.indexOf(HEAD_END)
+        if (headEnd === -1) return
+        const text = answer.toString('latin1')
+        const length = /\r\ncontent-length: *(\d+)/i.exec(text)?.[1]
+        if (length === undefined ? !text.endsWith('0\r\n\r\n') : answer.length < headEnd + 4 + Number(length)) return
+        latencies[current - from] = performance.now() - sentAt
+        if (!text.startsWith('HTTP/1.1 200 ') || !text.includes('"access_token":"')) {
+          socket.destroy()
+          reject(new Error(`request ${current} was answered with\n${text}`))
+          return
+        }
+        send()
+      })
+      socket.on('error', reject)
+      socket.on('connect', send)
+    }
+  })
+}
+
+process.on('message', (job: LoadJob) => {
+  void (async () => {
+    try {
+      if (job.kind === 'prepare') prepare(job)
+      else if (job.seeds !== undefined) seed(job.seeds)
+      process.send?.({ done: job.kind === 'fire' && job.to > job.from ? await fire(job) : undefined })
+    } catch (cause) {
+      process.send?.({ failed: cause instanceof Error ? cause.message : String(cause) })
+    }
+  })()
+})
+process.once('disconnect', () => process.exit(0))

@@ -1,0 +1,135 @@
+import { parseArgs } from 'node:util'
+import type { Grant, Method, TokenFormat } from './setting.ts'
+import type { Contestant } from './turn.ts'
+
+const server = (name: string, module: string, variant = ''): Contestant => ({ name, module, variant })
+
+/** Every server that can take part. The first is the floor, the second the peer that ratios are taken to. */
+export const CONTESTANTS: readonly Contestant[] = [
+  server('floor', 'floor'),
+  server('oidc-provider', 'oidc_provider'),
+  server('node-oauth', 'node_oauth'),
+  server('hand-rolled', 'handrolled'),
+  server('hand-rolled + helper', 'handrolled', 'helper'),
+  server('route', 'ours', 'route'),
+  server('endpoint', 'ours', 'endpoint'),
+  server('route + helper', 'ours', 'route+helper'),
+  server('endpoint + helper', 'ours', 'endpoint+helper'),
+  server('front', 'ours', 'front'),
+  server('node:http', 'ours', 'node'),
+  server('node:http pooled', 'ours', 'node+pool'),
+]
+
+export interface Scenario {
+  readonly name: string
+  readonly grant: Grant
+  readonly method: Method
+}
+
+const GRANTS = { cc: 'client_credentials', refresh: 'refresh_token', code: 'authorization_code' } as const
+const METHODS: readonly Method[] = ['es256', 'rs256', 'eddsa', 'hs256', 'basic']
+
+export const SCENARIOS: readonly Scenario[] = (['cc', 'refresh', 'code'] as const).flatMap((short) =>
+  METHODS.map((method) => ({ name: `${short}-${method}`, grant: GRANTS[short], method })),
+)
+
+const DEFAULT_SCENARIOS =
+  'cc-es256,cc-rs256,cc-eddsa,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic'
+const QUICK_SERVERS = 'floor,oidc-provider,hand-rolled,route,route + helper,endpoint + helper,node:http'
+
+export interface Options {
+  readonly servers: readonly Contestant[]
+  readonly scenarios: readonly Scenario[]
+  readonly tokens: readonly TokenFormat[]
+  readonly concurrency: readonly number[]
+  readonly records: readonly ('one' | 'fresh')[]
+  /** How many clients, sessions and assertion ids there are already; 0 for none but those asked for. */
+  readonly populations: readonly number[]
+  /** What the population is of. */
+  readonly populate: readonly string[]
+  readonly stores: readonly string[]
+  readonly rounds: number
+  readonly requests: number
+  readonly warmUp: number
+  readonly profile: string | undefined
+  readonly out: string | undefined
+}
+
+export const HELP = `npm run bench -- [options]
+
+  --quick            two scenarios, one round of each server, few requests: a smoke test, about a minute
+  --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
+  --servers a,b      of: ${CONTESTANTS.map(({ name }) => name).join(', ')}
+  --scenarios a,b    of: ${SCENARIOS.map(({ name }) => name).join(', ')}
+  --tokens a,b       opaque (default), jwt
+  --concurrency a,b  keep-alive connections; default 16
+  --records a,b      one (default), fresh: whether look-ups of clients hand out one object or deep copies
+  --population a,b   numbers; default 0. With --populate clients,sessions,jtis (default all three); this package's servers only
+  --stores a,b       memory (default), redis, postgres: this package's servers only
+  --rounds n         default 5      --requests n  measured for each turn, default 4000      --warm-up n  default 2500
+  --profile folder   the servers write CPU profiles there (numbers are then worth nothing)
+  --out file         where the JSON goes; default bench/results/<moment>.json
+`
+
+const listOf = (text: string): string[] => text.split(',').map((each) => each.trim())
+
+function chosen<T>(text: string, all: readonly T[], nameOf: (each: T) => string): T[] {
+  return listOf(text).map((name) => {
+    const found = all.find((each) => nameOf(each) === name)
+    if (found === undefined) throw new TypeError(`'${name}' is none of ${all.map(nameOf).join(', ')}`)
+    return found
+  })
+}
+
+const same = <T>(value: T): T => value
+
+/** `undefined` where help was asked for. */
+export function readOptions(args: readonly string[]): Options | undefined {
+  const string = { type: 'string' } as const
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      help: { type: 'boolean' },
+      quick: { type: 'boolean' },
+      full: { type: 'boolean' },
+      servers: string,
+      scenarios: string,
+      tokens: string,
+      concurrency: string,
+      records: string,
+      population: string,
+      populate: string,
+      stores: string,
+      rounds: string,
+      requests: string,
+      'warm-up': string,
+      profile: string,
+      out: string,
+    },
+  })
+  if (values.help === true) return undefined
+  const quick = values.quick === true
+  const full = values.full === true
+  const allServers = CONTESTANTS.map(({ name }) => name).join(',')
+  const allScenarios = SCENARIOS.map(({ name }) => name).join(',')
+  const numbers = (text: string): number[] => listOf(text).map(Number)
+  return {
+    servers: chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), CONTESTANTS, ({ name }) => name),
+    scenarios: chosen(
+      values.scenarios ?? (quick ? 'cc-es256,refresh-basic' : full ? allScenarios : DEFAULT_SCENARIOS),
+      SCENARIOS,
+      ({ name }) => name,
+    ),
+    tokens: chosen(values.tokens ?? (full ? 'opaque,jwt' : 'opaque'), ['opaque', 'jwt'] as const, same),
+    concurrency: numbers(values.concurrency ?? (full ? '1,16,64' : '16')),
+    records: chosen(values.records ?? (full ? 'one,fresh' : 'one'), ['one', 'fresh'] as const, same),
+    populations: numbers(values.population ?? '0'),
+    populate: listOf(values.populate ?? 'clients,sessions,jtis'),
+    stores: chosen(values.stores ?? 'memory', ['memory', 'redis', 'postgres'], same),
+    rounds: Number(values.rounds ?? (quick ? 1 : 5)),
+    requests: Number(values.requests ?? (quick ? 1000 : 4000)),
+    warmUp: Number(values['warm-up'] ?? (quick ? 1000 : 2500)),
+    profile: values.profile,
+    out: values.out,
+  }
+}

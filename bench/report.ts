@@ -1,0 +1,74 @@
+import type { Measured } from './turn.ts'
+
+export interface Row {
+  readonly server: string
+  /** Medians over the rounds. */
+  readonly median: Measured
+  /** Lowest and highest CPU per request of any round. */
+  readonly cpuRange: readonly [number, number]
+  readonly rounds: readonly Measured[]
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+export function rowOf(server: string, rounds: readonly Measured[]): Row {
+  const of = (name: keyof Measured): number => median(rounds.map((each) => each[name]))
+  const cpu = rounds.map(({ cpuMicroseconds }) => cpuMicroseconds)
+  return {
+    server,
+    median: {
+      cpuMicroseconds: of('cpuMicroseconds'),
+      requestsPerSecond: of('requestsPerSecond'),
+      p50Milliseconds: of('p50Milliseconds'),
+      p99Milliseconds: of('p99Milliseconds'),
+      rssMebibytes: of('rssMebibytes'),
+      heapMebibytes: of('heapMebibytes'),
+    },
+    cpuRange: [Math.min(...cpu), Math.max(...cpu)],
+    rounds,
+  }
+}
+
+const HEADINGS = [
+  'server',
+  'CPU us',
+  'range',
+  '/ floor',
+  '/ oidc-p.',
+  'req/s',
+  '/ oidc-p.',
+  'p50 ms',
+  'p99 ms',
+  'RSS MiB',
+]
+
+/** A table in Markdown that is also readable as text. */
+export function table(rows: readonly Row[]): string {
+  const floor = rows.find(({ server }) => server === 'floor')?.median
+  const peer = rows.find(({ server }) => server === 'oidc-provider')?.median
+  const ratio = (value: number, to: number | undefined): string => (to === undefined ? '-' : (value / to).toFixed(2))
+  const lines = rows.map(({ server, median: m, cpuRange: [low, high] }) => [
+    server,
+    m.cpuMicroseconds.toFixed(0),
+    `${low.toFixed(0)}-${high.toFixed(0)}`,
+    ratio(m.cpuMicroseconds, floor?.cpuMicroseconds),
+    ratio(m.cpuMicroseconds, peer?.cpuMicroseconds),
+    m.requestsPerSecond.toFixed(0),
+    ratio(m.requestsPerSecond, peer?.requestsPerSecond),
+    m.p50Milliseconds.toFixed(2),
+    m.p99Milliseconds.toFixed(2),
+    m.rssMebibytes.toFixed(0),
+  ])
+  const widths = HEADINGS.map((heading, index) =>
+    Math.max(heading.length, ...lines.map((line) => line[index]?.length ?? 0)),
+  )
+  const format = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0))).join(' | ')} |`
+  const rule = `|${widths.map((width, index) => (index === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`
+  return [format(HEADINGS), rule, ...lines.map(format)].join('\n')
+}
