@@ -1,0 +1,131 @@
+// The documents are held to what they say: their programs compile against the built package and run, their links lead
+// somewhere. How to write blocks for this test is told in CONTRIBUTING.md.
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { transform } from 'esbuild'
+import { blocksOf, brokenLinks, documents, type Program, programsOf, wordsOf } from './support/markdown.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = join(root, '.tmp/docs')
+const files = documents(root)
+const blocks = files.flatMap((file) => blocksOf(root, file))
+const programs = files.flatMap((file) => programsOf(blocks.filter((block) => block.file === file)))
+const README_WORDS = 1500
+
+const nameOf = ({ file, line }: Program): string => `${file.replace(/[/.]/g, '_')}_${line}`
+
+/** Ends a program that serves as soon as it does, gives it a free port, and settles for what it must be told. */
+const PRELOAD = `import { Server } from 'node:net'
+const { listen } = Server.prototype
+Server.prototype.listen = function (...args) {
+  const callback = args.findLast((each) => typeof each === 'function')
+  this.once('listening', () => setTimeout(() => process.exit(), 100))
+  return listen.call(this, 0, '127.0.0.1', callback)
+}
+process.env.BASE_SECRET ??= '0123456789abcdef0123456789abcdef0123456789abcdef'
+`
+
+/** Runs a program of the folder to its end, at most 30 s. */
+const outcomeOf = (name: string): Promise<{ status: number | null; told: string }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--enable-source-maps', '--import', './preload.mjs', name], {
+      cwd: folder,
+      timeout: 30_000,
+    })
+    let told = ''
+    child.stdout.on('data', (chunk) => (told += chunk))
+    child.stderr.on('data', (chunk) => (told += chunk))
+    child.on('error', reject)
+    child.on('close', (status) => resolve({ status, told }))
+  })
+
+describe('documents', () => {
+  for (const file of files) {
+    test(`${file}: every relative link leads somewhere`, () => assert.deepEqual(brokenLinks(root, file), []))
+
+    test(`${file}: nothing is left to be filled in`, () => {
+      const text = readFileSync(join(root, file), 'utf8')
+      assert.doesNotMatch(text, /\b(TODO|TBD|FIXME|XXX|lorem ipsum|coming soon)\b/i)
+    })
+
+    test(`${file}: what it says to run is there to be run, and its JSON parses`, () => {
+      const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+      for (const { code, language } of blocks.filter((block) => block.file === file)) {
+        for (const [, name = ''] of code.matchAll(/^\s*(?:\$ )?npm run ([\w:-]+)/gm)) assert.ok(name in scripts, name)
+        if (language === 'json') JSON.parse(code)
+      }
+    })
+  }
+
+  test(`README.md has at most ${README_WORDS} words`, () => {
+    const words = wordsOf(readFileSync(join(root, 'README.md'), 'utf8'))
+    assert.ok(words <= README_WORDS, `${words} words`)
+  })
+})
+
+describe('programs of the documents', { concurrency: availableParallelism() }, () => {
+  let complaints: string[] = []
+
+  before(async () => {
+    rmSync(folder, { recursive: true, force: true })
+    const installed = join(folder, 'node_modules/passport-client-assertion-jwt')
+    mkdirSync(installed, { recursive: true })
+    copyFileSync(join(root, 'package.json'), join(installed, 'package.json'))
+    const build = [join(root, 'scripts/build.ts'), join(installed, 'dist')]
+    const built = spawnSync(process.execPath, ['--import', 'tsx', ...build], { cwd: root, encoding: 'utf8' })
+    assert.equal(built.status, 0, built.stdout + built.stderr)
+
+    writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
+    writeFileSync(join(folder, 'preload.mjs'), PRELOAD)
+    const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8'))
+    const options = {
+      ...compilerOptions,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      allowJs: true,
+      checkJs: false,
+    }
+    const tsconfig = { compilerOptions: { ...options, moduleDetection: 'force' }, include: ['*.ts', '*.mjs', '*.cjs'] }
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig))
+    for (const program of programs) {
+      const { language, source } = program
+      const sourcefile = join(root, program.file)
+      if (language === 'ts') writeFileSync(join(folder, `${nameOf(program)}.ts`), source)
+      const loader = language === 'ts' ? 'ts' : 'js'
+      const { code } = await transform(source, {
+        loader,
+        format: language === 'cjs' ? 'cjs' : 'esm',
+        sourcefile,
+        sourcemap: 'inline',
+      })
+      writeFileSync(join(folder, `${nameOf(program)}.${language === 'cjs' ? 'cjs' : 'mjs'}`), code)
+    }
+    const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false']
+    complaints = spawnSync(process.execPath, tsc, { cwd: folder, encoding: 'utf8' }).stdout.split('\n').filter(Boolean)
+  })
+
+  test('there are programs in the documents', () => assert.ok(programs.length > 0))
+
+  for (const program of programs) {
+    const name = nameOf(program)
+    if (program.language === 'ts')
+      test(`${program.file}:${program.line} compiles`, () => {
+        const mine = complaints.filter((each) => each.startsWith(`${name}.ts`))
+        assert.deepEqual(
+          mine.map((each) => each.replace(`${name}.ts`, program.file)),
+          [],
+        )
+      })
+
+    if (program.run)
+      test(`${program.file}:${program.line} runs`, async () => {
+        const { status, told } = await outcomeOf(`${name}.${program.language === 'cjs' ? 'cjs' : 'mjs'}`)
+        assert.equal(status, 0, told)
+      })
+  }
+})
