@@ -10,6 +10,12 @@ export type OAuthErrorCode =
   | 'unsupported_response_type'
   | 'server_error'
   | 'temporarily_unavailable'
+  // of RFC 7009 §2.2.1, RFC 8628 §3.5 and RFC 8707 §2, for exchanges and endpoints that applications bring
+  | 'unsupported_token_type'
+  | 'authorization_pending'
+  | 'slow_down'
+  | 'expired_token'
+  | 'invalid_target'
 
 /** One status per code. `invalid_client` is 401 only where the `Authorization` header was used (RFC 6749 §5.2). */
 const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
@@ -23,6 +29,11 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
   unsupported_response_type: 400,
   server_error: 500,
   temporarily_unavailable: 503,
+  unsupported_token_type: 400,
+  authorization_pending: 400,
+  slow_down: 400,
+  expired_token: 400,
+  invalid_target: 400,
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
@@ -38,6 +49,11 @@ const DESCRIPTION: Readonly<Record<OAuthErrorCode, string>> = {
   unsupported_response_type: 'The response type is not offered here.',
   server_error: 'The server met an unexpected condition.',
   temporarily_unavailable: 'The server cannot answer at the moment. Try again.',
+  unsupported_token_type: 'Tokens of this type cannot be revoked here.',
+  authorization_pending: 'The user has not yet decided.',
+  slow_down: 'The user has not yet decided, and the client asks too often.',
+  expired_token: 'The code of the device has expired.',
+  invalid_target: 'The requested resource is unknown or not allowed.',
 }
 
 /**

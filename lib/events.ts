@@ -29,6 +29,8 @@ export interface Events {
     readonly detail: string | undefined
     readonly kid?: string | undefined
   }
+  /** Something about a client's registration that its operator should mend; the request went on. */
+  'client.warning': { readonly clientId: string; readonly detail: string }
   'code.issued': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
   'code.spent': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
   'code.replayed': {
@@ -72,6 +74,7 @@ export const EVENT_PREFIX = 'passport-client-assertion-jwt:'
 const NAMES = [
   'client.authenticated',
   'client.refused',
+  'client.warning',
   'code.issued',
   'code.spent',
   'code.replayed',

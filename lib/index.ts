@@ -1,6 +1,18 @@
 // The public names. What is not listed here is private, wherever it stands.
 
+export type { AssertionMethod } from './assertion/algorithms.ts'
+export type { KeySetOptions } from './assertion/key_sets.ts'
+export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './assertion/profiles.ts'
 export type { ReplayRegister } from './assertion/replay.ts'
+export type { ClientRules, PerClient, RuleOptions, ServerName, TypRule } from './assertion/rules.ts'
+export type { VerificationPlace } from './assertion/signature.ts'
+export {
+  type AssertionContext,
+  type AssertionVerifier,
+  type AssertionVerifierOptions,
+  createAssertionVerifier,
+  type VerifyAssertion,
+} from './assertion/verify.ts'
 export type {
   AuthenticatedClient,
   Client,
@@ -18,6 +30,16 @@ export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type 
 export { type Events, onEvent } from './events.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
 export type { FormParameters } from './parameters.ts'
+export {
+  type AssertionRouteOptions,
+  type AssertionStrategyBehaviour,
+  type AssertionStrategyOptions,
+  ClientAssertionStrategy,
+  ClientAssertionStrategy as Strategy,
+  type VerifyClient,
+  type VerifyClientWithRequest,
+  type VerifyDone,
+} from './passport/assertion_strategy.ts'
 export type { Permission, Session } from './session/session.ts'
 export {
   createSessions,

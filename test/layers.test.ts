@@ -8,7 +8,7 @@ import { test } from 'node:test'
  * `type:` allows a name for `import type` only.
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  assertion: ['jose', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
+  assertion: ['jose', 'node:buffer', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
   client_authentication: ['node:crypto', 'type:assertion'],
   code: ['node:crypto'],
   session: [],

@@ -1,0 +1,102 @@
+import type { RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
+import { badOption } from '../options.ts'
+import type { AssertionRules, RuleOptions, ServerName } from './rules.ts'
+
+/** The names this server goes by in one request. */
+export interface ServerNames {
+  readonly issuer: string
+  /** What `aud` may be. */
+  readonly audiences: readonly string[]
+  /** What `aud` may be when `typ` is `client-authentication+jwt`. */
+  readonly typedAudiences: readonly string[]
+  /** Whether the URL of the endpoint that is called is one more. */
+  readonly takesEndpoint: boolean
+}
+
+const isName = (value: unknown): value is string =>
+  typeof value === 'string' && URL.canParse(value) && !value.includes('#')
+
+function checkName(option: string, value: ServerName | undefined, required: boolean): void {
+  if (value === undefined && !required) return
+  if (typeof value === 'function' || isName(value)) return
+  throw badOption(option, 'an absolute URL without a fragment, or a function that gives one', value)
+}
+
+const checkAudiences = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '')
+
+function named(option: string, name: ServerName | undefined, context: RequestContext): string | undefined {
+  if (typeof name !== 'function') return name
+  const value: unknown = name(context)
+  if (isName(value)) return value
+  throw refusal('misconfigured', { detail: `option '${option}' gave no absolute URL for this request` })
+}
+
+function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestContext): ServerNames {
+  const issuer = named('issuer', options.issuer, context) as string
+  if (options.audience !== undefined) {
+    const listed: unknown = typeof options.audience === 'function' ? options.audience(context) : options.audience
+    if (!checkAudiences(listed)) throw refusal('misconfigured', { detail: `option 'audience' gave no list of texts` })
+    return { issuer, audiences: listed, typedAudiences: listed, takesEndpoint: false }
+  }
+  const audiences = [issuer]
+  const add = (name: string | undefined): void => {
+    if (name !== undefined) audiences.push(name)
+  }
+  if (rules.addressedTo !== 'issuer') add(named('tokenEndpoint', options.tokenEndpoint, context))
+  if (rules.addressedTo === 'pushed_authorization_request_endpoint')
+    add(named('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint, context))
+  return {
+    issuer,
+    audiences,
+    typedAudiences: rules.typNarrowsAudience ? [issuer] : audiences,
+    takesEndpoint: rules.addressedTo !== 'issuer',
+  }
+}
+
+/**
+ * What this server may be called in `aud` (RFC 7523 §3 point 3, RFC 10070 §4), from configuration alone, never from
+ * the request's `Host`. Worked out once, unless an option is a function. Throws `TypeError` for what can not be.
+ */
+export function serverNames(options: RuleOptions, rules: AssertionRules): (context: RequestContext) => ServerNames {
+  checkName('issuer', options.issuer, true)
+  checkName('tokenEndpoint', options.tokenEndpoint, false)
+  checkName('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint, false)
+  if (options.audience !== undefined && typeof options.audience !== 'function' && !checkAudiences(options.audience))
+    throw badOption('audience', 'a non-empty array of texts, or a function that gives one', options.audience)
+  const perRequest = [
+    options.issuer,
+    options.tokenEndpoint,
+    options.pushedAuthorizationRequestEndpoint,
+    options.audience,
+  ].some((name) => typeof name === 'function')
+  if (perRequest) return (context) => namesFor(options, rules, context)
+  const names = namesFor(options, rules, {})
+  return () => names
+}
+
+/**
+ * `aud` names this server, byte for byte (RFC 3986 §6.2.1): no slash, case, port or percent-encoding is evened out.
+ */
+export function checkAudience(
+  aud: unknown,
+  form: AssertionRules['audienceForm'],
+  accepted: readonly string[],
+  endpoint: string | undefined,
+): void {
+  const isAccepted = (value: unknown): boolean =>
+    typeof value === 'string' && (accepted.includes(value) || (endpoint !== undefined && value === endpoint))
+  if (typeof aud === 'string') {
+    if (isAccepted(aud)) return
+  } else if (Array.isArray(aud) && form === 'sole') {
+    if (aud.length === 1 && isAccepted(aud[0])) return
+  } else if (Array.isArray(aud) && form === 'containing') {
+    if (aud.every((each) => typeof each === 'string') && aud.some(isAccepted)) return
+  }
+  const expected = endpoint === undefined ? accepted : [...accepted, endpoint]
+  const wanted = `${form === 'string' ? 'the string' : form === 'sole' ? 'only' : 'among others'} ${expected.join(' or ')}`
+  throw refusal('assertion_audience_mismatch', { detail: `expected aud to be ${wanted}, got ${shown(aud)}` })
+}
+
+const shown = (aud: unknown): string => (aud === undefined ? 'none' : JSON.stringify(aud).slice(0, 300))

@@ -1,0 +1,55 @@
+import { ALL_ALGORITHMS } from './algorithms.ts'
+
+/** The sets of rules that come as a bundle. Single options override what a profile says. */
+export type AssertionProfile = 'oidc' | 'rfc7523' | 'rfc10070' | 'fapi1' | 'fapi2' | 'smart'
+
+/** In which form `aud` may come: one value (alone or alone in an array), a plain string, or an array that has one. */
+export type AudienceForm = 'sole' | 'string' | 'containing'
+
+/** What a profile decides. Each member is the option of the same name. */
+export interface ProfileRules {
+  /** Which of the server's own names an assertion may be addressed to. */
+  readonly addressedTo: 'issuer' | 'token_endpoint' | 'pushed_authorization_request_endpoint'
+  /** Whether `typ: client-authentication+jwt` says that the assertion is addressed to the issuer (RFC 10070 §4). */
+  readonly typNarrowsAudience: boolean
+  readonly audienceForm: AudienceForm
+  readonly requireIssuerIsSubject: boolean
+  readonly jti: 'required' | 'optional'
+  readonly algorithms: readonly string[]
+  readonly requireKeyId: boolean
+  /** `capped`: a long-lived assertion is taken while it is fresh. `refused`: it is not taken at all. */
+  readonly longLifetime: 'capped' | 'refused'
+}
+
+const OIDC: ProfileRules = {
+  addressedTo: 'token_endpoint',
+  typNarrowsAudience: true,
+  audienceForm: 'sole',
+  requireIssuerIsSubject: true,
+  jti: 'required',
+  algorithms: ALL_ALGORITHMS,
+  requireKeyId: false,
+  longLifetime: 'capped',
+}
+
+/** The profiles, each as what it changes. `addressedTo` names the widest: each one includes those before it. */
+export const PROFILES: Readonly<Record<AssertionProfile, ProfileRules>> = {
+  oidc: OIDC,
+  rfc7523: { ...OIDC, requireIssuerIsSubject: false, jti: 'optional' },
+  rfc10070: { ...OIDC, addressedTo: 'issuer' },
+  fapi1: {
+    ...OIDC,
+    addressedTo: 'pushed_authorization_request_endpoint',
+    typNarrowsAudience: false,
+    audienceForm: 'containing',
+    algorithms: ['PS256', 'ES256'],
+  },
+  fapi2: { ...OIDC, addressedTo: 'issuer', audienceForm: 'string', algorithms: ['PS256', 'ES256', 'Ed25519'] },
+  smart: {
+    ...OIDC,
+    typNarrowsAudience: false,
+    algorithms: ['RS384', 'ES384'],
+    requireKeyId: true,
+    longLifetime: 'refused',
+  },
+}

@@ -1,0 +1,161 @@
+import type { Client } from '../client.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import type { Algorithm } from './algorithms.ts'
+import type { Envelope } from './envelope.ts'
+import { candidatesIn, type Jwk, jwksOf } from './jwks.ts'
+import type { KeySets, RemoteKeySet } from './key_sets.ts'
+import type { PublicKeys } from './public_keys.ts'
+import type { AssertionRules } from './rules.ts'
+import { macKeys } from './secrets.ts'
+import { isMacOf, isSignedBy, isSignedByInPool, type VerificationPlace } from './signature.ts'
+
+/** What the proof of possession needs of the verifier. */
+export interface ProofParts {
+  readonly publicKeys: PublicKeys
+  readonly keySets: KeySets
+  readonly verification: VerificationPlace
+  readonly misconfiguredClient: 'error' | 'refuse'
+}
+
+/** One assertion whose every other check passed. */
+export interface Claimed {
+  readonly envelope: Envelope
+  readonly alg: string
+  readonly algorithm: Algorithm
+  readonly kid: string | undefined
+  readonly client: Client
+  readonly now: number
+  readonly rules: AssertionRules
+}
+
+/** The key that made the signature, by its id where it has one. */
+export interface Proof {
+  readonly kid: string | undefined
+}
+
+/** Whether a value is to be awaited. Steps that are done at once cost no turn of the event loop. */
+export const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
+  typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
+
+const proofBy = (jwk: Jwk): Proof => ({ kid: typeof jwk.kid === 'string' ? jwk.kid : undefined })
+
+/** Why no key proved anything. */
+function noProof(claimed: Claimed, candidates: readonly Jwk[], problems: readonly string[]): OAuthError {
+  const { alg, kid, client } = claimed
+  const which = `${alg}${kid === undefined ? '' : ` with kid ${JSON.stringify(kid.slice(0, 120))}`}`
+  const clientId = client.client_id
+  if (candidates.length === 0)
+    return refusal('key_not_found', { clientId, detail: `the client has no key for checking ${which}` })
+  if (problems.length < candidates.length)
+    return refusal('assertion_signature_wrong', { clientId, detail: `no key for ${which} verifies the signature` })
+  const why = [...new Set(problems)].join('; ')
+  return refusal('key_unusable', { clientId, detail: `the key for ${which} can not be used: ${why}` })
+}
+
+/** Tries the keys in turn; at once where they are ready, later where one must be imported or the thread pool works. */
+function tryKeys(
+  parts: ProofParts,
+  claimed: Claimed,
+  candidates: readonly Jwk[],
+  problems: string[],
+): Proof | undefined | Promise<Proof | undefined> {
+  for (const [index, jwk] of candidates.entries()) {
+    const key = parts.publicKeys.get(jwk, claimed.alg)
+    if (isPromise(key) || parts.verification === 'pool')
+      return tryKeysLater(parts, claimed, candidates.slice(index), problems)
+    if ('unusable' in key) problems.push(key.unusable)
+    else if (isSignedBy(claimed.envelope, claimed.algorithm, key)) return proofBy(jwk)
+  }
+  return undefined
+}
+
+async function tryKeysLater(
+  parts: ProofParts,
+  { envelope, algorithm, alg }: Claimed,
+  candidates: readonly Jwk[],
+  problems: string[],
+): Promise<Proof | undefined> {
+  const check = parts.verification === 'pool' ? isSignedByInPool : isSignedBy
+  for (const jwk of candidates) {
+    const key = await parts.publicKeys.get(jwk, alg)
+    if ('unusable' in key) problems.push(key.unusable)
+    else if (await check(envelope, algorithm, key)) return proofBy(jwk)
+  }
+  return undefined
+}
+
+/** The proof by a key of this set, or the refusal that says why there is none. */
+function proofIn(
+  parts: ProofParts,
+  claimed: Claimed,
+  keys: readonly Jwk[],
+): Proof | OAuthError | Promise<Proof | OAuthError> {
+  const { alg, algorithm, kid, client, rules } = claimed
+  const candidates = candidatesIn(keys, alg, algorithm, kid, rules.edDsaAlias)
+  const problems: string[] = []
+  const judged = (proof: Proof | undefined): Proof | OAuthError => {
+    for (const problem of problems)
+      publish('client.warning', () => ({ clientId: client.client_id, detail: `a key was skipped: ${problem}` }))
+    return proof ?? noProof(claimed, candidates, problems)
+  }
+  const proof = tryKeys(parts, claimed, candidates, problems)
+  return isPromise(proof) ? proof.then(judged) : judged(proof)
+}
+
+const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
+  if ('kid' in outcome) return outcome
+  throw outcome
+}
+
+/** The proof by a key of the client's `jwks_uri`, which is asked once more where the keys at hand do not do. */
+async function proofFromRemote(parts: ProofParts, claimed: Claimed, uri: string): Promise<Proof> {
+  const { client, now } = claimed
+  const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending
+  const set = await fetched(parts.keySets.get(uri, now, client.client_id))
+  const outcome = await proofIn(parts, claimed, set.keys)
+  if ('kid' in outcome) return outcome
+  const renewed = await parts.keySets.renew(uri, set, now, client.client_id)
+  return proofOrThrow(renewed === undefined ? outcome : await proofIn(parts, claimed, renewed.keys))
+}
+
+function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> {
+  const { client } = claimed
+  const clientId = client.client_id
+  const jwks: unknown = client.jwks ?? undefined
+  const uri: unknown = client.jwks_uri ?? undefined
+  if (jwks !== undefined && uri !== undefined)
+    throw refusal(parts.misconfiguredClient === 'error' ? 'misconfigured' : 'client_misconfigured', {
+      clientId,
+      detail: 'the client has both jwks and jwks_uri (RFC 7591 section 2 forbids it)',
+    })
+  if (uri !== undefined) {
+    if (typeof uri === 'string') return proofFromRemote(parts, claimed, uri)
+    throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a text' })
+  }
+  if (jwks === undefined)
+    throw refusal('client_keys_missing', { clientId, detail: 'the client has neither jwks nor jwks_uri' })
+  const keys = jwksOf(jwks)
+  if (keys === undefined)
+    throw refusal('key_set_malformed', {
+      clientId,
+      detail: 'jwks is not a JSON object with an array of objects in keys',
+    })
+  const outcome = proofIn(parts, claimed, keys)
+  return isPromise(outcome) ? outcome.then(proofOrThrow) : proofOrThrow(outcome)
+}
+
+function proofByMac({ client, alg, algorithm, kid, now, rules, envelope }: Claimed): Proof {
+  const clientId = client.client_id
+  for (const key of macKeys(client, alg, algorithm, kid, now, rules)) {
+    if (!isMacOf(envelope, algorithm, key.secret)) continue
+    if (key.isShort)
+      publish('client.warning', () => ({ clientId, detail: `a secret shorter than ${alg} demands was accepted` }))
+    return { kid: key.kid }
+  }
+  throw refusal('assertion_signature_wrong', { clientId, detail: `no secret of the client verifies the ${alg} MAC` })
+}
+
+/** Checks that the client made the assertion, with the keys or secrets registered for it and with nothing else. */
+export const prove = (parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> =>
+  claimed.algorithm.kty === 'oct' ? proofByMac(claimed) : proofBySignature(parts, claimed)

@@ -1,0 +1,58 @@
+import { isUtf8 } from 'node:buffer'
+
+/** Deeper than any claim set in use; keeps code that walks the claims recursively from running out of stack. */
+const MOST_LEVELS = 32
+
+/**
+ * The members of an object in a JSON text, and of every object below it. The text is known to be valid JSON, so that
+ * colons outside strings are exactly the name separators (RFC 8259 §4).
+ */
+function membersWritten(text: string): number {
+  let count = 0
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at)
+    if (unit === 0x3a) count++
+    else if (unit === 0x22) {
+      for (at++; text.charCodeAt(at) !== 0x22; at++) if (text.charCodeAt(at) === 0x5c) at++
+    }
+  }
+  return count
+}
+
+/** The same count in what was parsed. Lower where a name was repeated, since the last one wins. -1 when too deep. */
+function membersParsed(root: object): number {
+  let count = 0
+  let level: object[] = [root]
+  for (let levels = 1; level.length > 0; levels++) {
+    if (levels > MOST_LEVELS) return -1
+    const next: object[] = []
+    for (const value of level) {
+      const inner: unknown[] = Object.values(value)
+      if (!Array.isArray(value)) count += inner.length
+      for (const each of inner) if (typeof each === 'object' && each !== null) next.push(each)
+    }
+    level = next
+  }
+  return count
+}
+
+/**
+ * The JSON object in these octets, strictly: valid UTF-8 without a byte order mark, an object at the top, every member
+ * name once at every level (RFC 7515 §10.12), at most 32 levels. Takes time linear in the input. Throws `SyntaxError`
+ * with a message that says what is wrong and quotes nothing.
+ */
+export function parseJsonObject(octets: Buffer): Readonly<Record<string, unknown>> {
+  if (!isUtf8(octets)) throw new SyntaxError('is not valid UTF-8')
+  const text = octets.toString('utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new SyntaxError('is not valid JSON')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('is not a JSON object')
+  const members = membersParsed(value)
+  if (members === -1) throw new SyntaxError(`is nested deeper than ${MOST_LEVELS} levels`)
+  if (members !== membersWritten(text)) throw new SyntaxError('repeats a member name')
+  return value as Readonly<Record<string, unknown>>
+}

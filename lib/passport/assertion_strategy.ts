@@ -1,0 +1,213 @@
+import { ASSERTION_TYPE, presentsAssertion } from '../assertion/presented.ts'
+import {
+  type AssertionContext,
+  type AssertionVerifierOptions,
+  createAssertionVerifier,
+  type VerifyAssertion,
+} from '../assertion/verify.ts'
+import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
+
+/** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
+export interface StrategyRequest {
+  readonly method?: string | undefined
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>
+  readonly body?: unknown
+}
+
+/** What Passport puts on a strategy before it calls `authenticate`. */
+export interface StrategyActions {
+  success(user: object, info?: object): void
+  fail(challenge?: object, status?: number): void
+  error(error: unknown): void
+}
+
+/** Ends an application's verify callback: an error, or the user (a falsy one refuses), and more for `req.authInfo`. */
+export type VerifyDone = (error: unknown, user?: unknown, info?: unknown) => void
+
+/**
+ * The application's last word on a client that proved who it is. It is called with the client's record, with how it
+ * proved it (method, algorithm, key id, `jti`, verified claims and header), and with `done`; with the request before all
+ * that where `passReqToCallback` is set. It answers by calling `done(error, user, info)` or by returning (a promise
+ * of) the user, whichever comes first; `true` stands for the client's record, `false` or `null` refuses. Returning
+ * `undefined`, now or later, means that `done` will be called.
+ */
+export type VerifyClient<C extends Client = Client> = (
+  client: C,
+  authentication: ClientAuthentication,
+  done: VerifyDone,
+) => unknown
+
+/** `VerifyClient` where `passReqToCallback` is set. */
+export type VerifyClientWithRequest<C extends Client = Client> = (
+  request: StrategyRequest,
+  client: C,
+  authentication: ClientAuthentication,
+  done: VerifyDone,
+) => unknown
+
+/** What is about the strategy alone. */
+export interface AssertionStrategyBehaviour {
+  /** The name it is registered under. Default `client-assertion-jwt`. */
+  readonly name?: string
+  /** Whether the verify callback gets the request as its first argument. Default `false`. */
+  readonly passReqToCallback?: boolean
+  /**
+   * What a bad assertion does. `error`: it ends the request with an `OAuthError`, so that no other strategy is tried and
+   * an error handler answers. `fail`: it is an ordinary failure with `{ error, error_description }`, after which
+   * Passport tries the next strategy of the list. Faults (503, 500) are errors either way. Default `error`.
+   */
+  readonly onInvalid?: 'error' | 'fail'
+  /** What another `client_assertion_type` does: `error` refuses it, `next` leaves it to the next strategy. */
+  readonly onForeignType?: 'error' | 'next'
+  /** Whether a JSON body is read like a form (RFC 6749 knows forms only). Default `false`. */
+  readonly acceptJsonBody?: boolean
+  /** The advertised URL of the endpoint, where it is not the token endpoint. May be given per route as well. */
+  readonly endpoint?: string
+}
+
+/** The options of a verifier, or a verifier that is there already and keeps its caches. */
+export type AssertionStrategyOptions<C extends Client = Client> = AssertionStrategyBehaviour &
+  (AssertionVerifierOptions<C> | { readonly verifyAssertion: VerifyAssertion<C> })
+
+/** What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`. */
+export interface AssertionRouteOptions {
+  /** The advertised URL of this endpoint, where it is not the token endpoint. */
+  readonly endpoint?: string
+}
+
+const contentType = (request: StrategyRequest): string | undefined => {
+  const value = request.headers?.['content-type']
+  return typeof value === 'string' ? value.split(';', 1)[0]?.trim().toLowerCase() : undefined
+}
+
+/**
+ * Authenticates OAuth clients by client assertion (RFC 7523: `private_key_jwt`, `client_secret_jwt`).
+ *
+ * Reads own members of `req.body` on POST requests with a form; nothing else. Where there is no assertion it fails without
+ * a challenge, so that other strategies have their turn. Sets `req.user` to the client's record (or what the verify
+ * callback gives) and `req.authInfo` to `ClientAuthentication`. Use it with `{ session: false }`.
+ *
+ * Does not parse bodies and does not answer: the error handler of this package, or one's own, does.
+ */
+export class ClientAssertionStrategy<C extends Client = Client> {
+  readonly name: string
+  // Not #private: Passport runs a named strategy on an object that inherits from it.
+  private readonly verifyAssertion: VerifyAssertion<C>
+  private readonly verifyClient: ((...arguments_: readonly unknown[]) => unknown) | undefined
+  private readonly behaviour: Required<Omit<AssertionStrategyBehaviour, 'name' | 'endpoint'>> & {
+    readonly endpoint: string | undefined
+  }
+
+  constructor(
+    options: AssertionStrategyOptions<C> & { readonly passReqToCallback: true },
+    verify: VerifyClientWithRequest<C>,
+  )
+  constructor(options: AssertionStrategyOptions<C>, verify?: VerifyClient<C>)
+  constructor(options: AssertionStrategyOptions<C>, verify?: VerifyClient<C> | VerifyClientWithRequest<C>) {
+    if (typeof options !== 'object' || options === null) throw badOption('options', 'an object', options)
+    if (verify !== undefined) requireFunction('verify', verify)
+    const { name = 'client-assertion-jwt', endpoint } = options
+    if (typeof name !== 'string' || name === '') throw badOption('name', 'a non-empty string', name)
+    if (endpoint !== undefined && typeof endpoint !== 'string') throw badOption('endpoint', 'an absolute URL', endpoint)
+    if ('verifyAssertion' in options) requireFunction('verifyAssertion', options.verifyAssertion)
+    this.name = name
+    this.verifyAssertion = 'verifyAssertion' in options ? options.verifyAssertion : createAssertionVerifier(options)
+    this.verifyClient = verify as ((...arguments_: readonly unknown[]) => unknown) | undefined
+    this.behaviour = {
+      passReqToCallback: booleanOption('passReqToCallback', options.passReqToCallback, false),
+      onInvalid: oneOf('onInvalid', options.onInvalid, 'error', ['error', 'fail']),
+      onForeignType: oneOf('onForeignType', options.onForeignType, 'error', ['error', 'next']),
+      acceptJsonBody: booleanOption('acceptJsonBody', options.acceptJsonBody, false),
+      endpoint,
+    }
+  }
+
+  /** Called by Passport. Ends in exactly one of success, fail and error. */
+  authenticate(this: ClientAssertionStrategy<C>, request: StrategyRequest, route?: AssertionRouteOptions): void {
+    // Read now: on an instance that several requests share, the next request replaces them.
+    const { success, fail, error } = this as unknown as StrategyActions
+    const { behaviour, verifyClient } = this
+    const parameters = parametersOf(request, behaviour.acceptJsonBody)
+    if (parameters === undefined || (behaviour.onForeignType === 'next' && isForeign(parameters))) {
+      fail()
+      return
+    }
+    const refuse = (cause: unknown): void => {
+      if (behaviour.onInvalid === 'fail' && cause instanceof OAuthError && cause.status < 500)
+        fail(challengeOf(cause), cause.status)
+      else error(cause)
+    }
+    const accept = (authenticated: AuthenticatedClient<C>): void => {
+      if (verifyClient === undefined) success(authenticated.client, authenticated.authentication)
+      else ask(verifyClient, behaviour.passReqToCallback ? request : undefined, authenticated, success, refuse)
+    }
+    const endpoint = route?.endpoint ?? behaviour.endpoint
+    const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
+    // Two arguments in place of `.catch`: what goes wrong downstream of success is no failed authentication.
+    this.verifyAssertion(parameters, context).then(accept, refuse)
+  }
+}
+
+/** The form parameters of a request that presents an assertion in some way; `undefined` where it presents none. */
+function parametersOf(request: StrategyRequest, acceptJson: boolean): Readonly<Record<string, unknown>> | undefined {
+  if (request.method !== undefined && request.method !== 'POST') return undefined
+  const type = contentType(request)
+  const isForm = type === undefined || type === 'application/x-www-form-urlencoded'
+  if (!isForm && !(acceptJson && type === 'application/json')) return undefined
+  return presentsAssertion(request.body) ? request.body : undefined
+}
+
+/** Whether the assertion is of a kind that another strategy may know. */
+const isForeign = (parameters: Readonly<Record<string, unknown>>): boolean => {
+  const type = Object.hasOwn(parameters, 'client_assertion_type') ? parameters.client_assertion_type : undefined
+  return typeof type === 'string' && type !== '' && type !== ASSERTION_TYPE
+}
+
+/** What Passport hands on of a failure: an object, since text would become a challenge header. The error is not listed. */
+function challengeOf(cause: OAuthError): object {
+  const challenge = { error: cause.code, error_description: cause.message, message: cause.message }
+  return Object.defineProperty(challenge, 'cause', { value: cause, enumerable: false })
+}
+
+/** Asks the application's callback, and takes its first answer, whichever way it comes. */
+function ask<C extends Client>(
+  verify: (...arguments_: readonly unknown[]) => unknown,
+  request: StrategyRequest | undefined,
+  { client, authentication }: AuthenticatedClient<C>,
+  success: StrategyActions['success'],
+  refuse: (cause: unknown) => void,
+): void {
+  let answered = false
+  const done: VerifyDone = (failure, user, info) => {
+    if (answered) return
+    answered = true
+    if (failure !== undefined && failure !== null) refuse(failure)
+    else if (!user)
+      refuse(refusal('client_rejected', { clientId: client.client_id, detail: 'the verify callback gave no user' }))
+    else
+      success(
+        user === true ? client : (user as object),
+        typeof info === 'object' && info !== null ? { ...authentication, ...info } : authentication,
+      )
+  }
+  const take = (user: unknown): void => {
+    if (user !== undefined) done(null, user)
+  }
+  let answer: unknown
+  try {
+    answer = verify(...(request === undefined ? [] : [request]), client, authentication, done)
+  } catch (failure) {
+    done(failure ?? new TypeError('the verify callback threw nothing'))
+    return
+  }
+  if (typeof (answer as { readonly then?: unknown } | null | undefined)?.then === 'function')
+    (answer as Promise<unknown>).then(take, (failure: unknown) =>
+      done(failure ?? new TypeError('the verify callback rejected with nothing')),
+    )
+  else take(answer)
+}
+
+export { ClientAssertionStrategy as Strategy }
+export default ClientAssertionStrategy
