@@ -1,0 +1,86 @@
+import { type RequestHandler, Router } from 'express'
+import type { Consents, Sessions } from 'passport-client-assertion-jwt'
+import type { ClientRegistry } from './clients.ts'
+import type { LoginHandlers } from './login.ts'
+import type { Logins } from './logins.ts'
+import { accountPage, sendPage } from './pages.ts'
+
+const APP_SESSION = 'oauth2'
+
+/** The account page: which apps are connected, and the forms that end them and the user's logins. */
+export function accountRoutes(options: {
+  /** Path of the issuer, '' where it has none: forms and redirects go where the outside reaches us. */
+  readonly base: string
+  readonly sessions: Sessions
+  readonly consents: Consents
+  readonly logins: Logins
+  readonly clients: ClientRegistry
+  readonly login: LoginHandlers
+}): Router {
+  const { base, sessions, consents, logins, clients, login } = options
+  const toAccount: RequestHandler = (_req, res) => res.redirect(303, `${base}/account`)
+  const routes = Router()
+
+  routes.get('/account', async (req, res) => {
+    const user = await logins.current(req)
+    if (user === undefined) return login.show(req, res, '')
+    sendPage(
+      res,
+      200,
+      accountPage({
+        paths: {
+          disconnect: `${base}/account/disconnect`,
+          disconnectAll: `${base}/account/disconnect-all`,
+          logout: `${base}/logout`,
+          logoutEverywhere: `${base}/account/logout-everywhere`,
+        },
+        guard: login.guards.forForm(req, res),
+        userName: user.name,
+        sessions: await sessions.list(user.sub, APP_SESSION),
+        clientName: (clientId) => clients.find(clientId)?.client_name ?? clientId,
+      }),
+    )
+  })
+
+  routes.post(
+    '/account/disconnect',
+    login.guardedForm,
+    login.required,
+    async (req, res, next) => {
+      const { sub } = login.userOf(res)
+      const session = await sessions.get(req.body.session ?? '')
+      // Nobody ends what is not theirs, and nobody learns whether it exists.
+      if (session?.type === APP_SESSION && session.subject === sub) {
+        await consents.withdraw(sub, session.clientId) // first: if the other step fails, the row is still there to try again
+        await sessions.end(session.id)
+      }
+      next()
+    },
+    toAccount,
+  )
+
+  routes.post(
+    '/account/disconnect-all',
+    login.guardedForm,
+    login.required,
+    async (_req, res, next) => {
+      const { sub } = login.userOf(res)
+      await consents.withdrawAll(sub)
+      await sessions.endAll(sub, APP_SESSION)
+      next()
+    },
+    toAccount,
+  )
+
+  routes.post('/account/logout-everywhere', login.guardedForm, login.required, async (_req, res) => {
+    await logins.endAll(res, login.userOf(res))
+    login.showLoggedOut(res, 'You are logged out on all your devices. Your apps stay connected.')
+  })
+
+  routes.post('/logout', login.guardedForm, async (req, res) => {
+    await logins.end(req, res)
+    login.showLoggedOut(res, 'You are logged out on this device. Your apps stay connected.')
+  })
+
+  return routes
+}

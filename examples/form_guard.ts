@@ -1,0 +1,53 @@
+import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Cookie, createCookie } from './cookies.ts'
+import type { FormGuard } from './pages.ts'
+
+const FIELD = 'form_guard'
+
+/** Holds other sites off our forms. */
+export interface FormGuards {
+  /** What every form of ours carries. Gives a browser that we do not know yet a cookie to bind it to. */
+  forForm(request: IncomingMessage, response: ServerResponse): FormGuard
+  /** Why this form was not sent from a page of ours; `undefined` where it was. */
+  refuse(request: IncomingMessage, body: Readonly<Record<string, string>>): string | undefined
+}
+
+/**
+ * A form carries a MAC of a cookie: of the login where there is one, of a cookie that only serves this purpose where
+ * there is none. No other site can read either, so that none can make such a form. All nodes derive the same key.
+ */
+export function createFormGuards(options: {
+  readonly issuer: string
+  readonly baseSecret: string
+  readonly loginCookie: Cookie
+}): FormGuards {
+  const { issuer, baseSecret, loginCookie } = options
+  const browserCookie = createCookie('browser', issuer)
+  const key = Buffer.from(hkdfSync('sha256', baseSecret, issuer, 'form guard', 32))
+  const macOf = (purpose: string, cookie: string): Buffer =>
+    createHmac('sha256', key).update(`${purpose} ${cookie}`).digest()
+
+  return {
+    forForm(request, response) {
+      const login = loginCookie.read(request)
+      if (login !== undefined) return { name: FIELD, value: macOf('login', login).toString('base64url') }
+      const known = browserCookie.read(request)
+      const browser = known ?? randomBytes(32).toString('base64url')
+      if (known === undefined) browserCookie.write(response, browser)
+      return { name: FIELD, value: macOf('browser', browser).toString('base64url') }
+    },
+    refuse(request, body) {
+      // Where the browser tells, believe it. What it tells of a form of ours is same-origin, or none for a reload.
+      const site = request.headers['sec-fetch-site']
+      if (site === 'cross-site' || site === 'same-site') return 'It was sent from another site.'
+      const presented = Buffer.from(body[FIELD] ?? '', 'base64url')
+      const login = loginCookie.read(request)
+      const browser = browserCookie.read(request)
+      // A login form that was open while the user logged in elsewhere still carries the MAC of the older cookie.
+      const expected = [login && macOf('login', login), browser && macOf('browser', browser)]
+      const matches = expected.some((mac) => mac && mac.length === presented.length && timingSafeEqual(mac, presented))
+      return matches ? undefined : 'It is too old, or it did not come from one of our pages.'
+    },
+  }
+}

@@ -1,0 +1,15 @@
+/** The values of a scope string. */
+export const scopeValues = (scope: string | undefined): readonly string[] => scope?.split(' ').filter(Boolean) ?? []
+
+/** What people are asked on the consent page. A scope value that is not here is shown as it is. */
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  profile: 'Know your name',
+  email: 'Know your e-mail address',
+  'notes.read': 'Read your notes',
+  'notes.write': 'Write and change your notes',
+  offline_access: 'Stay connected while you are away',
+}
+
+/** A scope value in words. */
+export const describeScope = (value: string): string =>
+  Object.hasOwn(DESCRIPTIONS, value) ? (DESCRIPTIONS[value] ?? value) : value

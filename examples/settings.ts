@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { type ClientRegistry, readClients } from './clients.ts'
+import { isHttpLoopback } from './loopback.ts'
+import { readUsers, type Users } from './users.ts'
+
+/** What the environment variables of the example say, checked. The table in `README.md` explains each. */
+export interface Settings {
+  readonly port: number
+  /** `undefined`: `http://localhost:` and the port the server listens on. */
+  readonly issuer: string | undefined
+  readonly clients: ClientRegistry
+  readonly users: Users
+  readonly storeUrl: string
+  readonly assertionProfile: AssertionProfile
+  readonly errorVerbosity: ErrorVerbosity
+  readonly accessTokenLifetimeSeconds: number
+  readonly refreshTokenIdleLifetimeSeconds: number
+  readonly authorizationCodeLifetimeSeconds: number
+  readonly baseSecret: string
+  /** What is worth a warning at start; the server runs all the same. */
+  readonly warnings: readonly string[]
+}
+
+export type AssertionProfile = (typeof ASSERTION_PROFILES)[number]
+export type ErrorVerbosity = (typeof ERROR_VERBOSITIES)[number]
+
+const ASSERTION_PROFILES = ['oidc', 'rfc7523', 'rfc10070', 'fapi1', 'fapi2', 'smart'] as const
+const ERROR_VERBOSITIES = ['debug', 'normal', 'minimal'] as const
+const STORE_SCHEMES = ['memory:', 'redis://', 'rediss://', 'postgres://', 'postgresql://', 'pglite:']
+
+const YEAR_SECONDS = 365 * 24 * 3600
+
+/** A variable that cannot be used. The message is one line that names it and says what is wrong with it. */
+export class UnusableSetting extends Error {
+  constructor(variable: string, problem: string) {
+    super(`${variable}: ${problem.replace(/\s*[\r\n]+\s*/g, ' ')}`)
+    this.name = 'UnusableSetting'
+  }
+}
+
+const quoted = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+
+/** Reads and checks every variable, the files included. Rejects with `UnusableSetting` at the first that cannot be used. */
+export async function readSettings(environment: Readonly<Record<string, string | undefined>>): Promise<Settings> {
+  /** An empty variable counts as absent. */
+  const value = (variable: string): string | undefined => environment[variable] || undefined
+  const besideThisFile = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+  const wholeNumber = (variable: string, fallback: number, least: number, most: number): number => {
+    const text = value(variable)
+    if (text === undefined) return fallback
+    if (/^\d{1,15}$/.test(text) && Number(text) >= least && Number(text) <= most) return Number(text)
+    throw new UnusableSetting(variable, `must be a whole number from ${least} to ${most}, got ${quoted(text)}`)
+  }
+  const oneOf = <T extends string>(variable: string, fallback: T, allowed: readonly T[]): T => {
+    const text = value(variable)
+    if (text === undefined) return fallback
+    const found = allowed.find((each) => each === text)
+    if (found !== undefined) return found
+    throw new UnusableSetting(variable, `must be one of ${allowed.join(', ')}, got ${quoted(text)}`)
+  }
+  const fileOf = async <T>(variable: string, fallback: string, read: (path: string) => Promise<T>): Promise<T> => {
+    const path = value(variable) ?? besideThisFile(fallback)
+    try {
+      return await read(path)
+    } catch (error) {
+      throw new UnusableSetting(variable, `${quoted(path)} ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  const port = wholeNumber('PORT', 3000, 0, 65_535)
+  const issuer = checkedIssuer(value('ISSUER'))
+  const warnings: string[] = []
+  if (issuer !== undefined && !issuer.startsWith('https:') && !isHttpLoopback(issuer))
+    warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
+  const settings = {
+    port,
+    issuer,
+    users: await fileOf('USERS_FILE', 'users.json', readUsers),
+    storeUrl: checkedStoreUrl(value('STORE_URL') ?? 'memory:'),
+    assertionProfile: oneOf('ASSERTION_PROFILE', 'oidc', ASSERTION_PROFILES),
+    errorVerbosity: oneOf('ERROR_VERBOSITY', 'normal', ERROR_VERBOSITIES),
+    accessTokenLifetimeSeconds: wholeNumber('ACCESS_TOKEN_TTL', 900, 1, YEAR_SECONDS),
+    refreshTokenIdleLifetimeSeconds: wholeNumber('REFRESH_TOKEN_TTL', 5_184_000, 1, 100 * YEAR_SECONDS),
+    authorizationCodeLifetimeSeconds: wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, 600),
+    baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
+    clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
+      readClients(path, { httpLoopbackKeySets: isHttpLoopback(issuer ?? 'http://localhost') }),
+    ),
+  }
+  if (value('BASE_SECRET') === undefined)
+    warnings.push('BASE_SECRET: not set, made one for this run: tokens and logins end with it')
+  else if (settings.baseSecret.length < 32)
+    warnings.push('BASE_SECRET: shorter than 32 characters, which is easy to guess')
+  for (const { clientId, problem } of settings.clients.unsound)
+    warnings.push(`CLIENTS_FILE: client ${quoted(clientId)} will be refused: ${problem}`)
+  for (const { clientId, problem } of settings.clients.notes)
+    warnings.push(`CLIENTS_FILE: client ${quoted(clientId)}: ${problem}`)
+  return { ...settings, warnings }
+}
+
+/** RFC 8414 §2: an issuer identifier is an URL without query and fragment. */
+function checkedIssuer(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    throw new UnusableSetting('ISSUER', `must be an http or https URL, got ${quoted(text)}`)
+  if (text.includes('?') || text.includes('#'))
+    throw new UnusableSetting('ISSUER', `must have neither query nor fragment, got ${quoted(text)}`)
+  if (url.username !== '' || url.password !== '')
+    throw new UnusableSetting('ISSUER', 'must not hold a user or password')
+  // Clients compare it as text: it is published exactly as it stands here, so that it must survive being read as a URL.
+  if (/[\s\\]/.test(text))
+    throw new UnusableSetting('ISSUER', `must hold no space and no backslash, got ${quoted(text)}`)
+  return text
+}
+
+function checkedStoreUrl(text: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:(?:\/\/)?/i.exec(text)?.[0] ?? text
+  if (STORE_SCHEMES.some((each) => text === each || (text.startsWith(each) && !each.startsWith('memory')))) {
+    if (text === 'pglite:') throw new UnusableSetting('STORE_URL', 'pglite: must be followed by a folder')
+    if (!text.startsWith('redis') || (URL.canParse(text) && new URL(text).hostname !== '')) return text
+    throw new UnusableSetting('STORE_URL', `${scheme} must be followed by a host`) // the rest may hold a password
+  }
+  throw new UnusableSetting('STORE_URL', `must begin with one of ${STORE_SCHEMES.join(' ')}, got ${quoted(scheme)}`)
+}

@@ -1,0 +1,69 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+
+/** Somebody who can log in: a row of the users file without the password. */
+export interface User {
+  readonly sub: string
+  readonly username: string
+  readonly name: string
+}
+
+export interface Users {
+  find(sub: string): User | undefined
+  /** The user of this name, if the password is theirs. Takes the same time whether or not there is such a user. */
+  authenticate(username: string, password: string): User | undefined
+}
+
+/** What is compared in place of a password where there is no such user. */
+const NOBODY = { digest: createHash('sha256').update('nobody').digest(), user: undefined }
+
+// Digests have one length, as timingSafeEqual wants. A real application stores passwords under scrypt or argon2;
+// here they stand in a file in clear text, so that people can read them and log in.
+const digestOf = (password: string): Buffer => createHash('sha256').update(password).digest()
+
+/** Reads a users file: a JSON array of `{ "sub", "username", "password", "name" }`. Rejects saying what is wrong. */
+export async function readUsers(path: string): Promise<Users> {
+  const byName = new Map<string, { readonly digest: Buffer; readonly user: User }>()
+  const bySub = new Map<string, User>()
+  for (const [index, row] of (await readJsonArray(path)).entries()) {
+    const text = (member: string): string => {
+      const value = row[member]
+      if (typeof value === 'string' && value !== '') return value
+      throw new Error(`has a user (number ${index + 1}) without ${member}`)
+    }
+    const user: User = {
+      sub: text('sub'),
+      username: text('username'),
+      name: row['name'] === undefined ? text('username') : text('name'),
+    }
+    if (byName.has(user.username)) throw new Error(`has two users named ${JSON.stringify(user.username)}`)
+    if (bySub.has(user.sub)) throw new Error(`has two users with the sub ${JSON.stringify(user.sub)}`)
+    byName.set(user.username, { digest: digestOf(text('password')), user })
+    bySub.set(user.sub, user)
+  }
+  return {
+    find: (sub) => bySub.get(sub),
+    authenticate(username, password) {
+      const known = byName.get(username) ?? NOBODY
+      return timingSafeEqual(known.digest, digestOf(password)) ? known.user : undefined
+    },
+  }
+}
+
+/** A file that holds a JSON array of objects. Rejects with what is wrong, worded to follow the name of the file. */
+export async function readJsonArray(path: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new Error(error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.code ?? 'unknown'})`)
+  })
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text.replace(/^\uFEFF/, ''))
+  } catch {
+    throw new Error('is not JSON') // the parser's own words would quote the file, and with it secrets
+  }
+  if (!Array.isArray(parsed)) throw new Error('must be a JSON array')
+  for (const [index, row] of parsed.entries())
+    if (typeof row !== 'object' || row === null || Array.isArray(row))
+      throw new Error(`must hold objects, and number ${index + 1} is none`)
+  return parsed
+}
