@@ -25,10 +25,35 @@ export type {
 } from './client.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'
+export type { AuthorizationRules, PkcePolicy } from './code/authorization_request.ts'
+export type { RedirectUriRules } from './code/redirect_uri.ts'
 export type { CodeStore } from './code/store.ts'
+export { type Consent, type Consents, type ConsentsOptions, createConsents } from './consent/consents.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
 export { type Events, onEvent } from './events.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
+export { type AuthorizationOptions, authorizationSide } from './oauth2orize/authorization.ts'
+export {
+  type AuthorizationErrorsOptions,
+  authorizationErrors,
+  type ShownError,
+} from './oauth2orize/authorization_response.ts'
+export {
+  type RememberedConsentOptions,
+  rememberedConsent,
+  type ValidateAuthorizationOptions,
+  validateAuthorization,
+} from './oauth2orize/authorize.ts'
+export { type CodeGrantOptions, codeGrant } from './oauth2orize/code_grant.ts'
+export { pkceRequestParser } from './oauth2orize/pkce_extension.ts'
+export {
+  type Oauth2orizeTransaction,
+  retryOf,
+  type SealedTransactionsOptions,
+  sealedTransactions,
+  type TransactionStore,
+} from './oauth2orize/transactions.ts'
+export type { SubjectOf } from './oauth2orize/user.ts'
 export type { FormParameters } from './parameters.ts'
 export {
   type AssertionRouteOptions,

@@ -11,6 +11,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   assertion: ['jose', 'node:buffer', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
   client_authentication: ['node:crypto', 'type:assertion'],
   code: ['node:crypto'],
+  consent: ['node:crypto', 'session'],
   session: [],
   token: ['jose', 'node:crypto', 'type:session'],
   exchanges: ['code', 'session', 'token'],
@@ -18,7 +19,16 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   http: ['node:http', 'type:client_authentication', 'type:exchanges'],
   passport: ['type:assertion', 'assertion', 'client_authentication'],
   cli: ['assertion', 'jose', 'node:fs', 'node:util'],
-  oauth2orize: ['node:crypto', 'code', 'http', 'type:exchanges', 'type:assertion', 'type:oauth2orize'],
+  oauth2orize: [
+    'node:crypto',
+    'type:node:http',
+    'code',
+    'http',
+    'type:assertion',
+    'type:consent',
+    'type:exchanges',
+    'type:oauth2orize',
+  ],
   testing: ['node:assert', 'node:assert/strict', 'type:assertion', 'type:code', 'type:session', 'jose', 'node:crypto'],
 }
 

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto'
+import { type Client, isPublicClient } from '../client.ts'
+import { isVerifierOf } from './challenge.ts'
+
 /** An authorization code as the store sees it: never the code itself. Moments are epoch seconds. */
 export interface AuthorizationCode {
   /** SHA-256 of the code, base64url without padding. */
@@ -25,3 +29,55 @@ export interface AuthorizationCode {
   /** Format of this record. */
   readonly version: number
 }
+
+/** Format of the records that this version writes. */
+export const CODE_VERSION = 1
+
+/** Authorization codes are 32 random octets in base64url. */
+const CODE = /^[A-Za-z0-9_-]{43}$/
+
+/** Whether a text can be a code of ours. What can not is refused before any store is asked. */
+export const isCode = (code: string): boolean => CODE.test(code)
+
+/** Under which id the store knows a code: its SHA-256, so that a reader of the store cannot redeem anything. */
+export const codeId = (code: string): string => createHash('sha256').update(code).digest('base64url')
+
+/** What a token request presents to redeem a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Absent is `undefined`. */
+export interface PresentedProofs {
+  readonly client: Client
+  readonly redirectUri: string | undefined
+  readonly codeVerifier: string | undefined
+}
+
+/** What a token request proved about a code; the first that does not hold is named. */
+export type CodeProof =
+  | 'proven'
+  | 'another_client'
+  | 'redirect_uri_missing'
+  | 'redirect_uri_wrong'
+  | 'verifier_missing'
+  | 'verifier_unexpected'
+  | 'verifier_wrong'
+
+/**
+ * Which proof fails first: the client, the redirect URI (required where the authorization request carried it, and
+ * otherwise compared if it is there), the verifier. A code without a challenge has client and redirect URI for proofs,
+ * and takes no verifier (RFC 9700 §2.1.1, downgrade). Judges neither expiry nor whether the code was spent.
+ */
+export function proofOf(code: AuthorizationCode, presented: PresentedProofs): CodeProof {
+  const { redirectUri, codeVerifier } = presented
+  if (code.clientId !== presented.client.client_id) return 'another_client'
+  if (redirectUri === undefined) {
+    if (code.redirectUriWasSent) return 'redirect_uri_missing'
+  } else if (redirectUri !== code.redirectUri) return 'redirect_uri_wrong'
+  if (code.codeChallenge === undefined) return codeVerifier === undefined ? 'proven' : 'verifier_unexpected'
+  if (codeVerifier === undefined) return 'verifier_missing'
+  return isVerifierOf(codeVerifier, code.codeChallenge) ? 'proven' : 'verifier_wrong'
+}
+
+/**
+ * Whether whoever presents proofs that hold is surely the one the code was issued to: only then may a replay end the
+ * session. A public client without PKCE proves nothing, since its id and redirect URI are no secrets.
+ */
+export const isProofConclusive = (code: AuthorizationCode, client: Client): boolean =>
+  code.codeChallenge !== undefined || !isPublicClient(client)

@@ -1,0 +1,192 @@
+import { type Client, grantTypesOf, isPublicClient } from '../client.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import type { FormParameters } from '../parameters.ts'
+import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { isCodeChallenge } from './challenge.ts'
+import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from './redirect_uri.ts'
+
+/**
+ * For whom PKCE is required (RFC 7636, RFC 9700 §2.1.1): for all clients, for public clients, or for none. Where it is
+ * not required it may be used, and is then enforced at the token endpoint. `S256` is the only method, `plain` never is.
+ */
+export type PkcePolicy = 'all' | 'public' | 'optional'
+
+/** What an authorization request may ask for. */
+export interface AuthorizationRules extends RedirectUriRules {
+  /** Default `'all'`. */
+  readonly pkce?: PkcePolicy
+  /** All scope values this server knows. Default: whatever clients are registered for. */
+  readonly scopesSupported?: readonly string[]
+  /** What a request without `scope` asks for: all the client is registered for (default), or nothing but an error. */
+  readonly missingScope?: 'registered' | 'refuse'
+  /** Response types that grants of the application serve beside `code`. Default: none. */
+  readonly responseTypes?: readonly string[]
+}
+
+/** The parameters of an authorization request as they were sent (RFC 6749 §4.1.1). What was sent empty is absent. */
+export interface AuthorizationParameters {
+  readonly values: FormParameters
+  /** Names of parameters that were repeated, bracketed or not text; they have no value here. */
+  readonly unsound: readonly string[]
+}
+
+/** A sound request, with everything that depends on the client filled in. */
+export interface AuthorizationRequest {
+  readonly redirectUri: string
+  readonly redirectUriWasSent: boolean
+  /** Sorted, separated by single spaces; '' for none. */
+  readonly scope: string
+  readonly codeChallenge: string | undefined
+}
+
+/** The redirect URI of a request, or the error to show to the person: nothing is known yet that is safe to redirect to. */
+export type RedirectTarget =
+  | { readonly redirectUri: string; readonly redirectUriWasSent: boolean }
+  | { readonly refused: OAuthError }
+
+const unsoundError = (name: string, clientId: string | undefined) =>
+  refusal('parameter_malformed', {
+    clientId,
+    description: `The parameter ${name} is repeated or malformed.`,
+    detail: `${name} must be sent once, as plain text`,
+  })
+
+const missingError = (name: string, clientId: string | undefined) =>
+  refusal('parameter_missing', { clientId, description: `The parameter ${name} is missing.` })
+
+/** The `client_id` of a request. Throws an `OAuthError` to show to the person: whom to send it to is not known. */
+export function requestedClientId({ values, unsound }: AuthorizationParameters): string {
+  if (unsound.includes('client_id')) throw unsoundError('client_id', undefined)
+  const clientId = values['client_id']
+  if (clientId === undefined) throw missingError('client_id', undefined)
+  return clientId
+}
+
+/**
+ * Where the answer to a request may go: the `redirect_uri` it carries if the client registered it, or the only one the
+ * client has. Never a URI that is not registered, nor a registered one that the rules do not allow (RFC 6749 §3.1.2.4).
+ */
+export function redirectTarget(
+  { values, unsound }: AuthorizationParameters,
+  client: Client,
+  rules: RedirectUriRules = {},
+): RedirectTarget {
+  const clientId = client.client_id
+  if (unsound.includes('redirect_uri')) return { refused: unsoundError('redirect_uri', clientId) }
+  const sent = values['redirect_uri']
+  const registered: readonly unknown[] = Array.isArray(client.redirect_uris) ? client.redirect_uris : []
+  const only = registered.length === 1 && typeof registered[0] === 'string' ? registered[0] : undefined
+  if (sent === undefined && only === undefined) return { refused: missingError('redirect_uri', clientId) }
+  const redirectUri = sent ?? only ?? ''
+  const matches = registered.some((each) => typeof each === 'string' && isSameRedirectUri(redirectUri, each))
+  if (!matches || !isUsableRedirectUri(redirectUri, rules)) {
+    return {
+      refused: refusal('redirect_uri_not_registered', {
+        clientId,
+        description: 'The redirect URI is not one that the application has registered.',
+        detail: matches
+          ? 'the redirect_uri is registered, but it is neither https, nor http on a loopback address, nor of an allowed scheme'
+          : 'the redirect_uri must equal a registered one, octet for octet; only the port of http://127.0.0.1 and http://[::1] is free',
+      }),
+    }
+  }
+  return { redirectUri, redirectUriWasSent: sent !== undefined }
+}
+
+// Registered with OAuth, so known here, but not offered.
+const OTHER_RESPONSE_TYPES = new Set(['token', 'id_token', 'none'])
+
+const isKnownResponseType = (type: string): boolean =>
+  type.split(' ').every((each) => each === 'code' || OTHER_RESPONSE_TYPES.has(each))
+
+/**
+ * Everything about a request that the client may be told by redirect (RFC 6749 §4.1.2.1), in this order: parameters
+ * repeated or malformed, response type, the client's grant types, response mode, scope, PKCE. Rejects by throwing an
+ * `OAuthError`. Does not judge the client id and redirect URI, which `redirectTarget` did before.
+ */
+export function judgeAuthorizationRequest(
+  parameters: AuthorizationParameters,
+  client: Client,
+  target: { readonly redirectUri: string; readonly redirectUriWasSent: boolean },
+  rules: AuthorizationRules = {},
+): AuthorizationRequest {
+  const { values, unsound } = parameters
+  const clientId = client.client_id
+  const [first] = unsound
+  if (first !== undefined) throw unsoundError(first, clientId)
+  judgeResponseType(values['response_type'], client, rules)
+  const mode = values['response_mode']
+  if (mode !== undefined && mode !== 'query' && values['response_type'] === 'code') {
+    throw refusal('response_mode_unsupported', { clientId, detail: 'response_mode must be query, or absent' })
+  }
+  const scope = judgeScope(values['scope'], client, rules)
+  const codeChallenge = judgeChallenge(values, client, rules.pkce)
+  return { ...target, scope, codeChallenge }
+}
+
+function judgeResponseType(type: string | undefined, client: Client, rules: AuthorizationRules): void {
+  const clientId = client.client_id
+  if (type === undefined) throw missingError('response_type', clientId)
+  if (type !== 'code' && !rules.responseTypes?.includes(type)) {
+    if (isKnownResponseType(type)) throw refusal('response_type_unsupported', { clientId, detail: `got ${type}` })
+    throw refusal('parameter_malformed', {
+      clientId,
+      description: 'The parameter response_type is not recognized.',
+      detail: 'response_type must be code',
+    })
+  }
+  if (!grantTypesOf(client).includes('authorization_code')) {
+    throw refusal('grant_type_not_registered', { clientId, detail: 'the client lacks authorization_code' })
+  }
+}
+
+function judgeScope(sent: string | undefined, client: Client, rules: AuthorizationRules): string {
+  const clientId = client.client_id
+  const registered = parseScope(typeof client.scope === 'string' ? client.scope : '') ?? []
+  const { scopesSupported } = rules
+  const offered = scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered
+  if (sent === undefined) {
+    if (rules.missingScope === 'refuse') throw missingError('scope', clientId)
+    return formatScope(offered)
+  }
+  const values = parseScope(sent)
+  if (values === undefined) {
+    throw refusal('scope_malformed', { clientId, detail: 'a scope value holds a character outside of RFC 6749 §3.3' })
+  }
+  const scope = formatScope(values)
+  if (!isScopeWithin(scope, formatScope(offered))) {
+    throw refusal('scope_exceeded', { clientId, detail: `the client may ask for: ${formatScope(offered)}` })
+  }
+  return scope
+}
+
+/** The challenge of a request, or `undefined` where there is none and none is required. Throws an `OAuthError`. */
+export function judgeChallenge(values: FormParameters, client: Client, pkce: PkcePolicy = 'all'): string | undefined {
+  const clientId = client.client_id
+  const challenge = values['code_challenge']
+  const method = values['code_challenge_method']
+  if (challenge === undefined) {
+    if (method !== undefined) throw missingError('code_challenge', clientId)
+    if (pkce === 'all' || (pkce === 'public' && isPublicClient(client))) {
+      throw refusal('pkce_required', {
+        clientId,
+        description: 'The parameter code_challenge is missing (PKCE is required).',
+      })
+    }
+    return undefined
+  }
+  if (method !== 'S256') {
+    throw refusal('code_challenge_method_unsupported', {
+      clientId,
+      description: 'The parameter code_challenge_method must be S256.',
+      detail: method === undefined ? 'it is missing, which means plain' : 'got another method',
+    })
+  }
+  if (!isCodeChallenge(challenge)) {
+    throw refusal('code_challenge_malformed', {
+      clientId,
+      description: 'The parameter code_challenge must be 43 characters of base64url.',
+    })
+  }
+  return challenge
+}

@@ -1,0 +1,237 @@
+import type { Client } from '../client.ts'
+import { answerOf, type OAuthError, type Reason, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import { newIdentifier } from '../identifier.ts'
+import { requireVerbs, wholeNumber } from '../options.ts'
+import {
+  type AuthorizationCode,
+  CODE_VERSION,
+  type CodeProof,
+  codeId,
+  isCode,
+  isProofConclusive,
+  type PresentedProofs,
+  proofOf,
+} from './authorization_code.ts'
+import type { CodeStore } from './store.ts'
+
+/** Wrong verifiers after which a code is dead. */
+const MOST_FAILURES = 5
+
+const DEFAULT_LIFETIME_SECONDS = 60
+const LONGEST_LIFETIME_SECONDS = 600
+const DEFAULT_KEEP_SECONDS = 1800
+const LONGEST_KEEP_SECONDS = 86_400 * 365
+
+export interface CodesOptions {
+  readonly store: CodeStore
+  /** Seconds for which a code can be redeemed. Default 60, from 1 to 600 (RFC 6749 §4.1.2). CharonOauth2: `grant_ttl`. */
+  readonly codeLifetimeSeconds?: number
+  /** Seconds for which a code is kept after its expiry, so that a replay is recognised. Default 1800, 0 to a year. */
+  readonly keepSpentCodeSeconds?: number
+}
+
+/** What a user allowed, and how the client asked for it. */
+export interface CodePermission {
+  readonly subject: string
+  readonly clientId: string
+  /** The granted scope, sorted, separated by single spaces; '' for none. */
+  readonly scope: string
+  readonly redirectUri: string
+  readonly redirectUriWasSent: boolean
+  readonly codeChallenge: string | undefined
+  /** What the session is to carry: plain JSON. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What came of redeeming a code. */
+export type Redemption =
+  | { readonly outcome: 'spent'; readonly code: AuthorizationCode }
+  /**
+   * Refused. `endSession` is there when the code was spent before and this request proved client, redirect URI and
+   * verifier: the caller then ends that session, also while it is being opened elsewhere (RFC 6749 §4.1.2).
+   */
+  | {
+      readonly outcome: 'refused'
+      readonly error: OAuthError
+      readonly endSession?: { readonly id: string; readonly markerExpiresAt: number }
+    }
+
+/** How a code is redeemed, beyond what was presented. */
+export interface RedeemOptions {
+  readonly now: number
+  /** The last question before the code is spent: whether the user's permission still stands. Default: it does. */
+  readonly permits?: ((code: AuthorizationCode) => boolean | Promise<boolean>) | undefined
+  /**
+   * What to do when two requests with all proofs found the code unspent and this one was the slower: treat it as a
+   * replay (`'end'`, the default), or only refuse it.
+   */
+  readonly onSimultaneous?: 'end' | 'refuse' | undefined
+}
+
+export interface Codes {
+  /** Issues a code: 32 random octets, base64url. The store sees its SHA-256 only. Rejects with 503 if the store fails. */
+  issue(permission: CodePermission, now: number): Promise<string>
+  /**
+   * Redeems a code: looks at everything that can refuse it, then spends it in one atomic step. A wrong verifier is
+   * counted if client and redirect URI are right; the fifth kills the code. Rejects with 503 if the store fails.
+   */
+  redeem(code: string, presented: PresentedProofs, options: RedeemOptions): Promise<Redemption>
+}
+
+const REFUSAL_OF_PROOF: Readonly<
+  Record<Exclude<CodeProof, 'proven'>, readonly [reason: Reason, description: string | undefined, detail: string]>
+> = {
+  another_client: ['code_of_another_client', undefined, 'the code was issued to another client'],
+  redirect_uri_missing: [
+    'parameter_missing',
+    'The parameter redirect_uri is missing.',
+    'redirect_uri is required here, because the authorization request carried it',
+  ],
+  redirect_uri_wrong: [
+    'redirect_uri_mismatch',
+    undefined,
+    'redirect_uri must equal the one of the authorization request, octet for octet',
+  ],
+  verifier_missing: ['parameter_missing', 'The parameter code_verifier is missing.', 'the code has a code_challenge'],
+  verifier_unexpected: [
+    'code_verifier_unexpected',
+    'A code_verifier was sent for a code that was requested without a code_challenge.',
+    'the authorization request carried no code_challenge',
+  ],
+  verifier_wrong: ['code_verifier_wrong', undefined, 'the S256 digest of code_verifier is not the code_challenge'],
+}
+
+/** Makes the functions that issue and redeem authorization codes. They are the only users of the code store. */
+export function createCodes(options: CodesOptions): Codes {
+  const { store } = options
+  requireVerbs('store', store, ['add', 'find', 'countFailure', 'spend'])
+  const lifetime = wholeNumber(
+    'codeLifetimeSeconds',
+    options.codeLifetimeSeconds,
+    DEFAULT_LIFETIME_SECONDS,
+    1,
+    LONGEST_LIFETIME_SECONDS,
+  )
+  const keep = wholeNumber(
+    'keepSpentCodeSeconds',
+    options.keepSpentCodeSeconds,
+    DEFAULT_KEEP_SECONDS,
+    0,
+    LONGEST_KEEP_SECONDS,
+  )
+
+  async function issue(permission: CodePermission, now: number): Promise<string> {
+    const code = newIdentifier()
+    const sessionId = newIdentifier()
+    const { subject, clientId, extra = {} } = permission
+    const expiresAt = now + lifetime
+    await answerOf(() =>
+      store.add({
+        id: codeId(code),
+        clientId,
+        subject,
+        scope: permission.scope,
+        redirectUri: permission.redirectUri,
+        redirectUriWasSent: permission.redirectUriWasSent,
+        codeChallenge: permission.codeChallenge,
+        sessionId,
+        issuedAt: now,
+        expiresAt,
+        keepUntil: expiresAt + keep,
+        failures: 0,
+        spent: false,
+        extra,
+        version: CODE_VERSION,
+      }),
+    )
+    publish('code.issued', () => ({ clientId, subject, sessionId }))
+    return code
+  }
+
+  async function redeem(code: string, presented: PresentedProofs, redeeming: RedeemOptions): Promise<Redemption> {
+    const { client } = presented
+    const { now, permits, onSimultaneous = 'end' } = redeeming
+    if (!isCode(code)) return refused('code_unknown', client, 'a code is 43 characters of base64url')
+    const id = codeId(code)
+    const found = await answerOf(() => store.find(id))
+    if (found === undefined || found.keepUntil < now) return refused('code_unknown', client, 'no such code')
+    const proof = proofOf(found, presented)
+    if (proof === 'another_client') {
+      if (found.spent) published(found, false)
+      return refusedFor(proof, client)
+    }
+    if (found.failures >= MOST_FAILURES) return dead(found, proof, client)
+    if (found.spent) return replayed(found, proof, client)
+    if (found.expiresAt < now) {
+      return refused('code_expired', client, `the code expired ${now - found.expiresAt} s ago`)
+    }
+    if (proof === 'verifier_wrong') await countFailure(id)
+    if (proof !== 'proven') return refusedFor(proof, client)
+    if (permits !== undefined && (await answerOf(() => permits(found))) !== true) {
+      return refused('permission_withdrawn', client, 'the permission the code was issued for no longer stands')
+    }
+    const answer = await answerOf(() => store.spend(id))
+    if (answer === 'spent') {
+      const { clientId, subject, sessionId } = found
+      publish('code.spent', () => ({ clientId, subject, sessionId }))
+      return { outcome: 'spent', code: found }
+    }
+    if (answer === 'unknown') return refused('code_unknown', client, 'the code was forgotten meanwhile')
+    return onSimultaneous === 'end'
+      ? replayed(found, proof, client)
+      : refused('code_spent', client, 'another request with the same proofs was faster')
+  }
+
+  /** The failure that reaches the limit also spends the code, so that no request that has already read it succeeds. */
+  async function countFailure(id: string): Promise<void> {
+    const failures = await answerOf(() => store.countFailure(id))
+    if (failures >= MOST_FAILURES) await answerOf(() => store.spend(id))
+  }
+
+  function dead(found: AuthorizationCode, proof: CodeProof, client: Client): Redemption {
+    return {
+      ...refused('code_dead', client, `${MOST_FAILURES} wrong verifiers were presented for the code`),
+      // It may have been redeemed just before it died; if it was not, there is no session to end.
+      ...endSession(found, proof, client),
+    }
+  }
+
+  function replayed(found: AuthorizationCode, proof: CodeProof, client: Client): Redemption {
+    const ending = endSession(found, proof, client)
+    published(found, ending !== undefined)
+    return {
+      ...refused(
+        'code_spent',
+        client,
+        ending
+          ? 'the code was redeemed before; its session ends'
+          : 'the code was redeemed before; this request lacks the proofs to end its session',
+      ),
+      ...ending,
+    }
+  }
+
+  return { issue, redeem }
+}
+
+const published = ({ clientId, subject, sessionId }: AuthorizationCode, proven: boolean): void =>
+  publish('code.replayed', () => ({ clientId, subject, sessionId, proven }))
+
+const endSession = (found: AuthorizationCode, proof: CodeProof, client: Client) =>
+  proof === 'proven' && isProofConclusive(found, client)
+    ? { endSession: { id: found.sessionId, markerExpiresAt: found.keepUntil } }
+    : undefined
+
+const refused = (reason: Reason, client: Client, detail: string) =>
+  ({ outcome: 'refused', error: refusal(reason, { clientId: client.client_id, detail }) }) as const
+
+function refusedFor(proof: Exclude<CodeProof, 'proven'>, client: Client): Redemption {
+  const [reason, description, detail] = REFUSAL_OF_PROOF[proof]
+  const error = refusal(reason, {
+    clientId: client.client_id,
+    detail,
+    ...(description === undefined ? {} : { description }),
+  })
+  return { outcome: 'refused', error }
+}

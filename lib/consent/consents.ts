@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto'
+import { type Clock, systemClock } from '../clock.ts'
+import { answerOf, refusal } from '../errors.ts'
+import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { formatScope, isScopeWithin } from '../scope.ts'
+import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+
+/** The type of the session store's records that hold consent. */
+export const CONSENT = 'consent'
+
+const DAY = 86_400
+const DEFAULT_LIFETIME_SECONDS = 3650 * DAY
+const MOST_ATTEMPTS = 6
+
+/** What a user allowed a client, all requests taken together. Moments are epoch seconds. */
+export interface Consent {
+  readonly clientId: string
+  readonly scope: string
+  readonly since: number
+  readonly extendedAt: number
+}
+
+export interface ConsentsOptions {
+  /** The session store: consent is a record of type `consent` in it, shared by all processes that share the store. */
+  readonly store: SessionStore
+  /** Seconds after which consent that was not extended is asked again. Default 315 360 000 (ten years), at least 60. */
+  readonly consentLifetimeSeconds?: number
+  readonly clock?: Clock
+}
+
+/**
+ * What users allowed clients, remembered: the permission of CharonOauth2's "authorization", without its tokens. It decides
+ * whether the user is asked again, never what a token may do: a token has the scope of its own request.
+ *
+ * All functions reject with 503 if the store fails. Do not end records of type `consent` by the store's own `end` or
+ * `endAll`: the marker that leaves would keep the consent from being remembered again. `withdraw` leaves none.
+ */
+export interface Consents {
+  /** Whether the user has allowed this client every value of `scope` before. Without any consent, not even the empty scope. */
+  allows(permission: Permission): Promise<boolean>
+  /** Adds to what the user has allowed; never takes anything away. Two at once both count. */
+  remember(permission: Permission): Promise<void>
+  /** Forgets all the user allowed this client. False when there was nothing. */
+  withdraw(subject: string, clientId: string): Promise<boolean>
+  /** Forgets all the user allowed any client, and answers for how many clients. */
+  withdrawAll(subject: string): Promise<number>
+  /** What a user has allowed, oldest first: for an account page. */
+  list(subject: string): Promise<readonly Consent[]>
+}
+
+/** One record for each user and client: its id says nothing about either, and no two pairs share it. */
+const consentId = (subject: string, clientId: string): string =>
+  `consent:${createHash('sha256')
+    .update(JSON.stringify([subject, clientId]))
+    .digest('base64url')}`
+
+/** A record whose consent was withdrawn stays, with this on it, so that it can be given anew. */
+const isWithdrawn = (record: Session): boolean => record.extra['withdrawn'] === true
+
+/** The scope values of both, sorted, each once. */
+const union = (one: string, other: string): string =>
+  formatScope([...new Set(`${one} ${other}`.split(' '))].filter((value) => value !== '').sort())
+
+/** Makes the functions that remember consent in `store`. */
+export function createConsents(options: ConsentsOptions): Consents {
+  const { store, clock = systemClock } = options
+  requireVerbs('store', store, ['create', 'get', 'save', 'list'])
+  requireFunction('clock', clock)
+  const lifetime = wholeNumber(
+    'consentLifetimeSeconds',
+    options.consentLifetimeSeconds,
+    DEFAULT_LIFETIME_SECONDS,
+    60,
+    36_500 * DAY,
+  )
+
+  async function read(id: string): Promise<Session | undefined> {
+    const record = await answerOf(() => store.get(id))
+    return record !== undefined && record.type === CONSENT && isLive(record, clock()) ? record : undefined
+  }
+
+  async function allows({ subject, clientId, scope }: Permission): Promise<boolean> {
+    const record = await read(consentId(subject, clientId))
+    return record !== undefined && !isWithdrawn(record) && isScopeWithin(scope, record.scope)
+  }
+
+  /** Reads, decides and saves until no other process interferes. `decide` gives `undefined` for "leave it as it is". */
+  async function change(
+    { subject, clientId, scope }: Permission,
+    decide: (record: Session, now: number) => Partial<Session> | undefined,
+    missing: 'create' | 'leave',
+  ): Promise<boolean> {
+    const id = consentId(subject, clientId)
+    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+      const now = clock()
+      const record = await read(id)
+      if (record === undefined) {
+        if (missing === 'leave') return false
+        const lifetimes = { idleSeconds: lifetime, absoluteSeconds: undefined }
+        const opened = openedSession({ subject, clientId, scope }, { id, type: CONSENT, now, lifetimes, extra: {} })
+        if ((await answerOf(() => store.create(opened))) === 'created') return true
+        continue
+      }
+      const changed = decide(record, now)
+      if (changed === undefined) return false
+      if ((await answerOf(() => store.save({ ...record, ...changed }))) === 'saved') return true
+    }
+    throw refusal('contention', {
+      clientId,
+      detail: 'the consent could not be saved: other processes changed it, or its record was ended in the store',
+      headers: { 'Retry-After': '1' },
+    })
+  }
+
+  async function withdraw(subject: string, clientId: string): Promise<boolean> {
+    return change(
+      { subject, clientId, scope: '' },
+      (record) => (isWithdrawn(record) ? undefined : { scope: '', extra: { withdrawn: true } }),
+      'leave',
+    )
+  }
+
+  async function live(subject: string): Promise<readonly Session[]> {
+    const now = clock()
+    const records = await answerOf(() => store.list(subject, CONSENT))
+    return records.filter((record) => isLive(record, now) && !isWithdrawn(record))
+  }
+
+  return {
+    allows,
+    async remember(permission) {
+      const { scope } = permission
+      await change(
+        permission,
+        (record, now) => {
+          if (!isWithdrawn(record) && isScopeWithin(scope, record.scope)) return undefined
+          const since = isWithdrawn(record) ? { createdAt: now } : {}
+          return {
+            ...since,
+            scope: union(record.scope, scope),
+            extra: {},
+            refreshedAt: now,
+            refreshExpiresAt: now + lifetime,
+          }
+        },
+        'create',
+      )
+    },
+    withdraw,
+    async withdrawAll(subject) {
+      const records = await live(subject)
+      const withdrawn = await Promise.all(records.map(({ clientId }) => withdraw(subject, clientId)))
+      return withdrawn.filter(Boolean).length
+    },
+    async list(subject) {
+      const records = await live(subject)
+      return records.map(({ clientId, scope, createdAt, refreshedAt }) => ({
+        clientId,
+        scope,
+        since: createdAt,
+        extendedAt: refreshedAt,
+      }))
+    },
+  }
+}

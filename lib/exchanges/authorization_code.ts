@@ -1,0 +1,103 @@
+import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { isCodeVerifier } from '../code/challenge.ts'
+import { createCodes } from '../code/codes.ts'
+import type { CodeStore } from '../code/store.ts'
+import { refusal } from '../errors.ts'
+import { oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { requiredParameter } from '../parameters.ts'
+import type { Permission, Session } from '../session/session.ts'
+import type { Sessions } from '../session/sessions.ts'
+import type { Tokens } from '../token/token_set.ts'
+import type { Exchange } from './exchange.ts'
+
+const GRANT_TYPE = 'authorization_code'
+
+export interface AuthorizationCodeOptions {
+  readonly codes: CodeStore
+  readonly sessions: Sessions
+  readonly tokens: Tokens
+  /**
+   * Whether the application still allows what the code was issued for: the user may have withdrawn consent meanwhile.
+   * Asked last, just before the code is spent. Without it every code is good until it expires. A rejection is a 503.
+   */
+  readonly permits?:
+    | ((permission: Permission, context: RequestContext & { readonly client: Client }) => boolean | Promise<boolean>)
+    | undefined
+  /**
+   * What to do with the slower of two requests that both proved everything and both found the code unspent. `'end'`, the
+   * default: it is a replay like any other, and no session of that code lives on. `'refuse'`: it is only refused, which
+   * spares clients that send the same request twice at once (browser applications in development mode do).
+   */
+  readonly onSimultaneousRedemption?: 'end' | 'refuse' | undefined
+}
+
+/**
+ * RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.6). In this order: the client's grant, the form of the parameters, the code's
+ * client, its expiry, redirect URI, verifier, `permits`; then the code is spent, and the session it names is opened. What
+ * is refused before that leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
+ *
+ * The tokens get the scope of the authorization request; a `scope` parameter here is ignored (RFC 6749 has none). A
+ * replay with all proofs ends the session, also one that is being opened at that moment by another process.
+ */
+export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
+  const { sessions, tokens, permits } = options
+  const codes = createCodes({ store: options.codes })
+  requireVerbs('sessions', sessions, ['open', 'end'])
+  requireVerbs('tokens', tokens, ['issue'])
+  if (permits !== undefined) requireFunction('permits', permits)
+  const onSimultaneous = oneOf('onSimultaneousRedemption', options.onSimultaneousRedemption, 'end', ['end', 'refuse'])
+
+  return {
+    grantType: GRANT_TYPE,
+    async run({ client, parameters, now, context }) {
+      const clientId = client.client_id
+      if (!grantTypesOf(client).includes(GRANT_TYPE)) {
+        throw refusal('grant_type_not_registered', {
+          clientId,
+          detail: `${GRANT_TYPE} is not among the client's grant_types`,
+        })
+      }
+      const code = requiredParameter(parameters, 'code')
+      const codeVerifier = parameters['code_verifier']
+      if (codeVerifier !== undefined && !isCodeVerifier(codeVerifier)) {
+        throw refusal('code_verifier_malformed', {
+          clientId,
+          description: 'The parameter code_verifier must be 43 to 128 unreserved characters.',
+          detail: `got ${codeVerifier.length} characters`,
+        })
+      }
+      const redemption = await codes.redeem(
+        code,
+        { client, redirectUri: parameters['redirect_uri'], codeVerifier },
+        {
+          now,
+          onSimultaneous,
+          permits: permits && (({ subject, scope }) => permits({ subject, clientId, scope }, { ...context, client })),
+        },
+      )
+      if (redemption.outcome === 'refused') {
+        const { error, endSession } = redemption
+        if (endSession) await sessions.end(endSession.id, now, { markerExpiresAt: endSession.markerExpiresAt })
+        throw error
+      }
+      const { subject, scope, sessionId, extra } = redemption.code
+      const session = await sessions.open({ subject, clientId, scope }, { now, id: sessionId, client, extra })
+      if (session === undefined) {
+        throw refusal('code_spent', { clientId, detail: 'a replay of the code ended its session before it was open' })
+      }
+      return withTokens(session, () =>
+        tokens.issue(session, { client, scope, generation: session.newest, now, context }),
+      )
+    },
+  }
+
+  /** A session whose tokens nobody received stays useless for ever: it is ended, if that can be done. */
+  async function withTokens<T>(session: Session, issue: () => Promise<T>): Promise<T> {
+    try {
+      return await issue()
+    } catch (cause) {
+      await sessions.end(session.id).catch(() => false)
+      throw cause
+    }
+  }
+}

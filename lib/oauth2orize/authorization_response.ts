@@ -1,0 +1,187 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { withResponseParameters } from '../code/redirect_uri.ts'
+import { OAuthError, type OAuthErrorCode, type Reason } from '../errors.ts'
+import { publish } from '../events.ts'
+import { toOAuthError } from '../http/error_mapping.ts'
+import type { Verbosity } from '../http/error_response.ts'
+import { badOption, oneOf, requireFunction } from '../options.ts'
+import { parametersOf } from './authorization_parameters.ts'
+import { type Oauth2orizeTransaction, retryOf } from './transactions.ts'
+
+export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
+
+/** A response whose request can be asked for its method; Node's own is one. */
+export type AuthorizationResponse = ServerResponse & { readonly req?: Pick<IncomingMessage, 'method'> }
+
+/** Errors that are about the person at the browser, not about the client: never redirected. */
+const FOR_THE_PERSON: ReadonlySet<Reason | undefined> = new Set<Reason>([
+  'user_not_logged_in',
+  'transaction_missing',
+  'transaction_unknown',
+  'transaction_expired',
+  'transaction_spent',
+  'transaction_of_another_user',
+])
+
+/** RFC 6749 §4.1.2.1. */
+const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
+  'invalid_request',
+  'unauthorized_client',
+  'access_denied',
+  'unsupported_response_type',
+  'invalid_scope',
+  'server_error',
+  'temporarily_unavailable',
+])
+
+/** Redirects the browser to the client, with the parameters appended to the URI's query. After a POST by 303 (RFC 9700 §4.12). */
+export function sendToClient(
+  response: AuthorizationResponse,
+  redirectUri: string,
+  parameters: Readonly<Record<string, string | undefined>>,
+): void {
+  response.statusCode = response.req?.method === 'POST' ? 303 : 302
+  response.setHeader('Location', withResponseParameters(redirectUri, parameters))
+  noStore(response)
+  response.end()
+}
+
+function noStore(response: ServerResponse): void {
+  response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('Pragma', 'no-cache')
+}
+
+/** Any error as one of ours; what some middleware refused with a 4xx status keeps that status, and nothing else of it. */
+function refusalOf(error: unknown): OAuthError {
+  const mapped = toOAuthError(error)
+  const { status } = Object(error) as { readonly status?: unknown }
+  return mapped.reason === 'unexpected' && typeof status === 'number' && status >= 400 && status < 500
+    ? new OAuthError('invalid_request', { status, cause: error })
+    : mapped
+}
+
+// RFC 6749 §4.1.2.1 allows these characters in error_description.
+const descriptionOf = (error: OAuthError, verbosity: Verbosity): string | undefined => {
+  if (verbosity === 'minimal') return undefined
+  const { reason, detail } = error
+  const text =
+    verbosity === 'debug' && reason !== undefined
+      ? `${error.message} (${reason}${detail === undefined ? '' : `: ${detail}`})`
+      : error.message
+  return text.replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "'")
+}
+
+function report(error: OAuthError): void {
+  const { code, status, reason, detail, clientId, cause } = error
+  publish('request.refused', () => ({
+    code,
+    status,
+    reason,
+    detail,
+    clientId,
+    ...(cause === undefined ? {} : { cause }),
+  }))
+}
+
+/**
+ * Tells the client of an error by redirect, where that is safe: the client is known, the redirect URI is its own, and the
+ * error is not about the person. Otherwise does nothing and answers false.
+ */
+export function redirectError(
+  error: unknown,
+  transaction: Oauth2orizeTransaction | undefined,
+  response: AuthorizationResponse,
+  { issuer, verbosity }: { readonly issuer: string; readonly verbosity: Verbosity },
+): boolean {
+  const redirectUri = transaction?.redirectURI
+  const refused = refusalOf(error)
+  if (!transaction?.client || typeof redirectUri !== 'string' || response.headersSent) return false
+  if (FOR_THE_PERSON.has(refused.reason) || !REDIRECTABLE.has(refused.code)) return false
+  report(refused)
+  sendToClient(response, redirectUri, {
+    error: refused.code,
+    error_description: descriptionOf(refused, verbosity),
+    state: parametersOf(transaction.req ?? {}).values['state'],
+    iss: issuer,
+  })
+  return true
+}
+
+/** An error as a page may show it. Nothing here tells of causes inside the server. */
+export interface ShownError {
+  readonly status: number
+  readonly code: OAuthErrorCode
+  readonly message: string
+  /** The query (`?…`) to append to the authorization endpoint's URL to start again; absent where it is not known. */
+  readonly retry: string | undefined
+}
+
+export interface AuthorizationErrorsOptions {
+  /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
+  readonly issuer: string
+  readonly verbosity?: Verbosity | undefined
+  /** Path of the authorization endpoint, for the retry link of the built-in page. Default `/authorize`. */
+  readonly authorizationPath?: string | undefined
+  /** Shows the error in place of the built-in page. Status and `Cache-Control` are set already. */
+  readonly showError?: ((error: ShownError, request: IncomingMessage, response: ServerResponse) => void) | undefined
+}
+
+/**
+ * Error middleware for the routes of `server.authorization()` and `server.decision()`. Tells the client by redirect where
+ * that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's or
+ * oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
+ */
+export function authorizationErrors(options: AuthorizationErrorsOptions) {
+  const { issuer, showError, authorizationPath = '/authorize' } = options
+  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
+  if (showError !== undefined) requireFunction('showError', showError)
+
+  // Four parameters: that is how Express knows error middleware.
+  return function onAuthorizationError(
+    error: unknown,
+    request: IncomingMessage & { readonly oauth2?: unknown },
+    response: ServerResponse,
+    next: (error?: unknown) => void,
+  ): void {
+    if (response.headersSent) {
+      next(error)
+      return
+    }
+    const transaction = request.oauth2 as Oauth2orizeTransaction | undefined
+    if (redirectError(error, transaction, response, { issuer, verbosity })) return
+    const refused = refusalOf(error)
+    report(refused)
+    response.statusCode = refused.status
+    for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
+    noStore(response)
+    const shown: ShownError = {
+      status: refused.status,
+      code: refused.code,
+      message: descriptionOf(refused, verbosity) ?? '',
+      retry: retryOf(refused),
+    }
+    if (showError !== undefined) showError(shown, request, response)
+    else sendPage(shown, authorizationPath, response)
+  }
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+const escaped = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+
+function sendPage({ code, message, retry }: ShownError, path: string, response: ServerResponse): void {
+  const link = retry === undefined ? '' : `<p><a href="${escaped(path + retry)}">Try again</a></p>`
+  response.setHeader('Content-Type', 'text/html; charset=utf-8')
+  response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+  response.end(
+    `<!doctype html><html lang="en"><meta charset="utf-8"><title>Error</title><h1>This did not work</h1><p>${escaped(
+      message,
+    )}</p><p><code>${escaped(code)}</code></p>${link}</html>`,
+  )
+}

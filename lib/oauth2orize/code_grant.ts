@@ -1,0 +1,158 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { judgeChallenge, type PkcePolicy } from '../code/authorization_request.ts'
+import { createCodes } from '../code/codes.ts'
+import type { CodeStore } from '../code/store.ts'
+import type { Consents } from '../consent/consents.ts'
+import { refusal } from '../errors.ts'
+import type { Verbosity } from '../http/error_response.ts'
+import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
+import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
+import { parseRequest } from './pkce_extension.ts'
+import type { Oauth2orizeTransaction } from './transactions.ts'
+import { type SubjectOf, subjectOfUser } from './user.ts'
+
+export interface CodeGrantOptions<User = unknown> {
+  /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
+  readonly issuer: string
+  readonly codes: CodeStore
+  /** Where what the user allows is remembered. Without it the user is asked every time. */
+  readonly consents?: Pick<Consents, 'remember'> | undefined
+  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  readonly subjectOf?: SubjectOf<User> | undefined
+  /** The same as `validateAuthorization` has: no code is issued without the challenge it asks for. Default `'all'`. */
+  readonly pkce?: PkcePolicy | undefined
+  /** Seconds a code lives. Default 60, from 1 to 600. CharonOauth2: `grant_ttl`. */
+  readonly codeLifetimeSeconds?: number | undefined
+  /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
+  readonly keepSpentCodeSeconds?: number | undefined
+  /** What the session is to carry from here (`nonce`, `auth_time`, …): plain JSON. */
+  readonly extra?:
+    | ((transaction: {
+        readonly request: Oauth2orizeRequest
+        readonly user: User
+      }) => Readonly<Record<string, unknown>>)
+    | undefined
+  /** How much of an error the client is told. Default `'normal'`: a fixed sentence. */
+  readonly verbosity?: Verbosity | undefined
+  readonly clock?: Clock | undefined
+}
+
+/**
+ * A grant as `server.grant(…)` takes it: an object. The call signature is not there; it is declared because oauth2orize's
+ * type declarations say that grants are functions.
+ */
+export interface Oauth2orizeGrant {
+  (...parameters: unknown[]): void
+  /** For all response types; the handlers look at the type themselves. */
+  readonly name: '*'
+  request(request: ParametersRequest): Required<Oauth2orizeRequest>
+  response(
+    transaction: Oauth2orizeTransaction,
+    response: AuthorizationResponse,
+    complete: (done: (error?: unknown) => void) => void,
+    next: (error?: unknown) => void,
+  ): void
+  error(
+    error: unknown,
+    transaction: Oauth2orizeTransaction,
+    response: AuthorizationResponse,
+    next: (error?: unknown) => void,
+  ): void
+}
+
+/**
+ * The grant that answers `response_type=code` (RFC 6749 §4.1.2): `server.grant(codeGrant({ … }))`. It reads requests with
+ * `pkceRequestParser`, so no second registration is needed, and oauth2orize's checks on the response type, whose errors
+ * never reach the client, are left to `validateAuthorization`.
+ *
+ * When the user has allowed the request it remembers the consent, issues a code and redirects, with `state` and `iss`.
+ * `req.oauth2.res.scope`, where the application's decision sets it, is the granted scope, within the requested one.
+ * Whatever fails before the redirect goes to `authorizationErrors`, or to oauth2orize's `authorizationErrorHandler()`.
+ */
+export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
+  const { issuer, consents, subjectOf, extra, clock = systemClock } = options
+  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
+  if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)
+  if (extra !== undefined) requireFunction('extra', extra)
+  requireFunction('clock', clock)
+  const pkce = oneOf('pkce', options.pkce, 'all', ['all', 'public', 'optional'])
+  const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
+  const codes = createCodes({
+    store: options.codes,
+    ...(options.codeLifetimeSeconds === undefined ? {} : { codeLifetimeSeconds: options.codeLifetimeSeconds }),
+    ...(options.keepSpentCodeSeconds === undefined ? {} : { keepSpentCodeSeconds: options.keepSpentCodeSeconds }),
+  })
+
+  async function issue(transaction: Oauth2orizeTransaction): Promise<string> {
+    const { client, redirectURI, req: request = {}, user, res: decision = {} } = transaction
+    if (client === undefined || redirectURI === undefined) {
+      throw refusal('misconfigured', { detail: 'the transaction has no client or no redirect URI' })
+    }
+    const clientId = client.client_id
+    if (decision.allow !== true)
+      throw refusal('user_denied', { clientId, description: 'The user has denied the request.' })
+    const subject = subjectOfUser(user, subjectOf)
+    const { values } = parametersOf(request)
+    const codeChallenge = judgeChallenge(values, client, pkce)
+    const scope = grantedScope(request, decision.scope)
+    if (!isScopeWithin(scope, formatScope(parseScope(client.scope ?? '') ?? []))) {
+      throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
+    }
+    await consents?.remember({ subject, clientId, scope })
+    return codes.issue(
+      {
+        subject,
+        clientId,
+        scope,
+        redirectUri: redirectURI,
+        redirectUriWasSent: values['redirect_uri'] !== undefined,
+        codeChallenge,
+        extra: extra?.({ request, user: user as User }),
+      },
+      clock(),
+    )
+  }
+
+  const grant = {
+    name: '*',
+    request: parseRequest,
+    // Four parameters: oauth2orize gives `complete` to such a handler only.
+    response(transaction, response, complete, next) {
+      if (transaction.req?.type !== 'code') {
+        next()
+        return
+      }
+      issue(transaction)
+        .then((code) => {
+          const answer = { code, state: stateOf(transaction), iss: issuer }
+          complete((error) => {
+            if (error) next(error)
+            else sendToClient(response, transaction.redirectURI ?? '', answer)
+          })
+        })
+        .catch(next)
+    },
+    error(error, transaction, response, next) {
+      if (!redirectError(error, transaction, response, { issuer, verbosity })) next(error)
+    },
+  } satisfies Pick<Oauth2orizeGrant, 'name' | 'request' | 'response' | 'error'>
+  return grant as unknown as Oauth2orizeGrant
+}
+
+const stateOf = ({ req }: Oauth2orizeTransaction): string | undefined => parametersOf(req ?? {}).values['state']
+
+/** The scope the user allowed: what the application says, within what was requested; by default all of that. */
+function grantedScope(request: Oauth2orizeRequest, decided: unknown): string {
+  const requested = formatScope(parseScope((request.scope ?? []).join(' ')) ?? [])
+  if (decided === undefined) return requested
+  const text = Array.isArray(decided) ? decided.join(' ') : decided
+  const values = typeof text === 'string' ? parseScope(text) : undefined
+  const scope = values === undefined ? undefined : formatScope(values)
+  if (scope === undefined || !isScopeWithin(scope, requested)) {
+    throw refusal('scope_exceeded', { detail: 'the decision allows a scope that was not requested' })
+  }
+  return scope
+}

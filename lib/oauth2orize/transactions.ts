@@ -1,0 +1,267 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import type { ReplayRegister } from '../assertion/replay.ts'
+import type { Client, FindClient } from '../client.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { redirectTarget } from '../code/authorization_request.ts'
+import type { RedirectUriRules } from '../code/redirect_uri.ts'
+import { answerOf, type OAuthError, refusal } from '../errors.ts'
+import { badOption, badSecretOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import {
+  type Oauth2orizeRequest,
+  type ParametersRequest,
+  parametersOf,
+  toOauth2orizeRequest,
+} from './authorization_parameters.ts'
+import { findRequestedClient } from './authorize.ts'
+import { type SubjectOf, subjectOfUser } from './user.ts'
+
+/** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
+export interface Oauth2orizeTransaction {
+  client?: Client
+  redirectURI?: string
+  req?: Oauth2orizeRequest
+  user?: unknown
+  info?: unknown
+  transactionID?: string
+  /** What the user decided. */
+  res?: { allow?: boolean; scope?: unknown }
+}
+
+/** A request that has gone through the application's login. */
+export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
+
+export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules {
+  /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
+  readonly issuer: string
+  /** At least 32 octets, the same for all processes; or several: the first seals, all open (rotation). */
+  readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
+  /** The client is read anew when the user has decided: it may be gone by then. */
+  readonly findClient: FindClient
+  /** Remembers which transactions were answered. The one that client assertions use will do. */
+  readonly replayRegister: ReplayRegister
+  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  readonly subjectOf?: SubjectOf<User> | undefined
+  /** Seconds the user has to decide. Default 600, from 30 to 86 400. */
+  readonly transactionLifetimeSeconds?: number | undefined
+  /** The name of the form field. Default `transaction_id`, as oauth2orize has it. */
+  readonly transactionField?: string | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** A transaction store as `oauth2orize.createServer({ store })` takes it. */
+export interface TransactionStore {
+  load(request: TransactionRequest, done: (error: Error | null, transaction?: Oauth2orizeTransaction) => void): void
+  store(
+    request: TransactionRequest,
+    transaction: Oauth2orizeTransaction,
+    done: (error: Error | null, transactionId?: string) => void,
+  ): void
+  update(
+    request: TransactionRequest,
+    transactionId: string,
+    transaction: Oauth2orizeTransaction,
+    done: (error: Error | null, transactionId?: string) => void,
+  ): void
+  remove(request: TransactionRequest, transactionId: string, done: (error: Error | null) => void): void
+}
+
+/** What is sealed. */
+interface Content {
+  readonly id: string
+  readonly subject: string
+  readonly expiresAt: number
+  readonly values: FormParameters
+  /** As it was judged; the parameters have it as it was sent, or not at all. */
+  readonly scope: readonly string[]
+  readonly info?: unknown
+}
+
+const IV_OCTETS = 12
+const TAG_OCTETS = 16
+const ID_OCTETS = 16
+const PURPOSE = 'passport-client-assertion-jwt authorization transaction'
+const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
+
+const retries = new WeakMap<OAuthError, string>()
+
+/**
+ * The query string (`?response_type=code&…`) that starts the request of a refused transaction again, where it is known:
+ * for a link on the page that shows the error. It is the query of an authorization request that was judged before.
+ */
+export const retryOf = (error: OAuthError): string | undefined => retries.get(error)
+
+/**
+ * Keeps oauth2orize's transactions in the form itself: the value of `transaction_id` is the request, sealed with
+ * AES-256-GCM. So any process can take the answer, no express-session is needed, nothing piles up, and no text that a
+ * browser sends is ever used as a property name.
+ *
+ * A transaction is bound to the user it was shown to, expires, and is used up, in one atomic step of the replay register,
+ * when it is loaded: before anything is issued, so that a form sent twice gives one code. Refusals are `OAuthError`s of
+ * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
+ */
+export function sealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
+  const {
+    issuer,
+    findClient,
+    replayRegister,
+    subjectOf,
+    clock = systemClock,
+    transactionField = 'transaction_id',
+  } = options
+  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  requireFunction('findClient', findClient)
+  requireVerbs('replayRegister', replayRegister, ['remember'])
+  if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)
+  requireFunction('clock', clock)
+  const lifetime = wholeNumber('transactionLifetimeSeconds', options.transactionLifetimeSeconds, 600, 30, 86_400)
+  const keys = keysOf(options.secret)
+  const namespace = `${issuer}#transaction`
+  const aad = Buffer.from(issuer)
+
+  function seal(content: Content): string {
+    const iv = randomBytes(IV_OCTETS)
+    const cipher = createCipheriv('aes-256-gcm', keys[0], iv).setAAD(aad)
+    const text = Buffer.concat([cipher.update(JSON.stringify(content)), cipher.final()])
+    return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url')
+  }
+
+  function open(sealed: string): Content | undefined {
+    const octets = Buffer.from(sealed, 'base64url')
+    const text = octets.subarray(IV_OCTETS + TAG_OCTETS)
+    for (const key of keys) {
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', key, octets.subarray(0, IV_OCTETS), {
+          authTagLength: TAG_OCTETS,
+        })
+        decipher.setAAD(aad).setAuthTag(octets.subarray(IV_OCTETS, IV_OCTETS + TAG_OCTETS))
+        return JSON.parse(Buffer.concat([decipher.update(text), decipher.final()]).toString()) as Content
+      } catch {
+        // Another key, or nothing of ours.
+      }
+    }
+    return undefined
+  }
+
+  function sealTransaction(request: TransactionRequest, transaction: Oauth2orizeTransaction): string {
+    const { req = {}, info } = transaction
+    return seal({
+      id: randomBytes(ID_OCTETS).toString('base64url'),
+      subject: subjectOfUser(transaction.user ?? request.user, subjectOf),
+      expiresAt: clock() + lifetime,
+      values: parametersOf(req).values,
+      scope: Array.isArray(req.scope) ? req.scope : [],
+      ...(info === undefined ? {} : { info }),
+    })
+  }
+
+  async function load(request: TransactionRequest): Promise<Oauth2orizeTransaction> {
+    const sealed = fieldOf(request, transactionField)
+    if (sealed === undefined) {
+      throw refusal('transaction_missing', { description: `The parameter ${transactionField} is missing.` })
+    }
+    const content = SEALED.test(sealed) ? open(sealed) : undefined
+    if (content === undefined) {
+      throw refusal('transaction_unknown', {
+        description: 'The form is not valid. Go back to the application and start again.',
+        detail: `${transactionField} was not made by this server, or with a secret that was since taken away`,
+      })
+    }
+    const clientId = content.values['client_id'] ?? ''
+    const user = request.user
+    if (subjectOfUser(user, subjectOf) !== content.subject) {
+      throw refusal('transaction_of_another_user', {
+        clientId,
+        description: 'The form was made for another user. Go back to the application and start again.',
+        detail: 'the user who is logged in is not the one the form was shown to',
+      })
+    }
+    const now = clock()
+    if (content.expiresAt <= now) {
+      throw withRetry(
+        refusal('transaction_expired', {
+          clientId,
+          description: 'The form has expired. Please try again.',
+          detail: `it expired ${now - content.expiresAt} s ago`,
+        }),
+        content.values,
+      )
+    }
+    const client = await findRequestedClient(clientId, findClient)
+    const req = toOauth2orizeRequest({ values: content.values, unsound: [] })
+    const target = redirectTarget({ values: content.values, unsound: [] }, client, options)
+    if ('refused' in target) throw target.refused
+    if (!(await answerOf(() => replayRegister.remember(namespace, clientId, content.id, content.expiresAt)))) {
+      throw withRetry(
+        refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),
+        content.values,
+      )
+    }
+    return {
+      client,
+      redirectURI: target.redirectUri,
+      req: { ...req, scope: [...content.scope] },
+      user,
+      info: content.info,
+      transactionID: sealed,
+    }
+  }
+
+  return {
+    load(request, done) {
+      load(request).then(
+        (transaction) => done(null, transaction),
+        (error: Error) => done(error),
+      )
+    },
+    store(request, transaction, done) {
+      sealed(() => sealTransaction(request, transaction), done)
+    },
+    update(request, _transactionId, transaction, done) {
+      sealed(() => sealTransaction(request, transaction), done)
+    },
+    remove(_request, _transactionId, done) {
+      done(null) // it was used up when it was loaded
+    },
+  }
+}
+
+function sealed(make: () => string, done: (error: Error | null, transactionId?: string) => void): void {
+  let transactionId: string
+  try {
+    transactionId = make()
+  } catch (error) {
+    done(error as Error)
+    return
+  }
+  done(null, transactionId)
+}
+
+/** A field of the form, or of the query; only a property of its own, and only text. */
+function fieldOf(request: ParametersRequest, field: string): string | undefined {
+  const { body } = request
+  if (typeof body === 'object' && body !== null && Object.hasOwn(body, field)) {
+    const value: unknown = (body as Record<string, unknown>)[field]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const query = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll(field)
+  return query.length === 1 && query[0] !== '' ? query[0] : undefined
+}
+
+function withRetry(error: OAuthError, values: FormParameters): OAuthError {
+  retries.set(error, `?${new URLSearchParams({ ...values }).toString()}`)
+  return error
+}
+
+function keysOf(secret: SealedTransactionsOptions['secret']): readonly [Buffer, ...Buffer[]] {
+  const list: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
+  const [first, ...others] = list.map((each) => {
+    const octets = typeof each === 'string' ? Buffer.from(each) : each
+    if (!(octets instanceof Uint8Array) || octets.length < 32) {
+      throw badSecretOption('secret', 'at least 32 octets, or an array of such', each)
+    }
+    return Buffer.from(hkdfSync('sha256', octets, '', PURPOSE, 32))
+  })
+  if (first === undefined) throw badSecretOption('secret', 'at least 32 octets, or an array of such', secret)
+  return [first, ...others]
+}
