@@ -225,7 +225,7 @@ export function memorySessionStore(options: MemoryStoresOptions = {}): SessionSt
       sweep(now)
       if (entries.has(session.id) || session.endedAt !== undefined || endOf(session) <= now) return 'gone'
       if (entries.size >= maximumSessions) throw full('sessions', maximumSessions)
-      const copy = copySession(session, session.lockVersion)
+      const copy = copySession(session)
       entries.set(copy.id, copy)
       enlist(copy)
       expiring.add(copy.id, endOf(copy))
@@ -233,7 +233,7 @@ export function memorySessionStore(options: MemoryStoresOptions = {}): SessionSt
     },
     async get(id) {
       const session = live(id, clock())
-      return session === undefined ? undefined : copySession(session, session.lockVersion)
+      return session === undefined ? undefined : copySession(session)
     },
     async save(session) {
       const now = clock()
@@ -274,7 +274,7 @@ export function memorySessionStore(options: MemoryStoresOptions = {}): SessionSt
       return idsOf(subject, type)
         .flatMap((id) => live(id, now) ?? [])
         .sort((a, b) => a.createdAt - b.createdAt)
-        .map((session) => copySession(session, session.lockVersion))
+        .map((session) => copySession(session))
     },
     async endAll(subject, type) {
       const now = clock()

@@ -8,7 +8,11 @@ const copyExtra = (extra: Readonly<Record<string, unknown>>): Readonly<Record<st
 }
 
 /** A copy of the record that shares nothing with it. Members are named, so that all records have one shape. */
-export const copySession = (session: Session, lockVersion: number): Session => ({
+export const copySession = (
+  session: Session,
+  lockVersion = session.lockVersion,
+  extra = copyExtra(session.extra),
+): Session => ({
   id: session.id,
   type: session.type,
   subject: session.subject,
@@ -25,12 +29,12 @@ export const copySession = (session: Session, lockVersion: number): Session => (
   newestAt: session.newestAt,
   confirmedAt: session.confirmedAt,
   endedAt: session.endedAt,
-  extra: copyExtra(session.extra),
+  extra,
   lockVersion,
   version: session.version,
 })
 
-export const copyCode = (code: AuthorizationCode): AuthorizationCode => ({
+export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra)): AuthorizationCode => ({
   id: code.id,
   clientId: code.clientId,
   subject: code.subject,
@@ -44,10 +48,22 @@ export const copyCode = (code: AuthorizationCode): AuthorizationCode => ({
   keepUntil: code.keepUntil,
   failures: code.failures,
   spent: code.spent,
-  extra: copyExtra(code.extra),
+  extra,
   version: code.version,
 })
 
 /** The moment from which a session is over of itself: its idle or its absolute end, whichever comes first. */
 export const endOf = (session: Session): number =>
   session.expiresAt === undefined ? session.refreshExpiresAt : Math.min(session.refreshExpiresAt, session.expiresAt)
+
+/** The record that was written as JSON: members that JSON left out are there again, as `undefined`. */
+export const sessionOf = (json: string): Session => {
+  const record = JSON.parse(json) as Session
+  return copySession(record, record.lockVersion, record.extra)
+}
+
+/** The record that was written as JSON, with what the store counts beside it. */
+export const codeOf = (json: string, failures: number, spent: boolean): AuthorizationCode => {
+  const record = JSON.parse(json) as AuthorizationCode
+  return copyCode({ ...record, failures, spent }, record.extra)
+}

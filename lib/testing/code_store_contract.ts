@@ -36,7 +36,7 @@ const codeAt = (moment: number, changes: Partial<AuthorizationCode> = {}): Autho
 
 /**
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about two seconds where the store's clock cannot be moved.
+ * `describe` and `it` of any test runner. Lasts about three seconds where the store's clock cannot be moved.
  */
 export function codeStoreContract({ describe, it }: ContractRunner, title: string, open: OpenStore<CodeStore>): void {
   describe(`${title}: code store`, () => {
@@ -141,7 +141,7 @@ export function codeStoreContract({ describe, it }: ContractRunner, title: strin
     it(
       'judges nothing else: an expired code is found and spent until its keepUntil',
       withStore(open, async ({ store, now, waitUntil }) => {
-        const keepUntil = Math.ceil(now()) + 1
+        const keepUntil = Math.ceil(now()) + 2
         const [fresh, spent] = [
           codeAt(now(), { expiresAt: Math.floor(now()) - 5, keepUntil }),
           codeAt(now(), { keepUntil }),

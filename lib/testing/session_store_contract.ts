@@ -40,7 +40,7 @@ const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
 
 /**
  * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about two seconds where the store's clock cannot be moved.
+ * `describe` and `it` of any test runner. Lasts about three seconds where the store's clock cannot be moved.
  */
 export function sessionStoreContract(
   { describe, it }: ContractRunner,
@@ -324,7 +324,7 @@ export function sessionStoreContract(
       'expires at the second, by the idle or the absolute end, and keeps markers long enough',
       withStore(open, async ({ store, now, waitUntil }) => {
         const subject = unique('subject')
-        const end = Math.ceil(now()) + 1
+        const end = Math.ceil(now()) + 2
         const make = (changes: Partial<Session>) => sessionAt(now(), { subject, ...changes })
         const idle = make({ refreshExpiresAt: end })
         const absolute = make({ expiresAt: end })
@@ -346,8 +346,8 @@ export function sessionStoreContract(
         for (const session of [idle, absolute, shortened]) {
           assert.equal(await store.get(session.id), undefined)
           assert.equal(await store.save(session), 'gone')
-          assert.equal(await store.create(session), 'gone')
         }
+        for (const session of [idle, absolute]) assert.equal(await store.create(session), 'gone')
         const kept = { ...prolonged, refreshExpiresAt: end + 600, lockVersion: 1 }
         assert.deepEqual(await store.list(subject, 'oauth2'), [kept])
         assert.equal(await store.create(marked), 'gone', 'the marker outlives what it marks')

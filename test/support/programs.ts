@@ -54,7 +54,13 @@ export const postgresServer: ProgramName = {
   find: () => postgresProgram('initdb'),
 }
 
-export const PROGRAMS: readonly ProgramName[] = [chromium, redisServer, postgresServer]
+export const pgBouncer: ProgramName = {
+  name: 'PgBouncer',
+  debianPackage: 'pgbouncer',
+  find: () => onPath('pgbouncer') ?? ['/usr/sbin/pgbouncer'].find(isExecutable),
+}
+
+export const PROGRAMS: readonly ProgramName[] = [chromium, redisServer, postgresServer, pgBouncer]
 
 /**
  * For the `skip` option of a test: false where the program is there, the reason where it is not. With `CI` set nothing

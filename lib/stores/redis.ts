@@ -1,0 +1,282 @@
+import { createHash } from 'node:crypto'
+import type { ReplayRegister } from '../assertion/replay.ts'
+import type { CodeStore } from '../code/store.ts'
+import { badOption, requireFunction } from '../options.ts'
+import type { Session } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
+import { codeOf, endOf, sessionOf } from './records.ts'
+import { replayKey } from './replay_key.ts'
+import { createSeal } from './sealed.ts'
+
+/**
+ * Sends one command and answers with its reply: texts as strings, integers as numbers, nothing as `null`. `key` is the
+ * one key the command concerns; cluster clients route by it.
+ *
+ * | client | function |
+ * | --- | --- |
+ * | node-redis | `(args) => client.sendCommand(args)` |
+ * | node-redis, cluster | `(args, key) => cluster.sendCommand(key, false, args)` |
+ * | ioredis, iovalkey, single and cluster | `([name, ...rest]) => client.call(name, ...rest)` |
+ * | valkey-glide, single and cluster | `(args) => client.customCommand(args)` |
+ */
+export type RedisCommand = (args: string[], key: string) => Promise<unknown>
+
+export interface RedisStoresOptions extends BoundedCallsOptions {
+  /** Sends one command, see `RedisCommand`. */
+  readonly command: RedisCommand
+  /**
+   * One secret or several, each of at least 32 octets. The first signs the records of codes and sessions, all verify
+   * them: who can write to Redis but does not have one of these can not make up a code or a session.
+   */
+  readonly signingKeys: string | Uint8Array | readonly (string | Uint8Array)[]
+  /** What all keys begin with. Default `oauth`. */
+  readonly prefix?: string
+}
+
+export interface RedisStores {
+  readonly replayRegister: ReplayRegister
+  readonly codeStore: CodeStore
+  readonly sessionStore: SessionStore
+}
+
+/** Version of the values and scripts. It stands in every key, so that two versions never read each other's values. */
+const FORMAT = '1'
+
+/**
+ * The three stores on Redis 6.2 or newer, Valkey, and what speaks like them; single or cluster. Each command concerns
+ * one key; every key expires, by the clock of Redis. What Redis loses in a crash or a fail-over is lost: see
+ * docs/scaling.md for the settings that matter.
+ *
+ * Round trips: 1 to remember an assertion, 1 to find, spend or count a failure of a code, 1 to get and 1 to save a
+ * session, 2 to create one (its subject's index first, so that `endAll` finds also what is just being created).
+ */
+export function redisStores(options: RedisStoresOptions): RedisStores {
+  requireFunction('command', options.command)
+  const { command, prefix = 'oauth' } = options
+  if (typeof prefix !== 'string' || !/^[^{}\s]+$/.test(prefix))
+    throw badOption('prefix', 'text without braces and blanks', prefix)
+  const seal = createSeal(options.signingKeys)
+  const bounded = createBoundedCalls('Redis', options)
+
+  const send = (key: string, name: string, ...rest: string[]): Promise<unknown> =>
+    bounded(() => command([name, key, ...rest], key))
+  const run = (script: string, key: string, ...values: (string | number)[]): Promise<unknown> =>
+    bounded(() => command(['EVAL', script, '1', key, ...values.map(String)], key))
+
+  // The braces make a cluster place a key by what stands between them, whatever else an id contains.
+  const keyOf = (kind: 'j' | 'c' | 's' | 'u', name: string): string => `${prefix}:${FORMAT}:${kind}:{${name}}`
+  const indexOf = (subject: string, type: string): string =>
+    keyOf('u', createHash('sha256').update(`${type.length}:${type}${subject}`).digest('base64url'))
+
+  const replayRegister: ReplayRegister = {
+    async remember(issuer, clientId, jti, expiresAt) {
+      const key = keyOf('j', replayKey(issuer, clientId, jti, 'base64url'))
+      return (await send(key, 'SET', '1', 'NX', 'EXAT', String(expiresAt))) !== null
+    },
+  }
+
+  const codeStore: CodeStore = {
+    async add(code) {
+      const value = `0 0 ${seal.close('code', code.id, JSON.stringify(code))}`
+      const reply = await send(keyOf('c', code.id), 'SET', value, 'NX', 'EXAT', String(code.keepUntil))
+      if (reply === null) throw new Error('a code with this id was added before')
+    },
+    async find(id) {
+      const value = await send(keyOf('c', id), 'GET')
+      if (value === null) return undefined
+      const [, failures, spent, sealed = ''] = CODE_VALUE.exec(String(value)) ?? []
+      return codeOf(seal.open('code', id, sealed), Number(failures), spent === '1')
+    },
+    async countFailure(id) {
+      return Number(await run(COUNT_FAILURE, keyOf('c', id)))
+    },
+    async spend(id) {
+      return outcomeOf(await run(SPEND, keyOf('c', id)), ['spent', 'already_spent', 'unknown'])
+    },
+  }
+
+  const enlist = (session: Session): Promise<unknown> =>
+    run(ENLIST, indexOf(session.subject, session.type), session.id, horizonOf(session))
+  const strike = (session: Session): Promise<unknown> =>
+    send(indexOf(session.subject, session.type), 'ZREM', session.id)
+
+  /** The record in a value: `undefined` for a marker. */
+  const recordIn = (id: string, value: string): Session | undefined => {
+    const [, sealed] = SESSION_VALUE.exec(value) ?? []
+    return sealed === undefined ? undefined : sessionOf(seal.open('session', id, sealed))
+  }
+
+  const sealedSession = (session: Session): string => seal.close('session', session.id, JSON.stringify(session))
+
+  const sessionStore: SessionStore = {
+    async create(session) {
+      if (session.endedAt !== undefined) return 'gone'
+      await enlist(session)
+      const value = `${session.lockVersion} ${endOf(session)} ${horizonOf(session)} ${sealedSession(session)}`
+      const reply = await run(CREATE, keyOf('s', session.id), endOf(session), value)
+      return outcomeOf(reply, ['created', 'gone'])
+    },
+    async get(id) {
+      const value = await send(keyOf('s', id), 'GET')
+      return value === null ? undefined : recordIn(id, String(value))
+    },
+    async save(session) {
+      const key = keyOf('s', session.id)
+      const next = { ...session, lockVersion: session.lockVersion + 1 }
+      const sealed = session.endedAt === undefined ? sealedSession(next) : ''
+      const reply = await run(SAVE, key, session.lockVersion, next.lockVersion, endOf(session), sealed)
+      const outcome = outcomeOf(reply, ['saved', 'conflict', 'gone', 'outlived'])
+      if (outcome === 'saved' && session.endedAt !== undefined) await strike(session).catch(ignored)
+      if (outcome !== 'outlived') return outcome
+      // Saved, and living longer now than the index was told: it is told, and if that fails, again at the next save.
+      await enlist(next)
+        .then(() => run(PROLONG, key, next.lockVersion, horizonOf(next)))
+        .catch(ignored)
+      return 'saved'
+    },
+    async end(id, markerExpiresAt) {
+      const value = await run(END, keyOf('s', id), markerExpiresAt)
+      if (value === null) return 'unknown'
+      const strikeEnded = async () => {
+        const session = recordIn(id, String(value))
+        if (session !== undefined) await strike(session)
+      }
+      await strikeEnded().catch(ignored)
+      return 'ended'
+    },
+    async list(subject, type) {
+      const index = indexOf(subject, type)
+      const ids = entriesOf(await run(ENLISTED, index)).map(([id]) => id)
+      const values = await inTurns(ids, (id) => send(keyOf('s', id), 'GET'))
+      const sessions: Session[] = []
+      const ended: string[] = []
+      for (const [at, id] of ids.entries()) {
+        const value = values[at]
+        if (value === null) continue // just being created, or expired: left for its score to remove
+        const session = recordIn(id, String(value))
+        if (session === undefined) ended.push(id)
+        else if (session.subject === subject && session.type === type) sessions.push(session)
+      }
+      if (ended.length > 0) await send(index, 'ZREM', ...ended).catch(ignored)
+      return sessions.sort((a, b) => a.createdAt - b.createdAt)
+    },
+    async endAll(subject, type) {
+      const index = indexOf(subject, type)
+      const entries = entriesOf(await run(ENLISTED, index))
+      const ended = await inTurns(entries, ([id, horizon]) => run(END, keyOf('s', id), horizon))
+      if (entries.length > 0) await send(index, 'ZREM', ...entries.map(([id]) => id)).catch(ignored)
+      return ended.filter((value) => value !== null).length
+    },
+  }
+
+  return { replayRegister, codeStore, sessionStore }
+}
+
+/** For tidying up after what counts has been done: it is done again by the next call, or by expiry. */
+const ignored = (): void => undefined
+
+const outcomeOf = <const T extends string>(reply: unknown, outcomes: readonly T[]): T => {
+  const outcome = outcomes.find((each) => each === reply)
+  if (outcome === undefined) throw new Error(`a script of the Redis store answered ${typeof reply}, not an outcome`)
+  return outcome
+}
+
+/** Asks for all items, no more than a few hundred at a time. */
+async function inTurns<Item, Answer>(items: readonly Item[], ask: (item: Item) => Promise<Answer>): Promise<Answer[]> {
+  const answers: Answer[] = []
+  for (let at = 0; at < items.length; at += 256)
+    answers.push(...(await Promise.all(items.slice(at, at + 256).map(ask))))
+  return answers
+}
+
+const entriesOf = (reply: unknown): [id: string, horizon: string][] => {
+  if (!Array.isArray(reply)) throw new Error(`a script of the Redis store answered ${typeof reply}, not a list`)
+  return Array.from({ length: reply.length / 2 }, (_, at) => [String(reply[2 * at]), String(reply[2 * at + 1])])
+}
+
+/**
+ * How long the index keeps a session: an idle lifetime beyond its idle end, so that only one save in an idle lifetime
+ * has to touch the index; never beyond the absolute end.
+ */
+const horizonOf = (session: Session): number => {
+  const horizon = session.refreshExpiresAt + Math.max(session.refreshExpiresAt - session.refreshedAt, 0)
+  return Math.min(horizon, session.expiresAt ?? horizon)
+}
+
+// The values. A code: `failures spent(0|1) sealed`. A session: `lockVersion end horizon sealed`; the marker of an ended
+// one: `- end`. What stands before the seal is what scripts count and compare; it is not signed.
+const CODE_VALUE = /^(\d+) ([01]) (.*)$/s
+const SESSION_VALUE = /^\d+ \d+ \d+ (.*)$/s
+
+// The scripts. Each declares its one key, uses no other, and answers with a text, an integer, a flat list or nothing.
+
+const COUNT_FAILURE = `
+local value = redis.call('GET', KEYS[1])
+if not value then return 0 end
+local failures, rest = string.match(value, '^(%d+)( .*)$')
+failures = failures + 1
+redis.call('SET', KEYS[1], string.format('%d', failures) .. rest, 'KEEPTTL')
+return failures`
+
+const SPEND = `
+local value = redis.call('GET', KEYS[1])
+if not value then return 'unknown' end
+local failures, spent, rest = string.match(value, '^(%d+) ([01])( .*)$')
+if spent == '1' then return 'already_spent' end
+redis.call('SET', KEYS[1], failures .. ' 1' .. rest, 'KEEPTTL')
+return 'spent'`
+
+/** ARGV: id, horizon. Drops what is beyond its horizon, and lets the index expire with the last one. */
+const ENLIST = `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('EXPIREAT', KEYS[1], last[2])
+return 1`
+
+/** Ids and horizons in turn. */
+const ENLISTED = `return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')`
+
+/** ARGV: end, value. */
+const CREATE = `
+if tonumber(ARGV[1]) <= tonumber(redis.call('TIME')[1]) then return 'gone' end
+if redis.call('SET', KEYS[1], ARGV[2], 'NX', 'EXAT', ARGV[1]) then return 'created' end
+return 'gone'`
+
+/** ARGV: lock version, next lock version, end, sealed record ('' for a session that was ended). */
+const SAVE = `
+local value = redis.call('GET', KEYS[1])
+if not value then return 'gone' end
+local lock, ends, horizon = string.match(value, '^(%d+) (%d+) (%d+) ')
+if not lock then return 'gone' end
+if lock ~= ARGV[1] then return 'conflict' end
+if ARGV[4] == '' then
+  if tonumber(ARGV[3]) > tonumber(ends) then ends = ARGV[3] end
+  redis.call('SET', KEYS[1], '- ' .. ends, 'EXAT', ends)
+  return 'saved'
+end
+redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. horizon .. ' ' .. ARGV[4], 'EXAT', ARGV[3])
+if tonumber(ARGV[3]) > tonumber(horizon) then return 'outlived' end
+return 'saved'`
+
+/** ARGV: lock version, horizon. Notes what the index was told, unless someone saved meanwhile. */
+const PROLONG = `
+local value = redis.call('GET', KEYS[1])
+if not value then return 0 end
+local lock, ends, rest = string.match(value, '^(%d+) (%d+) %d+( .*)$')
+if lock ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], lock .. ' ' .. ends .. ' ' .. ARGV[2] .. rest, 'KEEPTTL')
+return 1`
+
+/** ARGV: end of the marker. Answers with the value of the session that was ended, if there was one. */
+const END = `
+local value = redis.call('GET', KEYS[1])
+local ends = ARGV[1]
+if value then
+  local present = string.match(value, '^%S+ (%d+)')
+  if tonumber(present) > tonumber(ends) then ends = present end
+end
+redis.call('SET', KEYS[1], '- ' .. ends, 'EXAT', ends)
+if value and string.sub(value, 1, 1) ~= '-' then return value end
+return false`

@@ -1,0 +1,47 @@
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { badSecretOption } from '../options.ts'
+
+/** Signs what is kept outside, and gives back only what carries a signature of ours. */
+export interface Seal {
+  /** `signature.json`, the signature in base64url. */
+  close(kind: string, id: string, json: string): string
+  /** The JSON, verified before anything reads it. Throws where no key verifies it. */
+  open(kind: string, id: string, sealed: string): string
+}
+
+const LEAST_OCTETS = 32
+
+const keyOf = (secret: unknown): KeyObject => {
+  const octets = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
+  if (!(octets instanceof Uint8Array) || octets.length < LEAST_OCTETS)
+    throw badSecretOption('signingKeys', `secrets of at least ${LEAST_OCTETS} octets`, secret)
+  return createSecretKey(octets)
+}
+
+/**
+ * HMAC-SHA256 with the first of `secrets`; any of them verifies. The signature covers kind and id, so that a record can
+ * not be put in the place of another. It does not cover age: who can write to the store can put back an older record.
+ */
+export function createSeal(secrets: unknown): Seal {
+  const list = Array.isArray(secrets) ? secrets : [secrets]
+  const keys = list.map(keyOf)
+  const [signing] = keys
+  if (signing === undefined) throw badSecretOption('signingKeys', 'at least one secret', undefined)
+
+  const signature = (key: KeyObject, kind: string, id: string, json: string): string =>
+    createHmac('sha256', key).update(`${kind}:${id.length}:${id}${json}`).digest('base64url')
+
+  return {
+    close: (kind, id, json) => `${signature(signing, kind, id, json)}.${json}`,
+    open(kind, id, sealed) {
+      const dot = sealed.indexOf('.')
+      const presented = Buffer.from(sealed.slice(0, Math.max(dot, 0)))
+      const json = sealed.slice(dot + 1)
+      for (const key of keys) {
+        const expected = Buffer.from(signature(key, kind, id, json))
+        if (expected.length === presented.length && timingSafeEqual(expected, presented)) return json
+      }
+      throw new Error(`a ${kind} record carries no signature of one of the signing keys`)
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import { after, describe, it } from 'node:test'
+import { type RedisStores, redisStores } from '../../lib/stores/redis.ts'
+import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
+import type { OpenedStore } from '../../lib/testing/contract.ts'
+import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
+import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+import { redisServer, without } from '../support/programs.ts'
+import { type ConnectRedis, redisClients, redisClusterClients } from '../support/redis_clients.ts'
+import { startRedis, startRedisCluster } from '../support/redis_server.ts'
+
+const signingKeys = 'a secret of these tests, more than 32 octets'
+
+const opened =
+  <Store>(connect: ConnectRedis, ports: () => readonly number[], pick: (stores: RedisStores) => Store) =>
+  async (): Promise<OpenedStore<Store>> => {
+    const [one, two] = await Promise.all([connect(ports()), connect(ports())])
+    let connected = true
+    const disconnect = async () => {
+      if (connected) await one.close()
+      connected = false
+    }
+    return {
+      store: pick(redisStores({ command: one.command, signingKeys })),
+      other: pick(redisStores({ command: two.command, signingKeys })),
+      disconnect,
+      close: async () => {
+        await disconnect()
+        await two.close()
+      },
+    }
+  }
+
+const hold = (clients: Readonly<Record<string, ConnectRedis>>, ports: () => readonly number[]) => {
+  for (const [name, connect] of Object.entries(clients)) {
+    describe(name, { concurrency: true }, () => {
+      replayRegisterContract(
+        { describe, it },
+        name,
+        opened(connect, ports, (stores) => stores.replayRegister),
+      )
+      codeStoreContract(
+        { describe, it },
+        name,
+        opened(connect, ports, (stores) => stores.codeStore),
+      )
+      sessionStoreContract(
+        { describe, it },
+        name,
+        opened(connect, ports, (stores) => stores.sessionStore),
+      )
+    })
+  }
+}
+
+describe('one Redis', { skip: without(redisServer), concurrency: true }, async () => {
+  const server = without(redisServer) ? undefined : await startRedis()
+  after(() => server?.stop())
+  hold(redisClients, () => [server?.port ?? 0])
+})
+
+describe('a Redis cluster of three', { skip: without(redisServer), concurrency: true }, async () => {
+  const cluster = without(redisServer) ? undefined : await startRedisCluster()
+  after(() => cluster?.stop())
+  hold(redisClusterClients, () => cluster?.ports ?? [])
+})
