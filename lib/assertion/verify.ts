@@ -109,7 +109,7 @@ function lookUp<C extends Client>(
 }
 
 /** The record is one, and of the very client that was asked for: a database may compare without regard to case. */
-function checkClient<C extends Client>(found: C | undefined | null, clientId: string): C {
+export function checkClient<C extends Client>(found: C | undefined | null, clientId: string): C {
   if (found === undefined || found === null)
     throw refusal('client_unknown', { clientId, detail: `no client has the id ${JSON.stringify(clientId)}` })
   if (typeof found !== 'object' || typeof found.client_id !== 'string')
@@ -120,7 +120,7 @@ function checkClient<C extends Client>(found: C | undefined | null, clientId: st
 }
 
 /** The client is registered for this method and, where it says so, for this algorithm (RFC 7591 §2). */
-function checkRegistration(client: Client, alg: string, algorithm: Algorithm, rules: AssertionRules): void {
+export function checkRegistration(client: Client, alg: string, algorithm: Algorithm, rules: AssertionRules): void {
   const clientId = client.client_id
   const registered: unknown = client.token_endpoint_auth_method
   if (registered !== algorithm.method || !rules.methods.includes(algorithm.method))
@@ -149,7 +149,7 @@ function settle<C extends Client>(parts: Parts<C>, client: C): { rules: Assertio
 }
 
 /** `aud` names this server, or the endpoint that is called. */
-function checkAddressee(
+export function checkAddressee(
   { claims, header }: Envelope,
   names: ServerNames,
   context: AssertionContext,

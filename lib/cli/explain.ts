@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { AssertionProfile } from '../assertion/profiles.ts'
+import type { Client, JwkSet } from '../client.ts'
+import { systemClock } from '../clock.ts'
+import { type Check, type Explanation, explainAssertion, type Question } from './checks.ts'
+import { EXIT, type Io, UsageError } from './io.ts'
+
+const OPTIONS = {
+  issuer: { type: 'string' },
+  'token-endpoint': { type: 'string' },
+  endpoint: { type: 'string' },
+  jwks: { type: 'string' },
+  client: { type: 'string' },
+  profile: { type: 'string' },
+  now: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+/** A file that holds a JSON object. What is in it is never repeated in a complaint. */
+function jsonFile(option: string, file: string): Readonly<Record<string, unknown>> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new UsageError(`--${option}: cannot read ${file} (${(cause as NodeJS.ErrnoException).code ?? 'error'})`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new UsageError(`--${option}: ${file} is not JSON`)
+  }
+  if (typeof value !== 'object' || value === null) throw new UsageError(`--${option}: ${file} is not a JSON object`)
+  return value as Readonly<Record<string, unknown>>
+}
+
+/** The client of a file: a record, or the one of an array of records that the assertion's `sub` names. */
+function clientOf(file: string, assertion: string): Client {
+  const value = jsonFile('client', file)
+  const records: readonly unknown[] = Array.isArray(value) ? value : [value]
+  let sub: unknown
+  try {
+    sub = JSON.parse(Buffer.from(assertion.split('.')[1] ?? '', 'base64url').toString('utf8')).sub
+  } catch {
+    // what is the matter with the assertion is told by its checks
+  }
+  const isClient = (record: unknown): record is Client =>
+    typeof record === 'object' && record !== null && typeof (record as Client).client_id === 'string'
+  const clients = records.filter(isClient)
+  const found = clients.find((client) => client.client_id === sub) ?? clients[0]
+  if (found === undefined) throw new UsageError(`--client: ${file} holds no record with a client_id`)
+  return found
+}
+
+/** A key set; a single key counts as a set of one. */
+function jwksOf(file: string): JwkSet {
+  const value = jsonFile('jwks', file)
+  if (Array.isArray(value['keys'])) return { keys: value['keys'] }
+  if (typeof value['kty'] === 'string') return { keys: [value] }
+  throw new UsageError(`--jwks: ${file} is neither a JWK set nor a JWK`)
+}
+
+// What may be shown of an assertion: the members with a meaning here. Others are named only; nothing else is known of them.
+const SHOWN_HEADER = ['alg', 'kid', 'typ', 'crit', 'cty'] as const
+const SHOWN_CLAIMS = ['iss', 'sub', 'aud', 'jti', 'iat', 'nbf', 'exp'] as const
+
+const pick = (from: Readonly<Record<string, unknown>> | undefined, names: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(names.filter((name) => from && name in from).map((name) => [name, from?.[name]]))
+
+const othersOf = (from: Readonly<Record<string, unknown>> | undefined, names: readonly string[]): string[] =>
+  Object.keys(from ?? {}).filter((name) => !names.includes(name))
+
+const NOT_CHECKED = 'Not asked: the replay register of the server. An assertion that was used before is refused there.'
+
+const asJson = (explanation: Explanation): string => {
+  const { verdict, reason = null, checks, header, claims } = explanation
+  const shown = { header: pick(header, SHOWN_HEADER), claims: pick(claims, SHOWN_CLAIMS) }
+  const others = { header: othersOf(header, SHOWN_HEADER), claims: othersOf(claims, SHOWN_CLAIMS) }
+  return `${JSON.stringify({ verdict, reason, checks, ...shown, others }, null, 2)}\n`
+}
+
+const MARKS = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' } as const
+const COLOURS = { passed: 32, failed: 31, skipped: 33, accepted: 32, refused: 31, undecided: 33, quiet: 2 } as const
+
+type Paint = (name: keyof typeof COLOURS, text: string) => string
+
+const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
+  accepted: 'Every check passed.',
+  refused: 'Refused.',
+  undecided: 'Nothing failed, but not everything could be checked.',
+}
+
+function asText({ verdict, reason, checks, header, claims }: Explanation, paint: Paint): string {
+  const line = ({ outcome, title, reason, detail }: Check): string[] => [
+    `${paint(outcome, MARKS[outcome])}  ${title}${outcome === 'passed' && detail ? paint('quiet', `: ${oneLine(detail)}`) : ''}`,
+    ...(outcome === 'passed' ? [] : [`      ${[reason, detail && oneLine(detail)].filter(Boolean).join(': ')}`]),
+  ]
+  const part = (title: string, from: Explanation['header'], names: readonly string[]): string[] => {
+    if (from === undefined) return []
+    const others = othersOf(from, names)
+    const more = others.length > 0 ? ` and ${others.map(oneLine).join(', ')}` : ''
+    return [paint('quiet', `${title}  ${oneLine(JSON.stringify(pick(from, names)))}${more}`)]
+  }
+  return `${[
+    ...part('header', header, SHOWN_HEADER),
+    ...part('claims', claims, SHOWN_CLAIMS),
+    ...checks.flatMap(line),
+    paint('quiet', NOT_CHECKED),
+    paint(verdict, `${VERDICTS[verdict]}${reason === undefined ? '' : ` reason: ${reason}`}`),
+  ].join('\n')}\n`
+}
+
+/** Texts out of an assertion cannot move the cursor or colour the terminal. */
+const oneLine = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+/**
+ * `explain`: every check on a client assertion, in the verifier's order, and why one failed. Exit status 0: all passed;
+ * 1: one failed; 2: the command could not be carried out; 3: none failed, but some could not be carried out for want of
+ * the client's record or keys.
+ */
+export async function explain(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  const [given, ...more] = positionals
+  if (given === undefined || more.length > 0) throw new UsageError('explain takes one JWT, or - for standard input')
+  const { issuer, 'token-endpoint': tokenEndpoint, endpoint, profile } = values
+  if (issuer === undefined) throw new UsageError('--issuer is needed: the issuer identifier of the server')
+  const now = values.now === undefined ? systemClock() : Number(values.now)
+  if (!Number.isFinite(now)) throw new UsageError('--now must be a number, in epoch seconds')
+  const assertion = (given === '-' ? await io.readInput() : given).trim()
+  const options = {
+    issuer,
+    ...(tokenEndpoint === undefined ? {} : { tokenEndpoint }),
+    ...(profile === undefined ? {} : { profile: profile as AssertionProfile }),
+  }
+  const question: Question = {
+    assertion,
+    options,
+    now,
+    endpoint,
+    client: values.client === undefined ? undefined : clientOf(values.client, assertion),
+    jwks: values.jwks === undefined ? undefined : jwksOf(values.jwks),
+  }
+  const explanation = await explainAssertion(question).catch((error: unknown) => {
+    throw error instanceof TypeError ? new UsageError(error.message) : error
+  })
+  const colours = io.isTerminal && !io.environment['NO_COLOR'] && io.environment['TERM'] !== 'dumb'
+  const paint: Paint = (name, text) => (colours ? `\u001b[${COLOURS[name]}m${text}\u001b[0m` : text)
+  io.out(values.json === true ? asJson(explanation) : asText(explanation, paint))
+  return { accepted: EXIT.fine, refused: EXIT.refused, undecided: EXIT.undecided }[explanation.verdict]
+}

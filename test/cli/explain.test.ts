@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { AssertionProfile } from '../../lib/assertion/profiles.ts'
+import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import { type Check, explainAssertion } from '../../lib/cli/checks.ts'
+import type { Client } from '../../lib/client.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import { type AssertionOverrides, createTestClient, type TestClient } from '../../lib/testing/test_client.ts'
+import { command, folderWith } from '../support/command_line.ts'
+
+const issuer = 'https://op.example'
+const tokenEndpoint = 'https://op.example/token'
+const now = 1_800_000_000
+const clock = () => now
+const server = ['--issuer', issuer, '--token-endpoint', tokenEndpoint, '--now', String(now)]
+
+const testClient = (options: { alg?: string; client?: Partial<Client> } = {}): Promise<TestClient> =>
+  createTestClient({ issuer, clock, ...options })
+
+const reasonOf = async (client: Client, assertion: string, profile: AssertionProfile) => {
+  const verify = createAssertionVerifier({
+    ...{ issuer, tokenEndpoint, profile, replayRegister: false, misconfiguredClient: 'refuse' },
+    findClient: (id) => (id === client.client_id ? client : undefined),
+  })
+  const parameters = {
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: assertion,
+  }
+  return verify(parameters, { now }).then(
+    () => undefined,
+    (error: unknown) => (error instanceof OAuthError ? error.reason : error),
+  )
+}
+
+/** What is wrong with each, beside what the profile makes of it. */
+const VARIANTS: Readonly<Record<string, AssertionOverrides>> = {
+  'a sound one': {},
+  'one for the token endpoint': { audience: tokenEndpoint, header: { typ: undefined } },
+  'one for the token endpoint with the typ that forbids it': { audience: tokenEndpoint },
+  'one for two': { audience: [issuer, tokenEndpoint], header: { typ: 'JWT' } },
+  'one for somebody else': { audience: 'https://other.example' },
+  'an access token': { header: { typ: 'at+jwt' } },
+  'one with crit': { header: { crit: ['x'] } },
+  'one without alg': { header: { alg: undefined } },
+  'one that is not signed': { header: { alg: 'none' } },
+  'one with another alg': { header: { alg: 'RS256' } },
+  'one without kid': { header: { kid: undefined } },
+  'one with a kid that is no text': { header: { kid: 5 } },
+  'one with an unknown kid': { header: { kid: 'unknown' } },
+  'one without sub': { claims: { sub: undefined } },
+  'one of an unknown client': { claims: { sub: 'stranger', iss: 'stranger' } },
+  'one with another iss': { claims: { iss: 'stranger' } },
+  'an expired one': { now: now - 1000 },
+  'one of the future': { now: now + 600 },
+  'one that lives an hour': { lifetimeSeconds: 3600 },
+  'one that lives a week': { lifetimeSeconds: 604_800 },
+  'one without exp': { claims: { exp: undefined } },
+  'one without iat': { claims: { iat: undefined } },
+  'one with an nbf ahead': { claims: { nbf: now + 100 } },
+  'one without jti': { claims: { jti: undefined } },
+  'one with an empty jti': { claims: { jti: '' } },
+  'one by a foreign key': { foreignKey: true },
+  'one that is too large': { claims: { more: 'x'.repeat(20_000) } },
+  'one with several faults': { audience: 'x', now: now - 1000, foreignKey: true, claims: { jti: undefined } },
+}
+
+for (const profile of ['oidc', 'rfc7523', 'rfc10070', 'fapi1', 'fapi2', 'smart'] as const) {
+  test(`explain finds first what the verifier refuses with, in the profile ${profile}`, async () => {
+    for (const alg of ['ES256', 'ES384', 'HS256']) {
+      const client = await testClient({ alg })
+      for (const [what, overrides] of Object.entries(VARIANTS)) {
+        const assertion = await client.assertion(overrides)
+        const options = { issuer, tokenEndpoint, profile }
+        const { reason, verdict } = await explainAssertion({ assertion, options, client: client.client, now })
+        const verified = await reasonOf(client.client, assertion, profile)
+        assert.equal(reason, verified, `${what}, ${alg}`)
+        assert.equal(verdict, verified === undefined ? 'accepted' : 'refused', `${what}, ${alg}`)
+      }
+    }
+  })
+}
+
+test('explain finds what is wrong with a registration as the verifier does', async () => {
+  const registrations: readonly Partial<Client>[] = [
+    { token_endpoint_auth_method: 'client_secret_jwt' },
+    { token_endpoint_auth_method: 'client_secret_basic' },
+    { token_endpoint_auth_signing_alg: 'RS256' },
+    { jwks: { keys: [] } },
+    { jwks: { keys: [{ kty: 'EC' }] } },
+    { jwks: 'not JSON' },
+    { jwks_uri: 'https://client.example/jwks' },
+  ]
+  for (const registration of registrations) {
+    const client = await testClient({ client: registration })
+    const assertion = await client.assertion()
+    const { reason } = await explainAssertion({ assertion, options: { issuer }, client: client.client, now })
+    const verified = await reasonOf(client.client, assertion, 'oidc')
+    assert.notEqual(verified, undefined)
+    assert.equal(reason, verified, JSON.stringify(registration).slice(0, 60))
+  }
+})
+
+test('explain goes on after a check that failed, and skips only what depends on it', async () => {
+  const client = await testClient()
+  const assertion = await client.assertion({ audience: 'x', claims: { jti: undefined }, now: now - 1000 })
+  const { checks } = await explainAssertion({ assertion, options: { issuer }, client: client.client, now })
+  const outcomes = Object.fromEntries(checks.map(({ name, outcome }: Check) => [name, outcome]))
+  assert.deepEqual(
+    [outcomes['aud'], outcomes['time'], outcomes['jti'], outcomes['signature']],
+    ['failed', 'failed', 'failed', 'passed'],
+  )
+  const garbage = await explainAssertion({ assertion: 'no JWT', options: { issuer }, client: client.client, now })
+  assert.equal(garbage.reason, 'assertion_malformed')
+  assert.deepEqual([...new Set(garbage.checks.slice(2).map(({ outcome }) => outcome))], ['skipped'])
+})
+
+test('explain tells by its exit status: 0 all passed, 1 refused, 3 not everything could be checked, 2 not carried out', async (t) => {
+  const client = await testClient()
+  const { path, remove } = folderWith({
+    'client.json': client.client,
+    'jwks.json': client.jwks,
+    'list.json': [{ client_id: 'x' }, client.client],
+    'text.json': 'no JSON',
+  })
+  t.after(remove)
+  const sound = await client.assertion()
+  const record = ['--client', path('client.json')]
+  const status = async (...args: string[]): Promise<number> => (await command(['explain', ...args])).status
+  assert.equal(await status(sound, ...server, ...record), 0)
+  assert.equal(await status(sound, ...server, '--client', path('list.json')), 0)
+  assert.equal(await status(await client.assertion({ audience: 'x' }), ...server, ...record), 1)
+  assert.equal(await status(sound, ...server, '--now', String(now + 900), ...record), 1)
+  assert.equal(await status(sound, ...server, '--profile', 'smart', ...record), 1)
+  assert.equal(await status(sound, ...server), 3)
+  assert.equal(await status(sound, ...server, '--jwks', path('jwks.json')), 3)
+  for (const args of [
+    [sound],
+    [...server],
+    [sound, sound, ...server],
+    [sound, ...server, '--now', 'today'],
+    [sound, ...server, '--profile', 'none'],
+    [sound, '--issuer', 'no url'],
+    [sound, ...server, '--jwks', path('client.json').replace('client', 'absent')],
+    [sound, ...server, '--jwks', path('text.json')],
+    [sound, ...server, '--jwks', path('client.json')],
+    [sound, ...server, '--client', path('jwks.json')],
+    [sound, ...server, '--unknown'],
+  ]) {
+    const { status: told, out, err } = await command(['explain', ...args])
+    assert.deepEqual([told, out], [2, ''], args.slice(1).join(' '))
+    assert.equal(err.trim().split('\n').length, 1, err)
+  }
+})
+
+test('explain verifies the signature with --jwks alone, and in place of a jwks_uri', async (t) => {
+  const client = await testClient()
+  const { jwks: _, ...remote } = { ...client.client, jwks_uri: 'https://client.example/jwks' }
+  const { path, remove } = folderWith({
+    'jwks.json': client.jwks,
+    'key.json': client.jwks.keys[0],
+    'remote.json': remote,
+  })
+  t.after(remove)
+  const signatureOf = async (assertion: string, ...args: string[]): Promise<Check> =>
+    JSON.parse((await command(['explain', assertion, ...server, '--json', ...args])).out).checks.at(-1)
+  assert.equal((await signatureOf(await client.assertion(), '--jwks', path('jwks.json'))).outcome, 'passed')
+  assert.equal((await signatureOf(await client.assertion(), '--jwks', path('key.json'))).outcome, 'passed')
+  const forged = await client.assertion({ foreignKey: true })
+  assert.equal((await signatureOf(forged, '--jwks', path('jwks.json'))).reason, 'assertion_signature_wrong')
+  assert.equal((await signatureOf(await client.assertion(), '--client', path('remote.json'))).outcome, 'skipped')
+  const both = ['--client', path('remote.json'), '--jwks', path('jwks.json')]
+  assert.equal((await signatureOf(await client.assertion(), ...both)).outcome, 'passed')
+})
+
+test('explain reads the JWT from standard input with -', async (t) => {
+  const client = await testClient()
+  const { path, remove } = folderWith({ 'client.json': client.client })
+  t.after(remove)
+  const args = ['explain', '-', ...server, '--client', path('client.json')]
+  assert.equal((await command(args, { input: `${await client.assertion()}\n` })).status, 0)
+})
+
+test('explain --json is one JSON object with the verdict, the reason and every check', async () => {
+  const client = await testClient()
+  const { out } = await command(['explain', await client.assertion({ audience: 'x' }), ...server, '--json'])
+  const told = JSON.parse(out)
+  assert.deepEqual([told.verdict, told.reason], ['refused', 'assertion_audience_mismatch'])
+  assert.ok(told.checks.every((check: Check) => check.name && check.title && check.outcome))
+  assert.equal(told.claims.sub, 'test-client')
+  assert.equal(told.header.alg, 'ES256')
+})
+
+test('explain uses colour on a terminal only, and not under NO_COLOR', async () => {
+  const client = await testClient()
+  const args = ['explain', await client.assertion(), ...server]
+  const coloured = (out: string): boolean => out.includes('\u001b[')
+  assert.equal(coloured((await command(args, { isTerminal: true })).out), true)
+  assert.equal(coloured((await command(args, { isTerminal: true, environment: { NO_COLOR: '1' } })).out), false)
+  assert.equal(coloured((await command(args, { isTerminal: false })).out), false)
+  assert.equal(coloured((await command([...args, '--json'], { isTerminal: true })).out), false)
+})
+
+test('explain prints no secret, no signature and no private key, whatever is wrong', async (t) => {
+  for (const alg of ['ES256', 'HS256']) {
+    const client = await testClient({ alg })
+    const secrets = [String(client.client.client_secret ?? client.privateJwk?.['d'])]
+    const { path, remove } = folderWith({
+      'client.json': { ...client.client, jwks: { keys: [client.privateJwk ?? {}] } },
+    })
+    t.after(remove)
+    for (const overrides of Object.values(VARIANTS)) {
+      const assertion = await client.assertion({
+        ...overrides,
+        header: { ...overrides.header, jwk: client.privateJwk ?? {} },
+      })
+      const signature = assertion.slice(assertion.lastIndexOf('.') + 1)
+      for (const more of [[], ['--json']]) {
+        const { out, err } = await command(['explain', assertion, ...server, '--client', path('client.json'), ...more])
+        for (const secret of [...secrets, signature]) assert.equal((out + err).includes(secret), false)
+      }
+    }
+  }
+})
+
+test('explain lets no text of an assertion move the cursor or colour the terminal', async () => {
+  const client = await testClient()
+  const evil = '\u001b[31mred\u001b[0m\u202e'
+  const assertion = await client.assertion({
+    header: { kid: evil, [evil]: 1 },
+    claims: { iss: evil, sub: evil, [evil]: 2 },
+    audience: evil,
+  })
+  const { out } = await command(['explain', assertion, ...server])
+  assert.doesNotMatch(out.replace(/\n/g, ''), /[\p{Cc}\u202e]/u)
+})

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from 'jose'
+import { command, folderWith } from '../support/command_line.ts'
+
+for (const alg of ['ES256', 'ES384', 'ES512', 'PS256', 'RS256', 'Ed25519', 'EdDSA']) {
+  test(`keygen --alg ${alg}: the private key signs what the public set verifies`, async (t) => {
+    const { path, remove } = folderWith()
+    t.after(remove)
+    const { status, out } = await command(['keygen', '--alg', alg, '--out', path('key.json')])
+    assert.equal(status, 0)
+    const { keys } = JSON.parse(out)
+    const jwk = JSON.parse(readFileSync(path('key.json'), 'utf8'))
+    const jwt = await new SignJWT({}).setProtectedHeader({ alg }).sign(await importJWK(jwk))
+    await jwtVerify(jwt, await importJWK(keys[0]))
+    assert.deepEqual(
+      [keys.length, keys[0].alg, keys[0].use, keys[0].kid, jwk.kid],
+      [1, alg, 'sig', await calculateJwkThumbprint(keys[0]), keys[0].kid],
+    )
+  })
+}
+
+test('keygen prints no private member, and writes a file that only its owner can read', async (t) => {
+  const { path, remove } = folderWith()
+  t.after(remove)
+  const { out, err } = await command(['keygen', '--alg', 'PS256', '--kid', 'mine', '--out', path('key.json')])
+  const jwk = JSON.parse(readFileSync(path('key.json'), 'utf8'))
+  for (const member of ['d', 'p', 'q', 'dp', 'dq', 'qi']) {
+    assert.equal(typeof jwk[member], 'string')
+    assert.equal((out + err).includes(jwk[member]), false, member)
+    assert.equal(member in JSON.parse(out).keys[0], false)
+  }
+  assert.equal(statSync(path('key.json')).mode & 0o777, 0o600)
+  assert.equal(JSON.parse(out).keys[0].kid, 'mine')
+  assert.match(err, /mode 600/)
+})
+
+test('keygen leaves a file that is there as it is, and prints no key', async (t) => {
+  const { path, remove } = folderWith()
+  t.after(remove)
+  writeFileSync(path('key.json'), 'precious')
+  const { status, out, err } = await command(['keygen', '--out', path('key.json')])
+  assert.deepEqual([status, out], [2, ''])
+  assert.match(err, /exists already/)
+  assert.equal(readFileSync(path('key.json'), 'utf8'), 'precious')
+})
+
+test('keygen says what it cannot do', async () => {
+  for (const [args, told] of [
+    [['--alg', 'HS256'], /secret/],
+    [['--alg', 'none'], /--alg must be one of ES256/],
+    [['--out', '/nowhere/key.json'], /cannot write/],
+    [['--algorithm', 'ES256'], /--algorithm/],
+  ] as const) {
+    const { status, out, err } = await command(['keygen', ...args])
+    assert.deepEqual([status, out], [2, ''], args.join(' '))
+    assert.match(err, told)
+    assert.equal(err.trim().split('\n').length, 1)
+  }
+})
+
+test('help, version and unknown commands', async () => {
+  for (const args of [['help'], ['--help'], ['-h'], ['keygen', '--help'], ['explain', '--help']]) {
+    const { status, out } = await command(args)
+    assert.equal(status, 0)
+    assert.match(out, /keygen/)
+  }
+  assert.deepEqual(await command(['--version']), { status: 0, out: '1.2.3\n', err: '' })
+  assert.equal((await command([])).status, 2)
+  assert.match((await command(['keys'])).err, /no command 'keys'/)
+})
