@@ -40,11 +40,10 @@ export function decideRefresh(session: Session, g: number, now: number, overlapS
   // 1. over
   if (!isLive(session, now)) return { outcome: 'refuse' }
   if (g >= firstChild) {
-    // 2. somebody else holds this generation too, and has just been here
+    // 2. too soon to tell apart from the request that was just served: a token of the same generation. Not of a younger
+    // sibling, which the confirmation of this one would kill while its holder has nothing else.
     if (now - newestAt <= overlapSeconds) {
-      return g > newest
-        ? { outcome: 'join', generation: g, change: { newest: g } }
-        : { outcome: 'join', generation: newest, change: undefined }
+      return { outcome: 'join', generation: g, change: g > newest ? { newest: g } : undefined }
     }
     // 3. the answer arrived
     const next = Math.max(newest, g) + 1
