@@ -24,9 +24,7 @@ export function checkRedirectUriRules(rules: RedirectUriRules): void {
   if (schemes === undefined || typeof schemes === 'boolean') return
   const fine =
     Array.isArray(schemes) &&
-    schemes.every(
-      (each) => typeof each === 'string' && SCHEME.test(`${each}:`) && !each.includes(':') && !NEVER.has(each),
-    )
+    schemes.every((each) => typeof each === 'string' && /^[a-z][a-z0-9+.-]*$/.test(each) && !NEVER.has(each))
   if (!fine) throw badOption('privateUseSchemes', 'a boolean or an array of lower-case schemes', schemes)
 }
 
@@ -60,9 +58,14 @@ const LOOPBACK_LITERAL = /^(http:\/\/(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,
  */
 export function isSameRedirectUri(sent: string, registered: string): boolean {
   if (sent === registered) return true
-  const one = LOOPBACK_LITERAL.exec(sent)
-  const other = LOOPBACK_LITERAL.exec(registered)
-  return one !== null && other !== null && one[1] === other[1] && one[3] === other[3] && Number(one[2] ?? '80') <= 65535
+  const one = loopback(sent)
+  const other = loopback(registered)
+  return one !== undefined && other !== undefined && one.origin === other.origin && one.rest === other.rest
+}
+
+function loopback(uri: string): { readonly origin: string | undefined; readonly rest: string | undefined } | undefined {
+  const [, origin, port = '80', rest] = LOOPBACK_LITERAL.exec(uri) ?? []
+  return origin !== undefined && Number(port) <= 65_535 ? { origin, rest } : undefined
 }
 
 // Whatever is no Unicode (a lone surrogate) becomes U+FFFD; encodeURIComponent alone would throw.

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Client } from '../../lib/client.ts'
+import {
+  type AuthorizationRules,
+  judgeAuthorizationRequest,
+  redirectTarget,
+  requestedClientId,
+} from '../../lib/code/authorization_request.ts'
+import { OAuthError, type Reason } from '../../lib/errors.ts'
+
+const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+const client: Client = {
+  client_id: 'web',
+  client_secret: 'x'.repeat(40),
+  redirect_uris: ['https://client.example/cb'],
+  scope: 'write read',
+}
+const open: Client = { ...client, token_endpoint_auth_method: 'none' }
+const target = { redirectUri: 'https://client.example/cb', redirectUriWasSent: true }
+const right = { response_type: 'code', scope: 'read', code_challenge: CHALLENGE, code_challenge_method: 'S256' }
+
+const judge = (
+  values: Readonly<Record<string, string | undefined>>,
+  rules: AuthorizationRules = {},
+  of: Client = client,
+  unsound: string[] = [],
+) => {
+  const given = Object.fromEntries(Object.entries({ ...right, ...values }).filter(([, value]) => value !== undefined))
+  return judgeAuthorizationRequest({ values: given as Record<string, string>, unsound }, of, target, rules)
+}
+const refused = (work: () => unknown, reason: Reason, code: string) =>
+  assert.throws(work, (error) => {
+    assert.ok(error instanceof OAuthError)
+    assert.deepEqual([error.reason, error.code], [reason, code])
+    return true
+  })
+
+test('a request that is right is judged to redirect URI, scope and challenge', () => {
+  assert.deepEqual(judge({}), { ...target, scope: 'read', codeChallenge: CHALLENGE })
+})
+
+test('A4 without a client_id, or with two, there is only an error for the person', () => {
+  assert.equal(requestedClientId({ values: { client_id: 'web' }, unsound: [] }), 'web')
+  refused(() => requestedClientId({ values: {}, unsound: [] }), 'parameter_missing', 'invalid_request')
+  refused(() => requestedClientId({ values: {}, unsound: ['client_id'] }), 'parameter_malformed', 'invalid_request')
+})
+
+test('A4 A5 M4 the redirect URI is the one of the request if it is registered, or the only one the client has', () => {
+  const targetOf = (redirect_uri: string | undefined, of: Client, unsound: string[] = []) => {
+    const found = redirectTarget({ values: redirect_uri === undefined ? {} : { redirect_uri }, unsound }, of)
+    return 'refused' in found ? found.refused.reason : found
+  }
+  assert.deepEqual(targetOf('https://client.example/cb', client), target)
+  assert.deepEqual(targetOf(undefined, client), { ...target, redirectUriWasSent: false })
+  assert.equal(targetOf(undefined, { ...client, redirect_uris: [] }), 'parameter_missing')
+  assert.equal(targetOf(undefined, { client_id: 'web' }), 'parameter_missing')
+  assert.equal(
+    targetOf(undefined, { ...client, redirect_uris: ['https://a.example/', 'https://b.example/'] }),
+    'parameter_missing',
+  )
+  assert.equal(targetOf('https://evil.example/', client), 'redirect_uri_not_registered')
+  assert.equal(targetOf('https://client.example/cb', client, ['redirect_uri']), 'parameter_malformed')
+})
+
+test('M7 O41 a registered redirect URI that is not allowed is never redirected to, sent or not', () => {
+  for (const uri of [
+    'http://client.example/cb',
+    'javascript:alert(1)',
+    'com.example.app:/cb',
+    'https://c.example/#x',
+  ]) {
+    for (const values of [{ redirect_uri: uri }, {}]) {
+      const found = redirectTarget({ values, unsound: [] }, { ...client, redirect_uris: [uri] })
+      assert.ok('refused' in found && found.refused.reason === 'redirect_uri_not_registered', uri)
+    }
+  }
+  const rules = { privateUseSchemes: true }
+  const found = redirectTarget(
+    { values: {}, unsound: [] },
+    { ...client, redirect_uris: ['com.example.app:/cb'] },
+    rules,
+  )
+  assert.ok(!('refused' in found))
+})
+
+test('redirect_uris that are no strings never match', () => {
+  const odd = { ...client, redirect_uris: [1, null, {}] as unknown as string[] }
+  assert.ok('refused' in redirectTarget({ values: { redirect_uri: 'null' }, unsound: [] }, odd))
+  assert.ok('refused' in redirectTarget({ values: {}, unsound: [] }, { ...client, redirect_uris: 'x' as never }))
+})
+
+test('O40 a parameter that was repeated or bracketed is invalid_request', () => {
+  for (const name of ['scope', 'state', 'code_challenge', 'response_type'])
+    refused(() => judge({}, {}, client, [name]), 'parameter_malformed', 'invalid_request')
+})
+
+test('A6 A10 a missing or unknown response_type is invalid_request, a known one that is not offered is unsupported', () => {
+  refused(() => judge({ response_type: undefined }), 'parameter_missing', 'invalid_request')
+  for (const type of ['foo', 'code foo', 'CODE', 'code ', 'x'.repeat(10_000), 'constructor'])
+    refused(() => judge({ response_type: type }), 'parameter_malformed', 'invalid_request')
+  for (const type of ['token', 'id_token', 'code token', 'code id_token', 'none'])
+    refused(() => judge({ response_type: type }), 'response_type_unsupported', 'unsupported_response_type')
+  assert.doesNotThrow(() => judge({ response_type: 'code id_token' }, { responseTypes: ['code id_token'] }))
+})
+
+test('A11 a client without the grant authorization_code is an unauthorized_client', () => {
+  const machine = { ...client, grant_types: ['client_credentials'] }
+  refused(() => judge({}, {}, machine), 'grant_type_not_registered', 'unauthorized_client')
+  assert.doesNotThrow(() => judge({}, {}, { ...client, grant_types: ['authorization_code'] }))
+})
+
+test('A24 of response modes only query is taken', () => {
+  assert.doesNotThrow(() => judge({ response_mode: 'query' }))
+  refused(() => judge({ response_mode: 'fragment' }), 'response_mode_unsupported', 'invalid_request')
+})
+
+test('A8 A9 a scope that the server does not know, or the client may not ask for, is invalid_scope', () => {
+  assert.equal(judge({ scope: 'write  read read' }).scope, 'read write')
+  refused(() => judge({ scope: 'read admin' }), 'scope_exceeded', 'invalid_scope')
+  refused(() => judge({ scope: 'write' }, { scopesSupported: ['read'] }), 'scope_exceeded', 'invalid_scope')
+  refused(() => judge({ scope: 'read' }, {}, { client_id: 'web' }), 'scope_exceeded', 'invalid_scope')
+  for (const scope of ['read,write', 'read\nwrite', 'r"d', 'ü', 'read\u0000', 'x'.repeat(10_000)])
+    assert.throws(() => judge({ scope }), { code: 'invalid_scope' }, JSON.stringify(scope.slice(0, 20)))
+})
+
+test('A18 without scope a request asks for all the client is registered for, or is refused where the option says so', () => {
+  assert.equal(judge({ scope: undefined }).scope, 'read write')
+  assert.equal(judge({ scope: undefined }, { scopesSupported: ['read'] }).scope, 'read')
+  assert.equal(judge({ scope: undefined }, {}, { client_id: 'web' }).scope, '')
+  refused(() => judge({ scope: undefined }, { missingScope: 'refuse' }), 'parameter_missing', 'invalid_request')
+})
+
+test('A12 PKCE is required of all clients by default, of public ones with public, of none with optional', () => {
+  const without = { code_challenge: undefined, code_challenge_method: undefined }
+  refused(() => judge(without), 'pkce_required', 'invalid_request')
+  refused(() => judge(without, { pkce: 'all' }, open), 'pkce_required', 'invalid_request')
+  refused(() => judge(without, { pkce: 'public' }, open), 'pkce_required', 'invalid_request')
+  assert.equal(judge(without, { pkce: 'public' }).codeChallenge, undefined)
+  assert.equal(judge(without, { pkce: 'optional' }, open).codeChallenge, undefined)
+  assert.equal(judge({}, { pkce: 'optional' }).codeChallenge, CHALLENGE)
+})
+
+test('A13 A14 A15 S256 is the only method, must be named, and the challenge has its form, in every mode', () => {
+  for (const pkce of ['all', 'public', 'optional'] as const) {
+    for (const method of [undefined, 'plain', 's256', 'S512', 'x'.repeat(10_000)])
+      refused(
+        () => judge({ code_challenge_method: method }, { pkce }),
+        'code_challenge_method_unsupported',
+        'invalid_request',
+      )
+    for (const challenge of ['short', `${CHALLENGE}=`, 'x'.repeat(10_000), `${CHALLENGE.slice(1)}\u0000`])
+      refused(() => judge({ code_challenge: challenge }, { pkce }), 'code_challenge_malformed', 'invalid_request')
+    refused(() => judge({ code_challenge: undefined }, { pkce }), 'parameter_missing', 'invalid_request')
+  }
+})
+
+test('A17 the order: response type, the grant of the client, scope, PKCE', () => {
+  const machine = { ...client, grant_types: [] }
+  const bad = { code_challenge: 'x', scope: 'admin', response_type: 'token' }
+  assert.throws(() => judge(bad, {}, machine), { code: 'unsupported_response_type' })
+  assert.throws(() => judge({ ...bad, response_type: 'code' }, {}, machine), { code: 'unauthorized_client' })
+  assert.throws(() => judge({ ...bad, response_type: 'code' }), { code: 'invalid_scope' })
+  assert.throws(() => judge({ code_challenge: 'x' }), { code: 'invalid_request' })
+})
