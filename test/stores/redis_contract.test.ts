@@ -32,7 +32,7 @@ const opened =
 
 const hold = (clients: Readonly<Record<string, ConnectRedis>>, ports: () => readonly number[]) => {
   for (const [name, connect] of Object.entries(clients)) {
-    describe(name, { concurrency: true }, () => {
+    describe(name, { concurrency: 4 }, () => {
       replayRegisterContract(
         { describe, it },
         name,

@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto'
+import type { ReplayRegister } from '../assertion/replay.ts'
+import type { CodeStore } from '../code/store.ts'
+import { badOption, requireFunction, wholeNumber } from '../options.ts'
+import type { Session } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
+import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
+import { codeOf, endOf, sessionOf } from './records.ts'
+import { replayKey } from './replay_key.ts'
+
+/**
+ * Runs one statement with its parameters, `$1` to `$n`, and answers with the rows as objects. Any connection will do for
+ * any call: a pool, and PgBouncer in transaction mode.
+ *
+ * | client | function |
+ * | --- | --- |
+ * | pg (`Pool`) | `(text, values) => pool.query(text, values)` |
+ * | postgres.js | `async (text, values) => ({ rows: await sql.unsafe(text, values) })` |
+ * | PGlite | `(text, values) => database.query(text, values)` |
+ */
+export type PostgresQuery = (
+  text: string,
+  values: (string | number)[],
+) => Promise<{ readonly rows: readonly unknown[] }>
+
+export interface PostgresStoresOptions extends BoundedCallsOptions {
+  /** Runs one statement, see `PostgresQuery`. */
+  readonly query: PostgresQuery
+  /** The schema the tables are in. Default: whichever the connection's search path gives. */
+  readonly schema?: string
+  /** Names of the tables. Default `oauth_assertions`, `oauth_codes`, `oauth_sessions`. */
+  readonly tables?: Partial<PostgresTables>
+}
+
+export interface PostgresStores {
+  readonly replayRegister: ReplayRegister
+  readonly codeStore: CodeStore
+  readonly sessionStore: SessionStore
+  /**
+   * Makes the tables where they are missing: what `postgres.sql` says, with the names of the options. Safe to call again
+   * and from several processes at once. It needs the right to create tables; the stores themselves do not.
+   */
+  migrate(): Promise<void>
+  /**
+   * Deletes what has expired, a batch at a time, and answers how many rows went. Nothing that has expired is ever handed
+   * out, so this is about space only: call it every minute or every hour, from one process or from all.
+   */
+  prune(options?: { /** Rows for each statement. Default 5000. */ readonly batchSize?: number }): Promise<number>
+}
+
+/**
+ * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`), which decides by
+ * itself and needs no transaction around it; times are compared by the clock of the database.
+ */
+export function postgresStores(options: PostgresStoresOptions): PostgresStores {
+  requireFunction('query', options.query)
+  const { query } = options
+  const names = postgresSchema(options.schema, options.tables)
+  const { assertions, codes, sessions } = names
+  const bounded = createBoundedCalls('PostgreSQL', options)
+
+  const rows = async (text: string, ...values: (string | number)[]): Promise<readonly Row[]> => {
+    const answer = await bounded(() => query(text, values))
+    if (!Array.isArray(answer?.rows)) throw badOption('query', 'a function that answers with { rows }', answer)
+    return answer.rows as readonly Row[]
+  }
+  const outcome = async <T extends string>(text: string, ...values: (string | number)[]): Promise<T> =>
+    (await rows(text, ...values))[0]?.['outcome'] as T
+
+  const replayRegister: ReplayRegister = {
+    async remember(issuer, clientId, jti, expiresAt) {
+      const key = replayKey(issuer, clientId, jti, 'base64url')
+      return (await rows(remember, key, expiresAt)).length > 0
+    },
+  }
+  const remember = `
+    insert into ${assertions} as known (id, expires_at) values ($1, to_timestamp($2::float8))
+    on conflict (id) do update set expires_at = excluded.expires_at where known.expires_at <= now()
+    returning 1`
+
+  const codeStore: CodeStore = {
+    async add(code) {
+      await rows(addCode, code.id, JSON.stringify(code), code.keepUntil)
+    },
+    async find(id) {
+      const [row] = await rows(findCode, id)
+      return row === undefined
+        ? undefined
+        : codeOf(String(row['record']), Number(row['failures']), row['spent'] === true)
+    },
+    async countFailure(id) {
+      const [row] = await rows(countFailure, id)
+      return row === undefined ? 0 : Number(row['failures'])
+    },
+    spend: (id) => outcome(spendCode, id),
+  }
+  const addCode = `insert into ${codes} (id, record, keep_until) values ($1, $2, to_timestamp($3::float8))`
+  const findCode = `
+    select record, failures, spent_at is not null as spent from ${codes} where id = $1 and keep_until > now()`
+  const countFailure = `
+    update ${codes} set failures = failures + 1 where id = $1 and keep_until > now() returning failures`
+  const spendCode = `
+    with done as (
+      update ${codes} set spent_at = now() where id = $1 and spent_at is null and keep_until > now() returning 1
+    )
+    select case
+      when exists (select from done) then 'spent'
+      when exists (select from ${codes} where id = $1 and keep_until > now()) then 'already_spent'
+      else 'unknown'
+    end as outcome`
+
+  const sessionStore: SessionStore = {
+    async create(session) {
+      if (session.endedAt !== undefined) return 'gone'
+      const { id, type, subject, lockVersion } = session
+      const lock = lockOf(subject, type)
+      return outcome(createSession, id, type, subject, JSON.stringify(session), lockVersion, endOf(session), ...lock)
+    },
+    async get(id) {
+      const [row] = await rows(getSession, id)
+      return row === undefined ? undefined : sessionOf(String(row['record']))
+    },
+    async save(session) {
+      const lockVersion = session.lockVersion + 1
+      const record = session.endedAt === undefined ? JSON.stringify({ ...session, lockVersion }) : ''
+      return outcome(saveSession, session.id, session.lockVersion, record, endOf(session))
+    },
+    end: (id, markerExpiresAt) => outcome(endSession, id, markerExpiresAt),
+    async list(subject, type) {
+      const listed = (await rows(listSessions, subject, type)).map((row) => sessionOf(String(row['record'])))
+      return listed.sort((a: Session, b: Session) => a.createdAt - b.createdAt)
+    },
+    async endAll(subject, type) {
+      // First let what is just being created be committed, so that the second statement sees it.
+      await rows(awaitCreates, ...lockOf(subject, type))
+      return (await rows(endSessions, subject, type)).length
+    },
+  }
+  const live = 'ended_at is null and expires_at > now()'
+  const createSession = `
+    with known as materialized (select pg_advisory_xact_lock_shared($7::int4, $8::int4)),
+    done as (
+      insert into ${sessions} (id, type, subject, record, lock_version, expires_at)
+      select $1, $2, $3, $4, $5::int4, to_timestamp($6::float8) from known where to_timestamp($6::float8) > now()
+      on conflict (id) do nothing
+      returning 1
+    )
+    select case when exists (select from done) then 'created' else 'gone' end as outcome`
+  const getSession = `select record from ${sessions} where id = $1 and ${live}`
+  const saveSession = `
+    with done as (
+      update ${sessions} set lock_version = lock_version + 1, record = $3, ended_at = case when $3 = '' then now() end,
+        expires_at = case when $3 = '' then greatest(expires_at, to_timestamp($4::float8)) else to_timestamp($4::float8) end
+      where id = $1 and lock_version = $2::int4 and ${live}
+      returning 1
+    )
+    select case
+      when exists (select from done) then 'saved'
+      when exists (select from ${sessions} where id = $1 and ${live}) then 'conflict'
+      else 'gone'
+    end as outcome`
+  const endSession = `
+    with done as (
+      update ${sessions} set record = '', ended_at = now(), expires_at = greatest(expires_at, to_timestamp($2::float8))
+      where id = $1 and ${live}
+      returning 1
+    ),
+    marker as (
+      insert into ${sessions} as known (id, type, subject, record, lock_version, expires_at, ended_at)
+      select $1, '', '', '', 0, to_timestamp($2::float8), now() where not exists (select from done)
+      on conflict (id) do update set
+        record = '', ended_at = now(), expires_at = greatest(known.expires_at, excluded.expires_at)
+    )
+    select case when exists (select from done) then 'ended' else 'unknown' end as outcome`
+  const listSessions = `select record from ${sessions} where subject = $1 and type = $2 and ${live}`
+  const awaitCreates = `select 1 as one from (select pg_advisory_xact_lock($1::int4, $2::int4)) as waited`
+  const endSessions = `
+    update ${sessions} set record = '', ended_at = now() where subject = $1 and type = $2 and ${live} returning 1`
+
+  return {
+    replayRegister,
+    codeStore,
+    sessionStore,
+    async migrate() {
+      await rows(names.migration)
+    },
+    async prune({ batchSize } = {}) {
+      const most = wholeNumber('batchSize', batchSize, 5000, 1, 1_000_000)
+      let count = 0
+      for (const [table, moment] of [
+        [assertions, 'expires_at'],
+        [codes, 'keep_until'],
+        [sessions, 'expires_at'],
+      ] as const) {
+        const statement = `
+          delete from ${table} where id in (select id from ${table} where ${moment} <= now() limit $1::int4)
+          and ${moment} <= now() returning 1`
+        for (let gone = most; gone === most; count += gone) gone = (await rows(statement, most)).length
+      }
+      return count
+    },
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>
+
+/** The two halves of the number of an advisory lock for a subject and type. */
+function lockOf(subject: string, type: string): [number, number] {
+  const digest = createHash('sha256').update(`${type.length}:${type}${subject}`).digest()
+  return [digest.readInt32BE(0), digest.readInt32BE(4)]
+}
