@@ -1,6 +1,14 @@
 import { createHmac, KeyObject, sign } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { ReplayRegister } from '../../lib/assertion/replay.ts'
+import {
+  type AssertionContext,
+  type AssertionVerifier,
+  type AssertionVerifierOptions,
+  createAssertionVerifier,
+} from '../../lib/assertion/verify.ts'
+import type { Client } from '../../lib/client.ts'
+import { OAuthError, type Reason } from '../../lib/errors.ts'
 
 /** The moment at which the clocks of tests stand, in epoch seconds. */
 export const NOW = 1_800_000_000
@@ -129,5 +137,101 @@ export function testRegister(): ReplayRegister & { readonly remembered: readonly
       known.add(key)
       return true
     },
+  }
+}
+
+/** What came of it: `accepted`, or the reason of the refusal. Anything that is no refusal is thrown on. */
+export async function outcomeOf(authenticated: Promise<unknown>): Promise<'accepted' | Reason | undefined> {
+  try {
+    await authenticated
+    return 'accepted'
+  } catch (error) {
+    if (error instanceof OAuthError) return error.reason
+    throw error
+  }
+}
+
+/** The refusal itself. */
+export async function refusalOf(authenticated: Promise<unknown>): Promise<OAuthError> {
+  try {
+    await authenticated
+  } catch (error) {
+    if (error instanceof OAuthError) return error
+    throw error
+  }
+  throw new Error('expected a refusal, the client was authenticated')
+}
+
+type VerifierOptions = Partial<AssertionVerifierOptions>
+
+/** A client with one ES256 key, a verifier that knows it, and a short way to ask what an assertion comes to. */
+export interface Scene {
+  readonly key: TestKey
+  readonly client: Client
+  readonly register: ReturnType<typeof testRegister>
+  readonly verify: AssertionVerifier
+  /** The outcome for an assertion of the client's key with these changes. */
+  outcome(
+    claims?: Readonly<Record<string, unknown>>,
+    header?: Readonly<Record<string, unknown>>,
+    context?: AssertionContext,
+  ): Promise<string | undefined>
+  /** The outcome for any text in place of the assertion. */
+  outcomeOfText(assertion: string): Promise<string | undefined>
+}
+
+/** A scene with an ES256 client. What is given of record and options takes the place of the usual. */
+export async function scene(
+  options: VerifierOptions = {},
+  record: Readonly<Record<string, unknown>> = {},
+  alg = 'ES256',
+): Promise<Scene> {
+  const key = await sharedKey(alg)
+  const client = {
+    client_id: CLIENT_ID,
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [key.jwk] },
+    ...record,
+  } as Client
+  const register = testRegister()
+  const verify = createAssertionVerifier({
+    issuer: ISSUER,
+    tokenEndpoint: TOKEN_ENDPOINT,
+    findClient: (id) => (id === client.client_id ? client : undefined),
+    replayRegister: register,
+    clock: () => NOW,
+    ...options,
+  })
+  return {
+    key,
+    client,
+    register,
+    verify,
+    outcome: (claims, header, context) => outcomeOf(verify(formWith(assertionBy(key, claims, header)), context)),
+    outcomeOfText: (assertion) => outcomeOf(verify(formWith(assertion))),
+  }
+}
+
+export const SECRET = 'a secret of sixty-four octets, which is enough for any MAC: 1234'
+
+/** A scene with a client that makes MACs. */
+export async function macScene(
+  options: VerifierOptions = {},
+  record: Readonly<Record<string, unknown>> = {},
+): Promise<
+  Omit<Scene, 'key' | 'outcome'> & {
+    outcome: (secret?: string | Uint8Array, claims?: object, header?: object) => Promise<string | undefined>
+  }
+> {
+  const base = await scene(options, {
+    token_endpoint_auth_method: 'client_secret_jwt',
+    jwks: undefined,
+    client_secret: SECRET,
+    ...record,
+  })
+  return {
+    ...base,
+    outcome: (secret = SECRET, claims = {}, header = {}) =>
+      outcomeOf(base.verify(formWith(assertionWith(secret, { ...claims }, { ...header })))),
   }
 }
