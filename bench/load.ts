@@ -29,6 +29,8 @@ export interface Fired {
   readonly seconds: number
   readonly p50Milliseconds: number
   readonly p99Milliseconds: number
+  /** CPU of this process meanwhile, microseconds. */
+  readonly cpuMicroseconds: number
 }
 
 let make: ((parameters: Readonly<Record<string, string>>) => Buffer) | undefined
@@ -65,6 +67,7 @@ function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
   let next = from
   let open = concurrency
   const begun = process.hrtime.bigint()
+  const cpu = process.cpuUsage()
   return new Promise((resolve, reject) => {
     for (let index = 0; index < concurrency; index++) {
       const socket = connect(port, '127.0.0.1')
@@ -83,7 +86,8 @@ function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
           latencies.sort()
           const at = (share: number): number =>
             latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
-          resolve({ seconds, p50Milliseconds: at(0.5), p99Milliseconds: at(0.99) })
+          const { user, system } = process.cpuUsage(cpu)
+          resolve({ cpuMicroseconds: user + system, seconds, p50Milliseconds: at(0.5), p99Milliseconds: at(0.99) })
           return
         }
         answer = undefined

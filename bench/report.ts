@@ -28,6 +28,7 @@ export function rowOf(server: string, rounds: readonly Measured[]): Row {
       p99Milliseconds: of('p99Milliseconds'),
       rssMebibytes: of('rssMebibytes'),
       heapMebibytes: of('heapMebibytes'),
+      others: of('others'),
     },
     cpuRange: [Math.min(...cpu), Math.max(...cpu)],
     rounds,
@@ -45,6 +46,7 @@ const HEADINGS = [
   'p50 ms',
   'p99 ms',
   'RSS MiB',
+  'others',
 ]
 
 /** A table in Markdown that is also readable as text. */
@@ -63,6 +65,7 @@ export function table(rows: readonly Row[]): string {
     m.p50Milliseconds.toFixed(2),
     m.p99Milliseconds.toFixed(2),
     m.rssMebibytes.toFixed(0),
+    `${(m.others * 100).toFixed(0)} %`,
   ])
   const widths = HEADINGS.map((heading, index) =>
     Math.max(heading.length, ...lines.map((line) => line[index]?.length ?? 0)),

@@ -1,6 +1,7 @@
 // One turn: one server process, started, warmed up, measured, ended.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Fired, LoadJob } from './load.ts'
 import type { FromServer, Setting, Usage } from './setting.ts'
@@ -20,6 +21,20 @@ export interface Measured {
   readonly p99Milliseconds: number
   readonly rssMebibytes: number
   readonly heapMebibytes: number
+  /** Share of the machine's processors that other processes used meanwhile, 0 to 1. */
+  readonly others: number
+}
+
+/** CPU that everything on this machine has used so far, and what there was to use, microseconds. */
+function machineUsage(): { readonly used: number; readonly all: number } {
+  let used = 0
+  let all = 0
+  for (const { times } of cpus()) {
+    const busy = times.user + times.nice + times.sys + times.irq
+    used += busy * 1000
+    all += (busy + times.idle) * 1000
+  }
+  return { used, all }
 }
 
 const pathOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
@@ -81,11 +96,16 @@ export async function turn(options: TurnOptions): Promise<Measured> {
     // The requests of seeded scenarios are made before anything is measured, by a job that fires nothing.
     if (ready.seeds.length > 0) await load.run({ ...common, from: 0, to: 0, seeds: ready.seeds })
     await load.run({ ...common, from: 0, to: warmUp })
+    const machineBefore = machineUsage()
     const before = await usage()
     const fired = await load.run({ ...common, from: warmUp, to: warmUp + requests })
     const after = await usage()
+    const machineAfter = machineUsage()
     if (fired === undefined) throw new Error('nothing was measured')
+    const own = after.cpuMicroseconds - before.cpuMicroseconds + fired.cpuMicroseconds
+    const others = (machineAfter.used - machineBefore.used - own) / (machineAfter.all - machineBefore.all)
     return {
+      others: Math.max(0, others),
       cpuMicroseconds: (after.cpuMicroseconds - before.cpuMicroseconds) / requests,
       requestsPerSecond: requests / fired.seconds,
       p50Milliseconds: fired.p50Milliseconds,

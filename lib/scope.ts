@@ -6,6 +6,7 @@ const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
  * else separates. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow.
  */
 export function parseScope(scope: string): string[] | undefined {
+  if (SCOPE_TOKEN.test(scope)) return [scope] // one value, as most requests have it
   const values = new Set<string>()
   for (const value of scope.split(' ')) {
     if (value === '') continue
@@ -21,6 +22,7 @@ export const formatScope = (values: readonly string[]): string => values.join(' 
 /** Whether every value of `inner` is one of `outer`. Both are scope strings of our records. */
 export function isScopeWithin(inner: string, outer: string): boolean {
   if (inner === '' || inner === outer) return true
+  if (!inner.includes(' ')) return ` ${outer} `.includes(` ${inner} `)
   const allowed = new Set(outer.split(' '))
   return inner.split(' ').every((value) => allowed.has(value))
 }

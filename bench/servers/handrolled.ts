@@ -117,11 +117,7 @@ serve(async ({ clients, grant, method, seeds, tokens, tokenKey }, variant) => {
         const record = codes.get(code)
         if (record === undefined || record.clientId !== client.client_id || record.redirectUri !== redirectUri)
           return done(null, false)
-        if (
-          createHash('sha256')
-            .update(body['code_verifier'] ?? '')
-            .digest('base64url') !== record.challenge
-        )
+        if (createHash('sha256').update(String(body['code_verifier'])).digest('base64url') !== record.challenge)
           return done(null, false)
         codes.delete(code)
         accessToken(record.subject).then(

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { newIdentifier } from '../identifier.ts'
 import type { Claims } from './jwt.ts'
 import { type BaseSecret, baseSecrets, derived } from './keyset.ts'
@@ -7,8 +7,10 @@ const SALT_OCTETS = 16
 const TAG_OCTETS = 16
 /** What names the key that sealed a token, so that no other is tried. */
 const NAME_OCTETS = 6
-/** Each key seals one message, so its nonce need not differ. */
-const NONCE = Buffer.alloc(12)
+const NONCE_OCTETS = 12
+/** Tokens sealed with one key. Of so few random nonces two are alike with a probability below 2^-57. */
+const SEALS_OF_A_KEY = 2 ** 20
+const HEAD_OCTETS = NAME_OCTETS + SALT_OCTETS + NONCE_OCTETS
 const LONGEST = 16_384
 
 interface SealingKey {
@@ -23,10 +25,21 @@ export interface OpaqueCodec {
   open(token: string): Claims | undefined
 }
 
+/** The key in use for sealing: derived from the secret and a random salt, which every token carries in front. */
+interface SealingKeyInUse {
+  readonly key: KeyObject
+  /** Name and salt. */
+  readonly prefix: Buffer
+  left: number
+}
+
+const randomOctets = (octets: number): Buffer => Buffer.from(newIdentifier(octets), 'base64url')
+
 /**
- * Opaque access tokens without a store: the claims, encrypted and authenticated with AES-256-GCM, base64url. The key is
- * a new one for each token (HMAC-SHA-256 of 16 random octets under the derived key), because GCM bounds how many
- * messages one key may take with random nonces. Of several base secrets the first seals and every one opens.
+ * Opaque access tokens without a store: the claims, encrypted and authenticated with AES-256-GCM under a random nonce,
+ * base64url. GCM bounds how many messages one key may take with random nonces, so each process derives keys of its own
+ * (HMAC-SHA-256 of 16 random octets under the derived secret) and a new one after 2^20 tokens. Of several base secrets
+ * the first seals and every one opens.
  */
 export function opaqueCodec(secrets: BaseSecret | readonly BaseSecret[]): OpaqueCodec {
   const keys = baseSecrets(secrets).map(
@@ -37,29 +50,41 @@ export function opaqueCodec(secrets: BaseSecret | readonly BaseSecret[]): Opaque
   )
   const [sealing] = keys
   if (sealing === undefined) throw new TypeError('an opaque codec needs a secret')
-  const keyOf = ({ secret }: SealingKey, salt: Buffer): Buffer => createHmac('sha256', secret).update(salt).digest()
+  const keyOf = ({ secret }: SealingKey, salt: Buffer): KeyObject =>
+    createSecretKey(createHmac('sha256', secret).update(salt).digest())
+
+  let inUse: SealingKeyInUse | undefined
+  const sealingKey = (): SealingKeyInUse => {
+    if (inUse === undefined || inUse.left === 0) {
+      const salt = randomOctets(SALT_OCTETS)
+      inUse = { key: keyOf(sealing, salt), prefix: Buffer.concat([sealing.name, salt]), left: SEALS_OF_A_KEY }
+    }
+    inUse.left -= 1
+    return inUse
+  }
 
   return {
     seal(claims) {
-      const salt = Buffer.from(newIdentifier(SALT_OCTETS), 'base64url')
-      const cipher = createCipheriv('aes-256-gcm', keyOf(sealing, salt), NONCE)
-      const sealed = [cipher.update(JSON.stringify(claims)), cipher.final()]
-      return Buffer.concat([sealing.name, salt, ...sealed, cipher.getAuthTag()]).toString('base64url')
+      const { key, prefix } = sealingKey()
+      const nonce = randomOctets(NONCE_OCTETS)
+      const cipher = createCipheriv('aes-256-gcm', key, nonce)
+      const sealed = cipher.update(JSON.stringify(claims))
+      cipher.final() // of a stream cipher nothing is left to come
+      return Buffer.concat([prefix, nonce, sealed, cipher.getAuthTag()]).toString('base64url')
     },
     open(token) {
       if (token.length > LONGEST) return undefined
       const octets = Buffer.from(token, 'base64url')
-      if (octets.length <= NAME_OCTETS + SALT_OCTETS + TAG_OCTETS || octets.toString('base64url') !== token) {
-        return undefined
-      }
+      if (octets.length <= HEAD_OCTETS + TAG_OCTETS || octets.toString('base64url') !== token) return undefined
       const name = octets.subarray(0, NAME_OCTETS)
       const key = keys.find((each) => each.name.equals(name))
       if (key === undefined) return undefined
       const salt = octets.subarray(NAME_OCTETS, NAME_OCTETS + SALT_OCTETS)
-      const decipher = createDecipheriv('aes-256-gcm', keyOf(key, salt), NONCE, { authTagLength: TAG_OCTETS })
+      const nonce = octets.subarray(NAME_OCTETS + SALT_OCTETS, HEAD_OCTETS)
+      const decipher = createDecipheriv('aes-256-gcm', keyOf(key, salt), nonce, { authTagLength: TAG_OCTETS })
       decipher.setAuthTag(octets.subarray(-TAG_OCTETS))
       try {
-        const opened = [decipher.update(octets.subarray(NAME_OCTETS + SALT_OCTETS, -TAG_OCTETS)), decipher.final()]
+        const opened = [decipher.update(octets.subarray(HEAD_OCTETS, -TAG_OCTETS)), decipher.final()]
         return JSON.parse(Buffer.concat(opened).toString()) as Claims
       } catch {
         return undefined

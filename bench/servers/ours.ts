@@ -1,0 +1,116 @@
+// This package behind each of its doors: `route` (Passport strategies and oauth2orize), `endpoint` (the handler as one
+// Express middleware), `front` (the handler before an Express application), `node` (the handler on bare node:http).
+// `+helper`: the server that gives Express its prototypes from the start. `+pool`: signatures in the thread pool.
+import { createServer, type RequestListener } from 'node:http'
+import express from 'express'
+import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import type { Client } from '../../lib/client.ts'
+import { createCodes } from '../../lib/code/codes.ts'
+import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
+import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
+import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
+import { createServer as createFastServer } from '../../lib/http/server.ts'
+import { createSessions } from '../../lib/session/sessions.ts'
+import { createKeyset } from '../../lib/token/keyset.ts'
+import { createTokens } from '../../lib/token/token_set.ts'
+import { tokenHandler } from '../../lib/token_handler.ts'
+import { sessionRecord } from '../records.ts'
+import { CHALLENGE, ISSUER, populationClientId, REDIRECT_URI, RESOURCE, type Setting, SUBJECT } from '../setting.ts'
+import { openStores } from '../stores.ts'
+import { serve } from './serve.ts'
+
+/** A copy that shares nothing, as a database would give it. */
+const copied = (client: Client): Client => ({
+  ...client,
+  ...(client.redirect_uris === undefined ? {} : { redirect_uris: [...client.redirect_uris] }),
+  ...(client.grant_types === undefined ? {} : { grant_types: [...client.grant_types] }),
+  ...(typeof client.jwks === 'object' ? { jwks: { keys: client.jwks.keys.map((key) => ({ ...key })) } } : {}),
+})
+
+function clientsOf({ clients, method, population }: Setting): Map<string, Client> {
+  const records = new Map(clients.map((client) => [client.client_id, client]))
+  const own = records.get(method)
+  for (let index = 1; own !== undefined && index < population.clients; index++) {
+    const client_id = populationClientId(method, index)
+    records.set(client_id, { ...own, client_id })
+  }
+  return records
+}
+
+serve(async (setting, variant) => {
+  const { grant, method, population, records, seeds, tokens: format, tokenKey } = setting
+  const [door = '', ...extras] = variant.split('+')
+  const clients = clientsOf(setting)
+  const findClient =
+    records === 'one'
+      ? async (id: string) => clients.get(id)
+      : async (id: string) => {
+          const client = clients.get(id)
+          return client === undefined ? undefined : copied(client)
+        }
+  const now = Math.floor(Date.now() / 1000)
+  const { replayRegister, codeStore, sessionStore } = await openStores(setting.store)
+  for (let index = 0; index < population.jtis; index++)
+    await replayRegister.remember(ISSUER, `client-${index % 1000}`, `jti-${index}`, now + 3600)
+  for (let index = 0; index < population.sessions; index++)
+    await sessionStore.create(sessionRecord(`subject-${index}`, `session-${index}`, now))
+
+  const verifyAssertion = createAssertionVerifier({
+    issuer: ISSUER,
+    tokenEndpoint: `${ISSUER}/token`,
+    findClient,
+    replayRegister,
+    verification: extras.includes('pool') ? 'pool' : 'sync',
+  })
+  const sessions = createSessions({ store: sessionStore })
+  const tokens = createTokens({
+    issuer: ISSUER,
+    baseSecret: 'a base secret of the benchmark, 32 octets or more',
+    audience: RESOURCE,
+    accessTokenFormat: format,
+    ...(format === 'jwt' ? { keyset: createKeyset([{ key: tokenKey }]) } : {}),
+  })
+  const exchanges = [
+    clientCredentials({ tokens }),
+    refreshToken({ sessions, tokens }),
+    authorizationCode({ codes: codeStore, sessions, tokens }),
+  ]
+
+  const client = clients.get(method)
+  if (client === undefined) throw new Error('no such client')
+  const codes = createCodes({ store: codeStore, codeLifetimeSeconds: 600 })
+  const made: string[] = []
+  for (let index = 0; index < seeds; index++) {
+    if (grant === 'refresh_token') {
+      const session = sessionRecord(`${SUBJECT}-${index}`, `seeded-${index}`, now, method)
+      await sessionStore.create(session)
+      const set = await tokens.issue(session, { client, scope: 'read', generation: 1, now, context: {} })
+      made.push(set.refresh_token ?? '')
+    } else {
+      const permission = {
+        subject: `${SUBJECT}-${index}`,
+        clientId: method,
+        scope: 'read',
+        redirectUri: REDIRECT_URI,
+        redirectUriWasSent: true,
+        codeChallenge: CHALLENGE,
+      }
+      made.push(await codes.issue(permission, now))
+    }
+  }
+
+  const handler = tokenHandler({ findClient, verifyAssertion, exchanges, path: '/token' })
+  if (door === 'node') return { server: createServer((request, response) => handler(request, response)), seeds: made }
+  const app = express()
+  app.disable('x-powered-by')
+  if (door === 'front')
+    return {
+      server: createServer((request, response) => handler(request, response, () => app(request, response))),
+      seeds: made,
+    }
+  if (door === 'endpoint') app.post('/token', tokenHandler({ findClient, verifyAssertion, exchanges }))
+  return {
+    server: extras.includes('helper') ? createFastServer(app) : createServer(app as RequestListener),
+    seeds: made,
+  }
+})
