@@ -30,7 +30,7 @@ export type RefreshDecision =
 
 /**
  * Decides on a refresh token of generation `g`: pure, and the first step that holds. The steps and the proofs are in
- * `docs/decisions/refresh.md`; in short, a generation counts as received only when a token of it is presented.
+ * `docs/decisions/0003-refresh-decision.md`; in short, a generation counts as received only when a token of it is presented.
  *
  * `overlapSeconds` is the join window. A `g` above `newest` is one this server signed and its store lost again (a
  * fail-over): steps 2 and 3 take it, and the session heals.
