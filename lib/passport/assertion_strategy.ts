@@ -125,7 +125,7 @@ export class ClientAssertionStrategy<C extends Client = Client> {
   }
 
   /** Called by Passport. Ends in exactly one of success, fail and error. */
-  authenticate(this: ClientAssertionStrategy<C>, request: StrategyRequest, route?: AssertionRouteOptions): void {
+  authenticate(request: StrategyRequest, route?: AssertionRouteOptions): void {
     // Read now: on an instance that several requests share, the next request replaces them.
     const { success, fail, error } = this as unknown as StrategyActions
     const { behaviour, verifyClient } = this
