@@ -79,6 +79,7 @@ const CODE_OF_REASON = {
   client_secret_wrong: 'invalid_client',
   client_secret_expired: 'invalid_client',
   client_misconfigured: 'invalid_client',
+  strategy_refused: 'invalid_client',
   // the client assertion (RFC 7521, RFC 7523)
   assertion_type_unsupported: 'invalid_request',
   assertion_too_large: 'invalid_client',
@@ -170,11 +171,11 @@ export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
 export const codeOfReason = (reason: Reason): OAuthErrorCode => CODE_OF_REASON[reason]
 
 export interface OAuthErrorOptions {
-  readonly reason?: Reason
+  readonly reason?: Reason | undefined
   /** Sentence for the wire at verbosity `normal` and above, in place of the fixed one of the code. Never a secret. */
   readonly description?: string
   /** For operators and for verbosity `debug`: what was expected and, where it is no secret, what came. */
-  readonly detail?: string
+  readonly detail?: string | undefined
   /** The client named in the request, as far as it is known. Not necessarily authenticated. */
   readonly clientId?: string | undefined
   /** HTTP status in place of the one of the code: 413, 415, 405. */

@@ -23,6 +23,16 @@ export type {
   JwkSet,
   RequestContext,
 } from './client.ts'
+export {
+  type AssertionVerification,
+  type AuthenticateClient,
+  type AuthenticationContext,
+  type ClientAuthenticatorOptions,
+  createClientAuthenticator,
+} from './client_authentication/authenticator.ts'
+export type { BasicDecoding } from './client_authentication/basic.ts'
+export type { RequestHead } from './client_authentication/presented.ts'
+export { hashClientSecret } from './client_secret.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'
 export type { AuthorizationRules, PkcePolicy } from './code/authorization_request.ts'
@@ -32,6 +42,21 @@ export { type Consent, type Consents, type ConsentsOptions, createConsents } fro
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
 export { type Events, onEvent } from './events.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
+export {
+  type ClientAuthenticationOptions,
+  type ClientStrategies,
+  clientAuthentication,
+  type PassportLike,
+  type StrategyAuthenticationOptions,
+  type StrategyLike,
+} from './http/client_authentication.ts'
+export { type CorsOptions, cors } from './http/cors.ts'
+export type { Answer, EndpointOptions, RequestHandler } from './http/endpoint.ts'
+export { type ErrorResponseOptions, errorResponse, type Verbosity } from './http/error_response.ts'
+export { type FormBodyOptions, formBody } from './http/form_body.ts'
+export type { ErrorMiddleware, Middleware } from './http/message.ts'
+export { noStore } from './http/no_store.ts'
+export { introspectionHandler } from './introspection_handler.ts'
 export { type AuthorizationOptions, authorizationSide } from './oauth2orize/authorization.ts'
 export {
   type AuthorizationErrorsOptions,
@@ -45,6 +70,9 @@ export {
   validateAuthorization,
 } from './oauth2orize/authorize.ts'
 export { type CodeGrantOptions, codeGrant } from './oauth2orize/code_grant.ts'
+export { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './oauth2orize/exchange.ts'
+export { authorizationCode, clientCredentials, refreshToken } from './oauth2orize/exchanges.ts'
+export { type ExchangeStep, safeExchange, safeIssue } from './oauth2orize/foreign_exchange.ts'
 export { pkceRequestParser } from './oauth2orize/pkce_extension.ts'
 export {
   type Oauth2orizeTransaction,
@@ -65,6 +93,14 @@ export {
   type VerifyClientWithRequest,
   type VerifyDone,
 } from './passport/assertion_strategy.ts'
+export { type BasicVerify, type BasicVerifyOptions, basicVerify } from './passport/basic.ts'
+export {
+  type ClientPasswordVerify,
+  type ClientPasswordVerifyOptions,
+  clientPasswordVerify,
+} from './passport/client_password.ts'
+export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
+export { revocationHandler } from './revocation_handler.ts'
 export type { Permission, Session } from './session/session.ts'
 export {
   createSessions,
@@ -109,3 +145,20 @@ export {
   type Tokens,
   type TokensOptions,
 } from './token/token_set.ts'
+export {
+  type PassportAuthentication,
+  type ServerLike,
+  type TokenEndpoint,
+  type TokenEndpointOptions,
+  tokenEndpoint,
+} from './token_endpoint.ts'
+export {
+  type AnyExchange,
+  type AuthenticationOptions,
+  type ClientEndpointOptions,
+  clientEndpoint,
+  type EndpointFacts,
+  type TokenHandler,
+  type TokenHandlerOptions,
+  tokenHandler,
+} from './token_handler.ts'

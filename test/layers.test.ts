@@ -9,14 +9,14 @@ import { test } from 'node:test'
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   assertion: ['jose', 'node:buffer', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
-  client_authentication: ['node:crypto', 'type:assertion'],
+  client_authentication: ['node:buffer', 'node:crypto', 'type:assertion'],
   code: ['node:crypto'],
   consent: ['node:crypto', 'session'],
   session: [],
   token: ['jose', 'node:crypto', 'type:session'],
   exchanges: ['code', 'session', 'token'],
   stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
-  http: ['node:http', 'type:client_authentication', 'type:exchanges'],
+  http: ['node:buffer', 'node:http', 'client_authentication', 'type:exchanges'],
   passport: ['type:assertion', 'assertion', 'client_authentication'],
   cli: ['assertion', 'jose', 'node:fs', 'node:util'],
   oauth2orize: [
@@ -26,7 +26,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'http',
     'type:assertion',
     'type:consent',
-    'type:exchanges',
+    'exchanges',
     'type:oauth2orize',
   ],
   testing: ['node:assert', 'node:assert/strict', 'type:assertion', 'type:code', 'type:session', 'jose', 'node:crypto'],

@@ -1,0 +1,159 @@
+import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import { type BasicDecoding, parseBasic } from './basic.ts'
+import { type Presented, presentedMethod, type RequestHead } from './presented.ts'
+import { lookUpClient, METHODS, mayUse, methodMismatch } from './registered.ts'
+import { createSecretVerification } from './secret.ts'
+
+/** What is known of the request beside its headers and parameters. */
+export interface AuthenticationContext extends RequestContext {
+  /** The one reading of the clock for this request, epoch seconds. Default: the clock of this machine. */
+  readonly now?: number
+  /** The advertised URL of the endpoint that is called, if it is not the token endpoint. */
+  readonly endpoint?: string
+}
+
+/** The part of an assertion verifier that is used here: `createAssertionVerifier` makes one. */
+export interface AssertionVerification {
+  (parameters: Readonly<Record<string, unknown>>, context?: AuthenticationContext): Promise<AuthenticatedClient>
+  /** The JOSE algorithms it takes, for the metadata document. */
+  readonly algorithms?: readonly string[]
+}
+
+/**
+ * Names the client a request comes from, or rejects with an `OAuthError`. Headers are spelt in lower case, as Node gives
+ * them; parameters come from the body alone.
+ */
+export interface AuthenticateClient {
+  (request: RequestHead, parameters: FormParameters, context?: AuthenticationContext): Promise<AuthenticatedClient>
+  /** The methods taken here, in the order of the metadata document. */
+  readonly methods: readonly ClientAuthenticationMethod[]
+  /** The JOSE algorithms taken for assertions; empty where assertions are not taken. */
+  readonly signingAlgorithms: readonly string[]
+}
+
+export interface ClientAuthenticatorOptions {
+  /** Looks up clients that present a secret or nothing. Assertions are looked up by the verifier itself. */
+  readonly findClient: FindClient
+  /** Verifies client assertions. Absent: assertions are refused with `invalid_client`. */
+  readonly verifyAssertion?: AssertionVerification | undefined
+  /** The methods offered. Default: all; the two of assertions only with `verifyAssertion`. */
+  readonly methods?: readonly ClientAuthenticationMethod[] | undefined
+  /**
+   * Refuses a `client_id` of another client and any `client_secret` in the body beside Basic with `invalid_request`.
+   * Default false: both are ignored.
+   */
+  readonly strict?: boolean | undefined
+  /** How the halves of Basic credentials are encoded. Default `'tolerant'`. */
+  readonly basicDecoding?: BasicDecoding | undefined
+}
+
+/**
+ * Makes the function that authenticates clients: one method for each request, chosen from the request; only the method
+ * the client is registered with; secrets in constant time. Publishes `client.authenticated` and `client.refused`; for
+ * assertions the verifier does that. It does not look at `grant_type`, and it does not judge what the client may do.
+ */
+export function createClientAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
+  const { findClient, verifyAssertion } = options
+  requireFunction('findClient', findClient)
+  if (verifyAssertion !== undefined) requireFunction('verifyAssertion', verifyAssertion)
+  const strict = booleanOption('strict', options.strict, false)
+  const decoding = oneOf('basicDecoding', options.basicDecoding, 'tolerant', ['tolerant', 'strict'])
+  const offered = offeredMethods(options)
+  const verifySecret = createSecretVerification(findClient, offered)
+
+  async function identify(
+    presented: Presented,
+    parameters: FormParameters,
+    context: AuthenticationContext,
+  ): Promise<AuthenticatedClient> {
+    if (presented.by === 'client_secret') {
+      const client = await verifySecret('client_secret_post', [presented], context)
+      return { client, authentication: { method: 'client_secret_post' } }
+    }
+    if (presented.by === 'client_id') {
+      const { clientId } = presented
+      const client = await lookUpClient(findClient, clientId, context)
+      if (client === undefined) throw refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
+      const taken = offered.includes('none')
+      if (!taken || !mayUse(client, 'none')) throw methodMismatch(client, 'none', taken)
+      return { client, authentication: { method: 'none' } }
+    }
+    if (presented.by === 'client_assertion') {
+      throw refusal('client_method_mismatch', { detail: 'client assertions are not taken here' })
+    }
+    const pairs = parseBasic(presented.header, decoding)
+    const client = await verifySecret('client_secret_basic', pairs, context)
+    const named = parameters['client_id']
+    if (strict && named !== undefined && named !== client.client_id) {
+      throw refusal('client_authentication_repeated', {
+        description: 'The request names two clients.',
+        detail: 'expected the client_id of the Authorization header in the body, or none',
+        clientId: client.client_id,
+      })
+    }
+    return { client, authentication: { method: 'client_secret_basic' } }
+  }
+
+  const authenticate = async (
+    request: RequestHead,
+    parameters: FormParameters,
+    context: AuthenticationContext = {},
+  ): Promise<AuthenticatedClient> => {
+    let authenticated: AuthenticatedClient | undefined
+    try {
+      const presented = presentedMethod(request, parameters, strict)
+      if (presented.by !== 'client_assertion' || verifyAssertion === undefined) {
+        authenticated = await identify(presented, parameters, context)
+      }
+    } catch (error) {
+      throw published(error)
+    }
+    if (authenticated === undefined) return byAssertion(parameters, context)
+    publishAuthenticated(authenticated)
+    return authenticated
+  }
+
+  async function byAssertion(parameters: FormParameters, context: AuthenticationContext): Promise<AuthenticatedClient> {
+    if (verifyAssertion === undefined) throw refusal('misconfigured')
+    const authenticated = await verifyAssertion(parameters, context)
+    const { method } = authenticated.authentication
+    if (!offered.includes(method)) throw published(methodMismatch(authenticated.client, method, false))
+    return authenticated
+  }
+
+  const assertions = offered.includes('private_key_jwt') || offered.includes('client_secret_jwt')
+  return Object.assign(authenticate, {
+    methods: offered,
+    signingAlgorithms: assertions ? (verifyAssertion?.algorithms ?? []) : [],
+  })
+}
+
+/** Publishes a refusal of a client, and hands the error back. Faults of the server are no refusals. */
+export function published(error: unknown): unknown {
+  if (error instanceof OAuthError && error.status < 500) {
+    publish('client.refused', () => ({ clientId: error.clientId, reason: error.reason, detail: error.detail }))
+  }
+  return error
+}
+
+/** Publishes that a client was authenticated by a secret or by nothing. */
+export function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {
+  publish('client.authenticated', () => ({ clientId: client.client_id, method: authentication.method }))
+}
+
+function offeredMethods(options: ClientAuthenticatorOptions): readonly ClientAuthenticationMethod[] {
+  const { methods, verifyAssertion } = options
+  const possible = verifyAssertion === undefined ? METHODS.filter((method) => !method.endsWith('_jwt')) : METHODS
+  if (methods === undefined) return possible
+  if (!Array.isArray(methods) || methods.length === 0 || !methods.every((each) => METHODS.includes(each))) {
+    throw badOption('methods', `a list of some of ${METHODS.join(', ')}`, methods)
+  }
+  const impossible = methods.find((each) => !possible.includes(each))
+  if (impossible !== undefined)
+    throw badOption('verifyAssertion', `a function where '${impossible}' is offered`, undefined)
+  return METHODS.filter((method) => methods.includes(method))
+}

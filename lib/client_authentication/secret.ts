@@ -1,0 +1,54 @@
+import type { Client, ClientAuthenticationMethod, FindClient } from '../client.ts'
+import { createSecretComparison, secretsOf } from '../client_secret.ts'
+import { systemClock } from '../clock.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import type { AuthenticationContext } from './authenticator.ts'
+import type { Credentials } from './basic.ts'
+import { lookUpClient, mayUse, methodMismatch } from './registered.ts'
+
+/** Names the client whose secret one of the pairs holds, or rejects with an `OAuthError` of the code `invalid_client`. */
+export type VerifySecret = (
+  method: 'client_secret_basic' | 'client_secret_post',
+  pairs: readonly Credentials[],
+  context: AuthenticationContext,
+) => Promise<Client>
+
+/**
+ * Makes the function that authenticates clients by a secret: registered method, expiry, several live secrets, hashed or
+ * plain. Comparison is in constant time, and what fails takes about as long whatever it fails for.
+ */
+export function createSecretVerification(
+  findClient: FindClient,
+  offered: readonly ClientAuthenticationMethod[],
+): VerifySecret {
+  const { verify } = createSecretComparison()
+
+  return async (method, pairs, context) => {
+    const now = context.now ?? systemClock()
+    let client: Client | undefined
+    let asked: string | undefined
+    let refused: OAuthError | undefined
+    for (const { clientId, clientSecret } of pairs) {
+      if (asked !== clientId) client = await lookUpClient(findClient, clientId, context)
+      asked = clientId
+      // compared before anything else is judged: the time tells nothing about the client
+      const verdict = verify(client, clientSecret, now)
+      const judged = typeof verdict === 'string' ? verdict : await verdict
+      if (client === undefined) {
+        refused ??= refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
+        continue
+      }
+      if (!mayUse(client, method) || !offered.includes(method)) {
+        refused = methodMismatch(client, method, offered.includes(method))
+      } else if (judged === 'right') {
+        return client
+      } else if (judged === 'expired') {
+        refused = refusal('client_secret_expired', { clientId, detail: 'the secret is right, but has expired' })
+      } else {
+        const detail = `expected one of the client's secrets (${secretsOf(client).length}), got another`
+        refused = refusal('client_secret_wrong', { clientId, detail })
+      }
+    }
+    throw refused ?? refusal('client_authentication_missing')
+  }
+}

@@ -1,0 +1,190 @@
+import type { ClientAuthenticationMethod } from '../client.ts'
+import { type AuthenticateClient, published } from '../client_authentication/authenticator.ts'
+import { parseBasic } from '../client_authentication/basic.ts'
+import { type Presented, presentedMethod } from '../client_authentication/presented.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { badOption, booleanOption, requireFunction } from '../options.ts'
+import { parsedForm } from './form.ts'
+import type { Middleware, Next, Request, Response } from './message.ts'
+
+/** A strategy as Passport knows it. */
+export interface StrategyLike {
+  // biome-ignore lint/suspicious/noExplicitAny: strategies are typed for the request of their own framework
+  authenticate(request: any, options?: any): any
+}
+
+/** What of Passport is used: the form of `authenticate` that calls back. */
+export interface PassportLike {
+  authenticate(
+    strategy: string,
+    options: { session: boolean; endpoint?: string },
+    callback: (error: unknown, user?: unknown, info?: unknown) => void,
+  ): unknown
+}
+
+/** For each way of authenticating a client the strategy that serves it: a name registered with Passport, or a strategy. */
+export interface ClientStrategies {
+  /** `private_key_jwt` and `client_secret_jwt`. */
+  readonly assertion?: string | StrategyLike | undefined
+  /** `client_secret_basic`: whatever has an `Authorization` header. */
+  readonly basic?: string | StrategyLike | undefined
+  /** `client_secret_post`. */
+  readonly clientPassword?: string | StrategyLike | undefined
+  /** `none`: a `client_id` alone. */
+  readonly publicClient?: string | StrategyLike | undefined
+}
+
+export interface StrategyAuthenticationOptions {
+  /** The application's Passport; needed for strategies given by name. */
+  readonly passport?: PassportLike | undefined
+  readonly strategies: ClientStrategies
+  /** See `createClientAuthenticator`. Default false. */
+  readonly strict?: boolean | undefined
+  readonly endpoint?: string | undefined
+}
+
+export type ClientAuthenticationOptions = (
+  | { readonly authenticateClient: AuthenticateClient }
+  | StrategyAuthenticationOptions
+) & {
+  /** The advertised URL of the endpoint, where it is not the token endpoint. */
+  readonly endpoint?: string | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** What a strategy is told: no login session, and which endpoint is called. */
+type RouteOptions = { session: boolean; endpoint?: string }
+type Outcome = (error: unknown, user?: unknown, info?: unknown) => void
+type Run = (request: Request, response: Response, outcome: Outcome) => void
+
+/** Which entry of `ClientStrategies` serves what a request presents, and the method if the strategy names none. */
+const SERVED_BY = {
+  authorization_header: ['basic', 'client_secret_basic'],
+  client_assertion: ['assertion', undefined],
+  client_secret: ['clientPassword', 'client_secret_post'],
+  client_id: ['publicClient', 'none'],
+} as const satisfies Record<Presented['by'], readonly [keyof ClientStrategies, ClientAuthenticationMethod | undefined]>
+
+const refused = (why: unknown): unknown => {
+  const cause = (why as { cause?: unknown } | undefined)?.cause
+  if (cause instanceof OAuthError) return cause
+  return why instanceof OAuthError
+    ? why
+    : published(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))
+}
+
+/** Runs a strategy as Passport does: on an object of its own for each request. */
+function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: Outcome): void {
+  const running = Object.assign(Object.create(strategy), {
+    success: (user: unknown, info?: unknown) => outcome(undefined, user, info),
+    fail: (challenge?: unknown) => outcome(refused(challenge)),
+    error: (error: unknown) => outcome(error instanceof OAuthError ? error : unavailable(error)),
+    pass: () => outcome(refused(undefined)),
+    redirect: () => outcome(refused(undefined)),
+  })
+  running.authenticate(request, route)
+}
+
+function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOptions): Run | undefined {
+  const { endpoint } = options
+  const route: RouteOptions = endpoint === undefined ? { session: false } : { session: false, endpoint }
+  const strategy = options.strategies[name]
+  if (strategy === undefined) return undefined
+  if (typeof strategy === 'object' && typeof strategy?.authenticate === 'function') {
+    return (request, _response, outcome) => runStrategy(strategy, route, request, outcome)
+  }
+  if (typeof strategy !== 'string') throw badOption(`strategies.${name}`, 'a name or a strategy', strategy)
+  const { passport } = options
+  if (passport === undefined) throw badOption('passport', 'given where strategies are named', passport)
+  requireFunction('passport.authenticate', passport.authenticate)
+  return (request, response, outcome) => {
+    const answered = (error: unknown, user?: unknown, info?: unknown): void => {
+      if (error) outcome(error instanceof OAuthError ? error : unavailable(error))
+      else if (user) outcome(undefined, user, info)
+      else outcome(refused(info))
+    }
+    const middleware = passport.authenticate(strategy, route, answered) as Middleware
+    middleware(request, response, (error?: unknown) => outcome(error ?? refused(undefined)))
+  }
+}
+
+/** Authenticates by the application's strategies: the request is looked at first, then one of them runs. */
+function byStrategies(options: StrategyAuthenticationOptions): Run {
+  const strict = booleanOption('strict', options.strict, false)
+  const runners = {
+    assertion: runner('assertion', options),
+    basic: runner('basic', options),
+    clientPassword: runner('clientPassword', options),
+    publicClient: runner('publicClient', options),
+  }
+  return (request, response, outcome) => {
+    const presented = presentedMethod(request, request.body as never, strict)
+    const [name, method] = SERVED_BY[presented.by]
+    const serving = runners[name]
+    // passport-http takes much for Basic that is none; what is malformed does not reach it
+    if (presented.by === 'authorization_header') parseBasic(presented.header, 'tolerant')
+    if (serving === undefined)
+      throw refusal('client_method_mismatch', { detail: `${presented.by} is not offered here` })
+    serving(request, response, (error, user, info) => {
+      const named = typeof info === 'object' && info !== null && 'method' in info
+      outcome(error, user, named || method === undefined ? info : { method })
+    })
+  }
+}
+
+/** Authenticates by the function of the core. */
+const byFunction =
+  (authenticateClient: AuthenticateClient, endpoint: string | undefined, clock: Clock): Run =>
+  (request, _response, outcome) => {
+    const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
+    authenticateClient(request, request.body as never, context).then(
+      ({ client, authentication }) => outcome(undefined, client, authentication),
+      outcome,
+    )
+  }
+
+/**
+ * A middleware that authenticates the client of a request whose form `formBody` has read, by exactly one method, chosen
+ * from the request (RFC 6749 §2.3): by the function of `createClientAuthenticator`, or by one of the application's
+ * Passport strategies. It sets `req.user` to the client and `req.authInfo` to how it was authenticated, keeps no session
+ * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.
+ */
+export function clientAuthentication(options: ClientAuthenticationOptions): Middleware {
+  const { clock = systemClock, endpoint } = options
+  const run =
+    'authenticateClient' in options
+      ? byFunction(checked(options.authenticateClient), endpoint, clock)
+      : byStrategies(options)
+
+  return (request, response, next) => {
+    let settled = false
+    const outcome: Outcome = (error, user, info) => {
+      if (settled) return
+      settled = true
+      finish(request, next, error, user, info)
+    }
+    try {
+      request.user = undefined
+      request.body = parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {})
+      run(request, response, outcome)
+    } catch (error) {
+      outcome(published(error))
+    }
+  }
+}
+
+function finish(request: Request, next: Next, error: unknown, user: unknown, info: unknown): void {
+  if (error === undefined && typeof user === 'object' && user !== null) {
+    request.user = user
+    request.authInfo = info
+    next()
+  } else {
+    next(error ?? refused(undefined))
+  }
+}
+
+function checked(authenticateClient: AuthenticateClient): AuthenticateClient {
+  requireFunction('authenticateClient', authenticateClient)
+  return authenticateClient
+}

@@ -1,0 +1,88 @@
+import { OAuthError, type OAuthErrorCode, refusal, unavailable } from '../errors.ts'
+
+/** Codes that a foreign error may bring. What stands for a fault of ours is not among them: its text stays inside. */
+const FOREIGN_CODES: ReadonlySet<string> = new Set<OAuthErrorCode>([
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'access_denied',
+  'unsupported_response_type',
+  'authorization_pending',
+  'slow_down',
+  'expired_token',
+  'invalid_target',
+  'unsupported_token_type',
+])
+
+/** What a body parser, Passport or oauth2orize throws, as far as it can be read. */
+interface Foreign {
+  readonly name?: unknown
+  readonly message?: unknown
+  readonly code?: unknown
+  readonly status?: unknown
+  readonly statusCode?: unknown
+  readonly type?: unknown
+}
+
+/** Sentences of oauth2orize that only repeat the code, or the request. */
+const BOILERPLATE =
+  /^(Unsupported grant type:|Invalid (authorization code|refresh token|client credentials|resource owner credentials)$)/
+
+/**
+ * The `OAuthError` that stands for any error. Ours are taken as they are, also from another copy of this package.
+ * `TokenError` and `AuthorizationError` of oauth2orize keep a code of the protocol and the sentence that the application
+ * wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's `AuthenticationError` becomes
+ * `invalid_client`. Everything else is `server_error`, and none of its text leaves the process.
+ */
+export function toOAuthError(error: unknown): OAuthError {
+  if (error instanceof OAuthError) return error
+  if (typeof error !== 'object' || error === null) return refusal('unexpected', { cause: error })
+  const foreign: Foreign = error
+  const { name, code, message } = foreign
+  if (name === 'OAuthError' && typeof code === 'string') return fromAnotherCopy(error as OAuthError)
+  if ((name === 'TokenError' || name === 'AuthorizationError') && typeof code === 'string') {
+    if (code === 'temporarily_unavailable') return unavailable(error)
+    if (!FOREIGN_CODES.has(code)) return refusal('unexpected', { cause: error })
+    const text = typeof message === 'string' && message !== '' ? message : undefined
+    return new OAuthError(code as OAuthErrorCode, {
+      cause: error,
+      ...(text === undefined ? {} : { detail: text }),
+      ...(text === undefined || BOILERPLATE.test(text) ? {} : { description: text }),
+    })
+  }
+  if (name === 'AuthenticationError') return refusal('client_authentication_missing', { cause: error })
+  return fromBodyParser(foreign) ?? refusal('unexpected', { cause: error })
+}
+
+/** The package may be loaded twice, as ECMAScript and as CommonJS modules: then `instanceof` does not hold. */
+function fromAnotherCopy(error: OAuthError): OAuthError {
+  const { code, reason, detail, clientId, status, headers, message } = error
+  return new OAuthError(code, {
+    ...(reason === undefined ? {} : { reason }),
+    ...(detail === undefined ? {} : { detail }),
+    description: message,
+    clientId,
+    status,
+    headers,
+    cause: error.cause,
+  })
+}
+
+/** body-parser marks its errors with `type`; Express reports a broken path as a `URIError`. */
+function fromBodyParser(error: Foreign): OAuthError | undefined {
+  const status = error.status ?? error.statusCode
+  if (typeof status !== 'number' || status < 400 || status > 499 || typeof error.type !== 'string') return undefined
+  if (!/^(entity|encoding|charset|request|parameters|querystring)\./.test(error.type)) return undefined
+  const detail = `the body parser reported ${error.type}`
+  if (status === 413) {
+    return refusal('body_too_large', { status, description: 'The request body is too large.', detail, cause: error })
+  }
+  if (status === 415) {
+    const description = 'The request body must be application/x-www-form-urlencoded in UTF-8.'
+    return refusal('content_type_unsupported', { status, description, detail, cause: error })
+  }
+  return refusal('body_malformed', { description: 'The request body is malformed.', detail, cause: error })
+}

@@ -1,0 +1,110 @@
+import { OAuthError } from '../errors.ts'
+import { publish } from '../events.ts'
+import { badOption, booleanOption, oneOf } from '../options.ts'
+import { toOAuthError } from './error_mapping.ts'
+import { answerJson } from './json_response.ts'
+import type { ErrorMiddleware, Request, Response } from './message.ts'
+import { NO_STORE } from './no_store.ts'
+
+/**
+ * How much an error answer tells. `minimal`: the code. `normal`: the code and one fixed sentence, which is the same for
+ * every failure of client authentication. `debug`: also the reason and what was expected; not for production.
+ */
+export type Verbosity = 'minimal' | 'normal' | 'debug'
+
+export interface ErrorResponseOptions {
+  /** Default `'normal'`. */
+  readonly verbosity?: Verbosity | undefined
+  /** Allows `verbosity: 'debug'` where `NODE_ENV` is `production`. Default false: construction throws. */
+  readonly forceDebug?: boolean | undefined
+  /** The realm of the Basic challenge (RFC 7617 §2). Default `'OAuth'`. */
+  readonly realm?: string | undefined
+  /**
+   * Status of `invalid_client` where the request had no `Authorization` header. Default 400. With the header it is 401
+   * and carries the challenge, always (RFC 6749 §5.2).
+   */
+  readonly invalidClientStatus?: 400 | 401 | undefined
+}
+
+type Headers = Readonly<Record<string, string>>
+
+/** Answers a request with an error, unless an answer has begun. */
+export type WriteError = (error: unknown, request: Request, response: Response, extra?: Headers) => void
+
+/** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E. */
+const NOT_DESCRIPTION = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g
+
+const describable = (text: string): string =>
+  text.replaceAll('"', "'").replaceAll('\\', '/').replace(NOT_DESCRIPTION, '?').slice(0, 500)
+
+const FIXED_INVALID_CLIENT = new OAuthError('invalid_client').message
+
+/** Quotes a parameter of a challenge (RFC 9110 §5.6.4). */
+const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
+
+/** Makes the one function that decides what an error answer says. */
+export function createErrorWriter(options: ErrorResponseOptions = {}): WriteError {
+  const verbosity = oneOf('verbosity', options.verbosity, 'normal', ['minimal', 'normal', 'debug'])
+  const forced = booleanOption('forceDebug', options.forceDebug, false)
+  if (verbosity === 'debug' && !forced && process.env['NODE_ENV'] === 'production') {
+    throw new TypeError(
+      "option 'verbosity' must not be 'debug' where NODE_ENV is 'production', unless 'forceDebug' is set",
+    )
+  }
+  const { realm = 'OAuth', invalidClientStatus = 400 } = options
+  if (typeof realm !== 'string' || !/^[\x20-\x7e]*$/.test(realm)) {
+    throw badOption('realm', 'a string of printable ASCII characters', realm)
+  }
+  if (invalidClientStatus !== 400 && invalidClientStatus !== 401) {
+    throw badOption('invalidClientStatus', '400 or 401', invalidClientStatus)
+  }
+  const challenge: Headers = { 'WWW-Authenticate': `Basic realm=${quoted(realm)}` }
+
+  function describe(error: OAuthError): string | undefined {
+    if (verbosity === 'minimal') return undefined
+    const sentence = error.code === 'invalid_client' ? FIXED_INVALID_CLIENT : error.message
+    if (verbosity === 'normal') return describable(sentence)
+    const { reason, detail } = error
+    return describable(`${sentence} ${reason ?? 'no reason'}${detail === undefined ? '' : `: ${detail}`}`)
+  }
+
+  return (thrown, request, response, extra) => {
+    const error = toOAuthError(thrown)
+    const authorized = request.headers.authorization !== undefined
+    const failed = error.code === 'invalid_client'
+    const status = failed ? (authorized ? 401 : invalidClientStatus) : error.status
+    publish('request.refused', () => ({
+      code: error.code,
+      status,
+      reason: error.reason,
+      detail: error.detail,
+      clientId: error.clientId,
+      ...(error.cause === undefined ? {} : { cause: error.cause }),
+    }))
+    if (response.headersSent || response.writableEnded) {
+      if (!response.writableEnded) response.destroy() // half an answer must not look like a whole one
+      return
+    }
+    const description = describe(error)
+    // an earlier middleware may have set a challenge that is not due
+    response.removeHeader('WWW-Authenticate')
+    answerJson(
+      response,
+      status,
+      description === undefined ? { error: error.code } : { error: error.code, error_description: description },
+      { ...NO_STORE, ...extra, ...error.headers, ...(failed && authorized ? challenge : undefined) },
+    )
+  }
+}
+
+/**
+ * An error-handling middleware that answers any error as RFC 6749 §5.2 says, for use where oauth2orize's own
+ * `server.errorHandler()` would stand: JSON, `no-store`, the status that the RFC gives the code, and a Basic challenge
+ * with 401. Errors that are none of the protocol are answered with `server_error`, without their text. Publishes
+ * `request.refused`.
+ */
+export function errorResponse(options: ErrorResponseOptions = {}): ErrorMiddleware {
+  const write = createErrorWriter(options)
+  // four parameters: Express counts them
+  return (error, request, response, _next) => write(error, request, response)
+}

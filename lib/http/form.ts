@@ -1,0 +1,136 @@
+import { isUtf8 } from 'node:buffer'
+import { refusal } from '../errors.ts'
+import type { FormParameters } from '../parameters.ts'
+
+/**
+ * Names that parsers of nested forms would fill from `name[]` or `name[key]`. For these a bracketed name is an attack or
+ * a mistake; under any other name it is an unknown parameter.
+ */
+const KNOWN = new Set([
+  'assertion',
+  'client_assertion',
+  'client_assertion_type',
+  'client_id',
+  'client_secret',
+  'code',
+  'code_verifier',
+  'grant_type',
+  'redirect_uri',
+  'refresh_token',
+  'scope',
+  'token',
+  'token_type_hint',
+])
+
+/** RFC 8707 §2 and RFC 8693 §2.1 let these be repeated. Their values, which hold no spaces, are joined by one space. */
+export const REPEATABLE: readonly string[] = ['resource', 'audience']
+
+const STRAY_PERCENT = /%(?![0-9A-Fa-f]{2})/
+
+const repeated = (name: string) =>
+  refusal('parameter_repeated', {
+    description: 'A parameter is included more than once.',
+    detail: `expected each parameter once, got ${shownName(name)} again`,
+  })
+
+const notUtf8 = (detail: string) => refusal('body_not_utf8', { description: 'The request body is not UTF-8.', detail })
+
+const notOneString = (name: string) =>
+  refusal('parameter_malformed', {
+    description: 'A parameter is malformed.',
+    detail: `expected ${shownName(name)} to be one string`,
+  })
+
+/** A name from outside, fit for a log. */
+const shownName = (name: string): string => JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name)
+
+/** Empty, or nothing but white space: such a parameter counts as absent (RFC 6749 §3.2). */
+function isBlank(value: string): boolean {
+  if (value.length === 0) return true
+  const first = value.charCodeAt(0)
+  return (first <= 0x20 || first >= 0xa0) && value.trim() === ''
+}
+
+const knownWithBracket = (name: string): boolean => {
+  const bracket = name.indexOf('[')
+  return bracket > 0 && KNOWN.has(name.slice(0, bracket))
+}
+
+function formDecode(text: string): string {
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
+  if (!spaced.includes('%')) return spaced
+  try {
+    return decodeURIComponent(spaced)
+  } catch {
+    if (!STRAY_PERCENT.test(spaced)) throw notUtf8('a percent sequence is not UTF-8')
+    throw refusal('body_malformed', {
+      description: 'The request body is malformed.',
+      detail: 'a percent sign is not followed by two hexadecimal digits',
+    })
+  }
+}
+
+/**
+ * Reads an `application/x-www-form-urlencoded` body. Strict: octets and percent sequences must be UTF-8, every percent
+ * sign must begin a sequence, every name may stand once, even an unknown one or an empty value. Parameters that are
+ * empty or white space are absent from the result. Rejects with `invalid_request`.
+ */
+export function parseForm(octets: Uint8Array, repeatable: readonly string[] = REPEATABLE): FormParameters {
+  if (!isUtf8(octets)) throw notUtf8('the octets are not UTF-8')
+  const text = Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength).toString('utf8')
+  const all: Record<string, string> = Object.create(null)
+  const parameters: Record<string, string> = Object.create(null)
+  let at = 0
+  while (at < text.length) {
+    let end = text.indexOf('&', at)
+    if (end === -1) end = text.length
+    if (end > at) {
+      let equals = text.indexOf('=', at)
+      if (equals === -1 || equals > end) equals = end
+      take(all, parameters, formDecode(text.slice(at, equals)), formDecode(text.slice(equals + 1, end)), repeatable)
+    }
+    at = end + 1
+  }
+  return parameters
+}
+
+function take(
+  all: Record<string, string>,
+  parameters: Record<string, string>,
+  name: string,
+  value: string,
+  repeatable: readonly string[],
+): void {
+  if (all[name] !== undefined) {
+    if (!repeatable.includes(name)) throw repeated(name)
+    if (!isBlank(value)) parameters[name] = parameters[name] === undefined ? value : `${parameters[name]} ${value}`
+    return
+  }
+  if (knownWithBracket(name)) throw notOneString(name)
+  all[name] = value
+  if (!isBlank(value)) parameters[name] = value
+}
+
+/**
+ * What an earlier body parser left in `req.body`, held to the same rules as far as it still can be: strings only, no
+ * repeats. Objects under unknown names are ignored like other unknown parameters. What cannot be seen any more is
+ * whether a percent sign was stray; octets that were no UTF-8 show as U+FFFD and are refused.
+ */
+export function parsedForm(body: object, repeatable: readonly string[] = REPEATABLE): FormParameters {
+  const parameters: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(body)) {
+    if (typeof value === 'string') {
+      if (knownWithBracket(name)) throw notOneString(name)
+      if (value.includes('\ufffd')) throw notUtf8(`${shownName(name)} holds a replacement character`)
+      if (!isBlank(value)) parameters[name] = value
+    } else if (repeatable.includes(name) && Array.isArray(value) && value.every((each) => typeof each === 'string')) {
+      const values = value.filter((each) => !isBlank(each))
+      if (values.length > 0) parameters[name] = values.join(' ')
+    } else if (Array.isArray(value) && value.length > 1) {
+      throw repeated(name)
+    } else if (KNOWN.has(name)) {
+      throw notOneString(name)
+    }
+  }
+  return parameters
+}

@@ -1,0 +1,179 @@
+import { refusal } from '../errors.ts'
+import { badOption, wholeNumber } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import { parsedForm, parseForm, REPEATABLE } from './form.ts'
+import type { Middleware, Request } from './message.ts'
+
+export interface FormBodyOptions {
+  /** The largest body taken, in octets. Default 65536; a larger one is answered with 413. */
+  readonly limitBytes?: number | undefined
+  /**
+   * Parameters that may stand more than once; their values are joined by one space. Default `resource` and `audience`
+   * (RFC 8707 §2, RFC 8693 §2.1).
+   */
+  readonly repeatable?: readonly string[] | undefined
+}
+
+/** Hands over the parameters of a request's body, or the refusal. Calls back once, perhaps before it returns. */
+export type ReadForm = (request: Request, done: (error: unknown, parameters: FormParameters) => void) => void
+
+const NONE: FormParameters = Object.freeze(Object.create(null))
+
+const FORM = 'application/x-www-form-urlencoded'
+
+const unsupported = (detail: string) =>
+  refusal('content_type_unsupported', {
+    status: 415,
+    description: `The request body must be ${FORM} in UTF-8.`,
+    detail,
+  })
+
+const tooLarge = (limit: number) =>
+  refusal('body_too_large', {
+    status: 413,
+    description: 'The request body is too large.',
+    detail: `expected at most ${limit} octets`,
+  })
+
+/** Throws unless the headers announce a form in UTF-8 that is not compressed. Returns false where there is no type. */
+export function requireForm(headers: Request['headers']): boolean {
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw unsupported('expected a body that is not compressed')
+  }
+  const type = headers['content-type']
+  if (type === FORM) return true
+  if (type === undefined || type === '') return false
+  const [essence = '', ...parameters] = type.split(';')
+  if (essence.trim().toLowerCase() !== FORM) throw unsupported(`expected ${FORM}, got another content type`)
+  for (const parameter of parameters) {
+    const charset = /^\s*charset\s*=\s*"?([^"]*?)"?\s*$/i.exec(parameter)?.[1]
+    if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw unsupported('expected the charset UTF-8')
+  }
+  return true
+}
+
+function collect(request: Request, limit: number, done: (error: unknown, octets: Uint8Array) => void): void {
+  const empty = new Uint8Array(0)
+  if (Number(request.headers['content-length']) > limit) {
+    request.resume() // or the connection stays stuck on what nobody reads
+    done(tooLarge(limit), empty)
+    return
+  }
+  if (request.readableEnded || request.destroyed) {
+    done(undefined, empty) // no event would come any more
+    return
+  }
+  let first: Buffer | undefined
+  let rest: Buffer[] | undefined
+  let size = 0
+  let settled = false
+  const settle = (error: unknown, octets: Uint8Array): void => {
+    if (settled) return
+    settled = true
+    done(error, octets)
+  }
+  request.on('data', (chunk: Buffer | string) => {
+    if (settled) return
+    const octets = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    size += octets.length
+    if (size > limit) {
+      first = undefined
+      rest = undefined
+      settle(tooLarge(limit), empty)
+      return
+    }
+    if (first === undefined) first = octets
+    else if (rest === undefined) rest = [first, octets]
+    else rest.push(octets)
+  })
+  request.on('end', () => settle(undefined, rest === undefined ? (first ?? empty) : Buffer.concat(rest)))
+  const cutOff = (): void => {
+    if (settled) return // `close` comes after every request, and an error costs as much as it is rarely needed
+    settle(refusal('body_malformed', { detail: 'the connection ended before the body did' }), empty)
+  }
+  request.on('error', cutOff)
+  request.on('close', cutOff)
+}
+
+const isRead = (request: Request): boolean =>
+  (request as { _body?: unknown })._body === true || request.readableDidRead === true
+
+const isFilled = (body: unknown): boolean =>
+  typeof body === 'string' || body instanceof Uint8Array
+    ? body.length > 0
+    : typeof body === 'object' && body !== null && Object.keys(body).length > 0
+
+/** Makes the function that reads forms, from the request or from what an earlier parser left of it. */
+export function createFormReader(options: FormBodyOptions = {}): ReadForm {
+  const limit = wholeNumber('limitBytes', options.limitBytes, 65_536, 1, 16_777_216)
+  const { repeatable = REPEATABLE } = options
+  if (!Array.isArray(repeatable)) throw badOption('repeatable', 'a list of parameter names', repeatable)
+
+  function fromEarlierParser(request: Request): FormParameters {
+    // the octets themselves, where the parser kept them: then nothing of the strictness is lost
+    const { rawBody } = request as { rawBody?: unknown }
+    const body = rawBody instanceof Uint8Array ? rawBody : typeof rawBody === 'string' ? rawBody : request.body
+    if (typeof body === 'string') return fromOctets(Buffer.from(body))
+    if (body instanceof Uint8Array) return fromOctets(body)
+    if (typeof body === 'object' && body !== null) return parsedForm(body, repeatable)
+    throw refusal('misconfigured', {
+      detail: 'the body was read by an earlier middleware that left nothing in req.body',
+    })
+  }
+
+  function fromOctets(octets: Uint8Array): FormParameters {
+    if (octets.length > limit) throw tooLarge(limit)
+    return parseForm(octets, repeatable)
+  }
+
+  return (request, done) => {
+    let typed: boolean
+    let parameters: FormParameters | undefined
+    try {
+      typed = requireForm(request.headers)
+      if (isRead(request) || isFilled(request.body)) {
+        if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
+        parameters = fromEarlierParser(request)
+      }
+    } catch (error) {
+      request.resume()
+      done(error, NONE)
+      return
+    }
+    if (parameters !== undefined) {
+      done(undefined, parameters)
+      return
+    }
+    collect(request, limit, (error, octets) => {
+      let refused = error
+      let read = NONE
+      try {
+        if (refused === undefined && octets.length > 0) {
+          if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
+          read = parseForm(octets, repeatable)
+        }
+      } catch (thrown) {
+        refused = thrown
+      }
+      done(refused, read)
+    })
+  }
+}
+
+/**
+ * A middleware that reads the form a request carries into `req.body`: an object without prototype, each name once, each
+ * value a non-empty string. It does so too where an earlier parser already filled `req.body`, and then insists on
+ * the same: the content type, no repeats, strings only. Anything else goes to `next` as an `OAuthError`: 415 for another
+ * content type, 413 for too large a body, 400 for a malformed one. A request without a body has no parameters.
+ * The query string is never read.
+ */
+export function formBody(options: FormBodyOptions = {}): Middleware {
+  const read = createFormReader(options)
+  return (request, _response, next) => {
+    read(request, (error, parameters) => {
+      if (error === undefined) request.body = parameters
+      next(error)
+    })
+  }
+}

@@ -1,0 +1,80 @@
+import type { Client, ClientAuthentication } from '../client.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { refusal } from '../errors.ts'
+import type { Exchange } from '../exchanges/exchange.ts'
+import { parsedForm } from '../http/form.ts'
+import { requireForm } from '../http/form_body.ts'
+import type { Next, Request, Response } from '../http/message.ts'
+import { answerTokens } from '../http/token_response.ts'
+import { requireFunction } from '../options.ts'
+
+/** An exchange of this package in the shape that oauth2orize's `server.exchange(…)` takes. */
+export interface Oauth2orizeExchange {
+  /** `next` takes whatever the host's type declarations say: oauth2orize's say `Error`, Express's `any`. */
+  (request: Request, response: Response, next: (error?: never) => void): void
+  /** The exchange itself, for `tokenHandler`, which needs no oauth2orize. */
+  readonly exchange: Exchange
+}
+
+export interface ToOauth2orizeOptions {
+  /**
+   * Makes a client of what the application's own strategies put into `req.user`; `undefined` for what is no client.
+   * Default: `req.user` itself, if it has a `client_id`.
+   */
+  readonly toClient?: ((user: unknown) => Client | undefined) | undefined
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock | undefined
+}
+
+/** `req.user` if it is a client by its looks: somebody's browser session is none. */
+const asClient = (user: unknown): Client | undefined =>
+  typeof user === 'object' && user !== null && typeof (user as Client).client_id === 'string'
+    ? (user as Client)
+    : undefined
+
+/** `req.authInfo` if one of this package's strategies put it there. */
+const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
+  typeof info === 'object' && info !== null && typeof (info as ClientAuthentication).method === 'string'
+    ? (info as ClientAuthentication)
+    : undefined
+
+/**
+ * Makes an oauth2orize exchange of an exchange. Its function name is the grant type, as `server.exchange(fn)` wants it.
+ * It takes the client from `req.user` and the parameters from `req.body`, whoever parsed it, under the rules of
+ * `formBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
+ * authenticate: without a client in `req.user` it refuses.
+ */
+export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions = {}): Oauth2orizeExchange {
+  const { toClient = asClient, clock = systemClock } = options
+  requireFunction('toClient', toClient)
+  requireFunction('exchange.run', exchange.run)
+
+  async function run(request: Request) {
+    const client = request.user ? toClient(request.user) : undefined
+    if (client === undefined) {
+      throw refusal('client_authentication_missing', { detail: 'expected an authenticated client in req.user' })
+    }
+    const { body } = request
+    if (typeof body !== 'object' || body === null) {
+      throw refusal('misconfigured', { detail: 'expected parameters in req.body, got none: formBody() comes first' })
+    }
+    if (!requireForm(request.headers)) throw refusal('content_type_unsupported', { status: 415 })
+    return exchange.run({
+      client,
+      authentication: asAuthentication(request.authInfo),
+      parameters: parsedForm(body),
+      now: clock(),
+      context: { request },
+    })
+  }
+
+  const step = (request: Request, response: Response, next: Next): void => {
+    run(request)
+      .then((tokens) => answerTokens(response, tokens))
+      .catch(next)
+  }
+  return Object.defineProperties(step, {
+    name: { value: exchange.grantType },
+    exchange: { value: exchange, enumerable: true },
+  }) as Oauth2orizeExchange
+}

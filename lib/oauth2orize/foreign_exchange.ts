@@ -1,0 +1,85 @@
+import { refusal } from '../errors.ts'
+import type { Next, Request, Response } from '../http/message.ts'
+
+/** An exchange as oauth2orize runs it. An `async` one returns a promise, which oauth2orize drops. */
+export type ExchangeStep = (request: Request, response: Response, next: Next) => unknown
+
+/** What oauth2orize keeps of a registered exchange. */
+export interface ExchangeLayer {
+  readonly type: string | null
+  readonly handle: ExchangeStep
+}
+
+/**
+ * Makes an exchange that the application brings answer once and at most once: an `async` exchange that rejects goes to
+ * `next`; so does one that has not answered in time; a second answer or a second `next` is dropped.
+ * What it cannot see is a promise inside the exchange: for an `async` issue callback use `safeIssue`.
+ */
+export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): ExchangeStep {
+  const guarded: ExchangeStep = (request, response, next) => {
+    let settled = false
+    const timer = setTimeout(() => {
+      once(refusal('unexpected', { detail: `the exchange did not answer in ${timeoutMilliseconds} milliseconds` }))
+    }, timeoutMilliseconds)
+    const once = (error?: unknown): void => {
+      clearTimeout(timer)
+      if (settled || response.headersSent) return
+      settled = true
+      next(error)
+    }
+    answerOnce(response, () => {
+      clearTimeout(timer)
+      settled = true
+    })
+    response.once('close', () => clearTimeout(timer))
+    try {
+      Promise.resolve(step(request, response, once)).catch(once)
+    } catch (error) {
+      once(error)
+    }
+  }
+  return Object.defineProperty(guarded, 'name', { value: step.name })
+}
+
+/** Lets the first `end` through and makes everything after it do nothing: Node would throw, outside of any handler. */
+function answerOnce(response: Response, ended: () => void): void {
+  const { end } = response
+  const silent = { setHeader: response, removeHeader: undefined, writeHead: response, write: false, end: response }
+  response.end = function answer(this: Response, ...given: unknown[]) {
+    ended()
+    Reflect.apply(end, this, given)
+    for (const [name, result] of Object.entries(silent)) {
+      Object.defineProperty(this, name, { value: () => result, configurable: true, writable: true })
+    }
+    return this
+  } as Response['end']
+}
+
+/** The callback that oauth2orize hands to an issue function as its last argument. */
+type Issued = (error: unknown, ...tokens: unknown[]) => void
+
+/**
+ * Wraps an `async` issue function for the exchanges that oauth2orize brings, such as `oauth2orize.exchange.code(issue)`:
+ * they drop the promise, so that a rejection would end the process and leave the client waiting. It keeps the number of
+ * parameters, from which oauth2orize tells what to pass. The callback works once; a rejection before it is an error.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: oauth2orize has issue functions of many shapes, which stay as they are
+export function safeIssue<Issue extends (...parameters: any[]) => unknown>(issue: Issue): Issue {
+  const safe = (...given: unknown[]): void => {
+    const issued = given[given.length - 1] as Issued
+    let settled = false
+    const once: Issued = (error, ...tokens) => {
+      if (settled) return
+      settled = true
+      issued(error, ...tokens)
+    }
+    try {
+      Promise.resolve(issue(...given.slice(0, -1), once)).catch((error) =>
+        once(error ?? new Error('rejected with nothing')),
+      )
+    } catch (error) {
+      once(error)
+    }
+  }
+  return Object.defineProperty(safe, 'length', { value: issue.length }) as unknown as Issue
+}

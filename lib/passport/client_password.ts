@@ -1,0 +1,41 @@
+import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
+import { refusal } from '../errors.ts'
+import { type Done, report } from './done.ts'
+
+export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient'>
+
+/** The verify function of passport-oauth2-client-password, with and without `passReqToCallback`. */
+export interface ClientPasswordVerify {
+  (clientId: string, clientSecret: string, done: Done): void
+  (request: object, clientId: string, clientSecret: string, done: Done): void
+}
+
+/**
+ * Makes the verify function for `new ClientPasswordStrategy(clientPasswordVerify({ findClient }))`. With
+ * `passReqToCallback: true` it refuses a secret beside an `Authorization` header, so that a chain of strategies cannot
+ * fall through from a failed header to the body. A client that is refused ends the chain with an `OAuthError`.
+ */
+export function clientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
+  const { findClient } = options
+  const authenticate = createClientAuthenticator({ findClient, methods: ['client_secret_post'] })
+
+  function verify(request: object | undefined, clientId: unknown, clientSecret: unknown, done: Done): void {
+    if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {
+      done(refusal('parameter_malformed', { detail: 'expected client_id and client_secret to be one string each' }))
+      return
+    }
+    const headers = (request as { headers?: { authorization?: string } } | undefined)?.headers ?? {}
+    if (headers.authorization !== undefined) {
+      done(refusal('authorization_header_malformed', { detail: 'the Authorization header is final', status: 401 }))
+      return
+    }
+    report(authenticate({ headers: {} }, { client_id: clientId, client_secret: clientSecret }, { request }), done)
+  }
+
+  return (...given: unknown[]) => {
+    // the callback comes last, the request, if any, first; the function's own length says nothing to the strategy
+    const done = given[given.length - 1] as Done
+    if (given.length > 3) verify(given[0] as object, given[1], given[2], done)
+    else verify(undefined, given[0], given[1], done)
+  }
+}
