@@ -59,7 +59,14 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1)
 
 const sources = new Map(filesOf(esm, '.js').map((name) => [name, readFileSync(join(esm, name), 'utf8')]))
 
+// The command line is a program, not a module: nobody imports it, and it needs one spelling only.
+const isProgram = (name: string): boolean => /^cli[/\\]/.test(name)
+
 for (const name of filesOf(esm, '.d.ts')) {
+  if (isProgram(name)) {
+    rmSync(join(esm, name))
+    continue
+  }
   const text = declarationOf(readFileSync(join(esm, name), 'utf8'))
   writeFileSync(join(esm, name), text)
   mkdirSync(dirname(join(cjs, name)), { recursive: true })
@@ -67,6 +74,7 @@ for (const name of filesOf(esm, '.d.ts')) {
 }
 
 for (const [name, source] of sources) {
+  if (isProgram(name)) continue
   const { code } = transformSync(source, {
     format: 'cjs',
     platform: 'node',
