@@ -1,0 +1,159 @@
+import { createHash, hkdfSync } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, realpathSync, rmSync } from 'node:fs'
+import { createConnection, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import type { CodeStore, ReplayRegister, SessionStore } from 'passport-client-assertion-jwt'
+import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { type PostgresQuery, type PostgresStores, postgresStores } from 'passport-client-assertion-jwt/stores/postgres'
+import { redisStores } from 'passport-client-assertion-jwt/stores/redis'
+
+/** The three stores of the server, on one backend. */
+export interface Stores {
+  readonly replayRegister: ReplayRegister
+  readonly codeStore: CodeStore
+  readonly sessionStore: SessionStore
+  close(): Promise<void>
+}
+
+/** How long a store may take to answer. Beyond it the request is answered with 503. */
+const TIMEOUT_MILLISECONDS = 3000
+const PRUNE_MILLISECONDS = 60_000
+
+/**
+ * Opens the stores that `STORE_URL` names. The clients of the databases are loaded only where they are needed.
+ *
+ * @param baseSecret The same in all processes on one Redis: what signs the records there is derived from it.
+ */
+export async function openStores(url: string, baseSecret: Uint8Array): Promise<Stores> {
+  if (url.startsWith('redis:') || url.startsWith('rediss:')) return openRedis(url, baseSecret)
+  if (url.startsWith('postgres:') || url.startsWith('postgresql:')) return openPostgres(url)
+  if (url.startsWith('pglite:')) return openPglite(url.slice('pglite:'.length))
+  return { ...memoryStores(), close: async () => undefined }
+}
+
+async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
+  const { createClient } = await import('redis')
+  let wasConnected = false
+  const client = createClient({
+    url,
+    // While there is no connection commands are refused at once; otherwise they would pile up in memory.
+    disableOfflineQueue: true,
+    // A server that hangs without closing its connections is noticed by these two, and left.
+    pingInterval: 3000,
+    socket: {
+      socketTimeout: 10_000,
+      connectTimeout: TIMEOUT_MILLISECONDS,
+      reconnectStrategy: (retries, cause) => (wasConnected ? Math.min(50 * 2 ** retries, 1000) : cause),
+    },
+  })
+  client.on('error', reporter('Redis'))
+  await client.connect().catch((cause: unknown) => {
+    throw unreachable(url, cause)
+  })
+  wasConnected = true
+  return {
+    ...redisStores({
+      command: (args) => client.sendCommand(args),
+      signingKeys: new Uint8Array(hkdfSync('sha256', baseSecret, '', 'records in Redis', 32)),
+      timeoutMilliseconds: TIMEOUT_MILLISECONDS,
+    }),
+    close: async () => client.destroy(),
+  }
+}
+
+async function openPostgres(url: string): Promise<Stores> {
+  const { default: pg } = await import('pg')
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 10,
+    keepAlive: true,
+    connectionTimeoutMillis: TIMEOUT_MILLISECONDS,
+    // A connection whose query was not answered in time is closed, so that a server that hangs does not keep them all.
+    query_timeout: TIMEOUT_MILLISECONDS + 500,
+  })
+  pool.on('error', reporter('PostgreSQL'))
+  return openTables(
+    (text, values) => pool.query(text, values),
+    () => pool.end(),
+  ).catch(async (cause: unknown) => {
+    await pool.end()
+    throw unreachable(url, cause)
+  })
+}
+
+async function openPglite(folder: string): Promise<Stores> {
+  if (folder === '') throw new Error('pglite: needs the name of a folder, as in pglite:./data')
+  const path = resolve(folder)
+  mkdirSync(dirname(path), { recursive: true })
+  const unlock = await lock(path)
+  const { PGlite } = await import('@electric-sql/pglite')
+  const database = await PGlite.create(path).catch((cause: unknown) => {
+    unlock()
+    throw new Error(`cannot open a database in ${path} (${messageOf(cause)})`)
+  })
+  return openTables(
+    (text, values) => database.query(text, values),
+    async () => {
+      await database.close()
+      unlock()
+    },
+  )
+}
+
+/** The stores over a database that speaks SQL: the tables are made where they are missing, and cleared now and then. */
+async function openTables(query: PostgresQuery, close: () => Promise<void>): Promise<Stores> {
+  const stores: PostgresStores = postgresStores({ query, timeoutMilliseconds: TIMEOUT_MILLISECONDS })
+  await stores.migrate()
+  const pruning = setInterval(() => void stores.prune().catch(() => undefined), PRUNE_MILLISECONDS).unref()
+  return {
+    replayRegister: stores.replayRegister,
+    codeStore: stores.codeStore,
+    sessionStore: stores.sessionStore,
+    close: async () => {
+      clearInterval(pruning)
+      await close()
+    },
+  }
+}
+
+/**
+ * Sees to it that one process only has the folder: PGlite is a database inside a process, and a second one on the same
+ * files would destroy them. A socket is the lock, because it ends with its process, however that ends.
+ */
+async function lock(path: string): Promise<() => void> {
+  const name = existsSync(path) ? realpathSync(path) : path
+  const socket = join(tmpdir(), `pglite-${createHash('sha256').update(name).digest('hex').slice(0, 16)}.sock`)
+  const taken = await new Promise<boolean>((answer) => {
+    const connection = createConnection(socket)
+    connection.once('connect', () => answer(true)).once('error', () => answer(false))
+    connection.once('connect', () => connection.destroy())
+  })
+  if (taken) throw new Error(`the folder ${path} is in use by another process`)
+  rmSync(socket, { force: true }) // left behind by a process that was killed
+  const holder = createServer((connection) => connection.destroy()).listen(socket)
+  await once(holder, 'listening')
+  return () => void holder.close()
+}
+
+const messageOf = (cause: unknown): string => {
+  const { message, code } = cause as { readonly message?: string; readonly code?: string }
+  return message || code || String(cause)
+}
+
+/** Which address could not be reached, without the password that may stand in it. */
+function unreachable(url: string, cause: unknown): Error {
+  const { protocol, host, pathname } = URL.canParse(url) ? new URL(url) : { protocol: '', host: '', pathname: url }
+  return new Error(`cannot use ${protocol}//${host}${pathname} (${messageOf(cause)})`)
+}
+
+/** Reports that the connection is lost, once in a while and not once for each attempt to reconnect. */
+function reporter(name: string): (cause: unknown) => void {
+  let silentUntil = 0
+  return (cause) => {
+    if (Date.now() < silentUntil) return
+    silentUntil = Date.now() + 10_000
+    console.error(`${name}: ${messageOf(cause)}`)
+  }
+}
