@@ -56,7 +56,23 @@ export { type ErrorResponseOptions, errorResponse, type Verbosity } from './http
 export { type FormBodyOptions, formBody } from './http/form_body.ts'
 export type { ErrorMiddleware, Middleware } from './http/message.ts'
 export { noStore } from './http/no_store.ts'
+export {
+  type ApplicationClasses,
+  type ApplicationWithPrototypes,
+  applicationClasses,
+  createServer,
+} from './http/server.ts'
 export { introspectionHandler } from './introspection_handler.ts'
+export {
+  type AdvertisedEndpoint,
+  type AuthorizationServerMetadata,
+  authorizationServerMetadata,
+  type MetadataHandlerOptions,
+  type MetadataOptions,
+  metadataHandler,
+  type WellKnownPaths,
+  wellKnownPaths,
+} from './metadata.ts'
 export { type AuthorizationOptions, authorizationSide } from './oauth2orize/authorization.ts'
 export {
   type AuthorizationErrorsOptions,

@@ -17,7 +17,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   exchanges: ['code', 'session', 'token'],
   stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
   http: ['node:buffer', 'node:http', 'client_authentication', 'type:exchanges'],
-  passport: ['type:assertion', 'assertion', 'client_authentication'],
+  passport: ['type:node:http', 'type:assertion', 'assertion', 'client_authentication'],
   cli: ['assertion', 'jose', 'node:fs', 'node:util'],
   oauth2orize: [
     'node:crypto',

@@ -1,0 +1,148 @@
+import { type CorsOptions, createCors } from './http/cors.ts'
+import { answerJson } from './http/json_response.ts'
+import type { Next, Request, Response } from './http/message.ts'
+import { badOption, booleanOption, wholeNumber } from './options.ts'
+import type { EndpointFacts } from './token_handler.ts'
+
+/** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
+export interface AdvertisedEndpoint {
+  readonly url: string
+  /** What `tokenHandler`, `tokenEndpoint`, `revocationHandler` or `introspectionHandler` made. */
+  readonly endpoint: EndpointFacts
+}
+
+export interface MetadataOptions {
+  /** The issuer identifier: a URL without query and fragment. */
+  readonly issuer: string
+  /** A URL, or a path below the issuer such as `'/authorize'`. */
+  readonly authorizationEndpoint?: string | undefined
+  readonly jwksUri?: string | undefined
+  /** What serves it knows its grant types. */
+  readonly token: AdvertisedEndpoint & { readonly endpoint: { readonly grantTypes: readonly string[] } }
+  readonly revocation?: AdvertisedEndpoint | undefined
+  readonly introspection?: AdvertisedEndpoint | undefined
+  readonly scopes?: readonly string[] | undefined
+  /** Default `['code']` with an authorization endpoint. */
+  readonly responseTypes?: readonly string[] | undefined
+  /** Whether authorization responses carry `iss` (RFC 9207), as those of this package do. Default true. */
+  readonly issuerInResponse?: boolean | undefined
+  /** More members, or others in place of the ones above. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** Authorization server metadata (RFC 8414 §2), as it goes over the wire. */
+export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
+  readonly issuer: string
+  readonly token_endpoint: string
+}
+
+/** The paths of an issuer's metadata documents on its host. */
+export interface WellKnownPaths {
+  /** RFC 8414 §3.1: the well-known name goes between the host and the path of the issuer. */
+  readonly authorizationServer: string
+  /** OpenID Connect Discovery §4: it is appended to the path of the issuer. */
+  readonly openidConfiguration: string
+  /** All places where clients look, those two included, without repeats. */
+  readonly all: readonly string[]
+}
+
+function parsedIssuer(issuer: unknown): URL {
+  if (typeof issuer === 'string' && URL.canParse(issuer)) {
+    const url = new URL(issuer)
+    if (/^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && !/[?#]/.test(issuer)) return url
+  }
+  throw badOption('issuer', 'an http(s) URL without query and fragment', issuer)
+}
+
+/** Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1). */
+export function wellKnownPaths(issuer: string): WellKnownPaths {
+  const path = parsedIssuer(issuer).pathname.replace(/\/$/, '')
+  const authorizationServer = `/.well-known/oauth-authorization-server${path}`
+  const openidConfiguration = `${path}/.well-known/openid-configuration`
+  const others = [`${path}/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration${path}`]
+  return {
+    authorizationServer,
+    openidConfiguration,
+    all: [...new Set([authorizationServer, openidConfiguration, ...others])],
+  }
+}
+
+const endpointMembers = (name: string, url: string, { methods, signingAlgorithms }: EndpointFacts) => ({
+  [`${name}_endpoint`]: url,
+  [`${name}_endpoint_auth_methods_supported`]: [...methods],
+  ...(methods.some((method) => method.endsWith('_jwt'))
+    ? { [`${name}_endpoint_auth_signing_alg_values_supported`]: [...signingAlgorithms] }
+    : {}),
+})
+
+/**
+ * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
+ * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs.
+ */
+export function authorizationServerMetadata(options: MetadataOptions): AuthorizationServerMetadata {
+  const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
+  parsedIssuer(issuer)
+  const base = issuer.replace(/\/$/, '')
+  const below = (url: string): string => (url.startsWith('/') ? base + url : url)
+  const { grantTypes } = token.endpoint
+  const members = {
+    issuer,
+    ...(authorizationEndpoint === undefined ? {} : { authorization_endpoint: below(authorizationEndpoint) }),
+    ...endpointMembers('token', below(token.url), token.endpoint),
+    ...(revocation === undefined ? {} : endpointMembers('revocation', below(revocation.url), revocation.endpoint)),
+    ...(introspection === undefined
+      ? {}
+      : endpointMembers('introspection', below(introspection.url), introspection.endpoint)),
+    ...(jwksUri === undefined ? {} : { jwks_uri: below(jwksUri) }),
+    ...(scopes === undefined ? {} : { scopes_supported: [...scopes] }),
+    response_types_supported: [...(responseTypes ?? (authorizationEndpoint === undefined ? [] : ['code']))],
+    grant_types_supported: [...grantTypes],
+    ...(authorizationEndpoint === undefined
+      ? {}
+      : {
+          response_modes_supported: ['query'],
+          code_challenge_methods_supported: ['S256'],
+          authorization_response_iss_parameter_supported: booleanOption(
+            'issuerInResponse',
+            options.issuerInResponse,
+            true,
+          ),
+        }),
+    ...options.extra,
+  }
+  return members as unknown as AuthorizationServerMetadata
+}
+
+export interface MetadataHandlerOptions {
+  /** Seconds for which the document may be cached. Default 300. */
+  readonly maxAgeSeconds?: number | undefined
+  /** `false`: no CORS headers. Default: any origin may read it. */
+  readonly cors?: CorsOptions | false | undefined
+}
+
+/**
+ * A handler that answers GET and HEAD with a JSON document that anybody may read and cache: metadata, or a set of public
+ * keys. For `node:http` or as an Express middleware: `app.get(wellKnownPaths(issuer).all, metadataHandler(document))`.
+ */
+export function metadataHandler(
+  document: object | (() => object),
+  options: MetadataHandlerOptions = {},
+): (request: Request, response: Response, next?: Next) => void {
+  const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
+  const methods = ['GET', 'HEAD']
+  const cors = createCors(options.cors === false ? false : { ...options.cors, methods })
+  return (request, response) => {
+    request.resume()
+    const { method = 'GET' } = request
+    const allowed = { Allow: 'GET, HEAD, OPTIONS' }
+    if (methods.includes(method)) {
+      const body = typeof document === 'function' ? document() : document
+      answerJson(response, 200, body, { 'Cache-Control': `public, max-age=${maxAge}`, ...cors.of(request, false) })
+    } else if (method === 'OPTIONS') {
+      response.writeHead(204, { ...allowed, ...cors.of(request, true) })
+      response.end()
+    } else {
+      answerJson(response, 405, { error: 'invalid_request' }, { ...allowed, ...cors.of(request, false) })
+    }
+  }
+}
