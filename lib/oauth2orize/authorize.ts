@@ -10,7 +10,7 @@ import type { Consents } from '../consent/consents.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
-import { type SubjectOf, subjectOfUser } from './user.ts'
+import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
 export interface ValidateAuthorizationOptions extends AuthorizationRules {
   readonly findClient: FindClient
@@ -118,7 +118,9 @@ export function rememberedConsent<User = unknown>(options: RememberedConsentOpti
     const subject = subjectOfUser(user, subjectOf)
     if (parametersOf(request).values['prompt']?.split(' ').includes('consent')) return false
     if (askAgain?.(client, request)) return false
-    return consents.allows({ subject, clientId: client.client_id, scope: (request.scope ?? []).join(' ') })
+    return answerOfConsents(
+      consents.allows({ subject, clientId: client.client_id, scope: (request.scope ?? []).join(' ') }),
+    )
   }
 
   // Six parameters: one of the numbers oauth2orize knows, and the one its type declarations have.

@@ -11,7 +11,7 @@ import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from '.
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
 import { parseRequest } from './pkce_extension.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
-import { type SubjectOf, subjectOfUser } from './user.ts'
+import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
 export interface CodeGrantOptions<User = unknown> {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
@@ -101,7 +101,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     if (!isScopeWithin(scope, formatScope(parseScope(client.scope ?? '') ?? []))) {
       throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
     }
-    await consents?.remember({ subject, clientId, scope })
+    if (consents !== undefined) await answerOfConsents(consents.remember({ subject, clientId, scope }))
     return codes.issue(
       {
         subject,

@@ -1,4 +1,4 @@
-import { refusal } from '../errors.ts'
+import { OAuthError, refusal, unavailable } from '../errors.ts'
 
 /** The subject identifier of a user of the application (`req.user`): text, not empty. */
 export type SubjectOf<User = unknown> = (user: User) => string
@@ -27,3 +27,9 @@ export function subjectOfUser(user: unknown, subjectOf: SubjectOf<never> | undef
   }
   return subject
 }
+
+/** What consents answer. They may be the application's own: a rejection that is none of ours is a fault, and becomes a 503. */
+export const answerOfConsents = <T>(answer: Promise<T>): Promise<T> =>
+  answer.catch((cause: unknown) => {
+    throw cause instanceof OAuthError ? cause : unavailable(cause)
+  })

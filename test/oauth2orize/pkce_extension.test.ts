@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { Client } from '../../lib/client.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import {
+  parametersOf,
+  readAuthorizationParameters,
+  toOauth2orizeRequest,
+} from '../../lib/oauth2orize/authorization_parameters.ts'
+import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
+import { pkceRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
+
+const get = (query: string) => ({ method: 'GET', url: `/authorize?${query}`, headers: {} })
+const post = (body: unknown, type = 'application/x-www-form-urlencoded; charset=utf-8') => ({
+  method: 'POST',
+  url: '/authorize',
+  headers: { 'content-type': type },
+  body,
+})
+
+test('O39 the parser is synchronous, has one parameter, and reads challenge and method without judging them', () => {
+  const parser = pkceRequestParser()
+  assert.equal(parser.length, 1)
+  const got = parser(get('client_id=web&code_challenge=x&code_challenge_method=plain&state=a+b%26&scope=a++b'))
+  assert.equal(got.codeChallenge, 'x')
+  assert.equal(got.codeChallengeMethod, 'plain')
+  assert.equal(got.state, 'a b&')
+  assert.deepEqual(got.scope, ['a', 'b'])
+  assert.equal(got.type, 'missing')
+})
+
+test('A4 the parser ends a request without a usable client_id: there is nobody to tell', () => {
+  for (const query of ['', 'client_id=', 'client_id=a&client_id=b', 'client_id[]=a', 'client_id=%ff'])
+    assert.throws(() => pkceRequestParser()(get(query)), { name: 'OAuthError', code: 'invalid_request' })
+})
+
+test('O50 a body counts only for POST and only as a form', () => {
+  const body = { client_id: 'web' }
+  assert.equal(readAuthorizationParameters(post(body)).values['client_id'], 'web')
+  assert.equal(readAuthorizationParameters({ ...post(body), method: 'GET' }).values['client_id'], undefined)
+  assert.equal(readAuthorizationParameters(post(body, 'application/json')).values['client_id'], undefined)
+  assert.equal(
+    readAuthorizationParameters(post(body, 'application/x-www-form-urlencodedx')).values['client_id'],
+    undefined,
+  )
+  for (const odd of [undefined, null, 'client_id=web', 7, [['client_id', 'web']]])
+    assert.equal(readAuthorizationParameters(post(odd)).values['client_id'], undefined)
+})
+
+test('O40 values that a body parser made arrays or objects of are unsound', () => {
+  const { values, unsound } = readAuthorizationParameters(
+    post({ client_id: 'web', state: ['a', 'b'], scope: { x: 'y' }, nonce: null, 'code_challenge[]': 'a' }),
+  )
+  assert.deepEqual({ ...values }, { client_id: 'web' })
+  assert.deepEqual([...unsound].sort(), ['code_challenge', 'nonce', 'scope', 'state'])
+})
+
+test('property: whatever the query, only known names come out, each a text that is not empty, or the request is too long', () => {
+  const known =
+    /^(response_type|client_id|redirect_uri|scope|state|code_challenge|code_challenge_method|response_mode|nonce|prompt|max_age|login_hint)$/
+  const piece = fc.oneof(
+    fc.string(),
+    fc.constantFrom('client_id', 'state', 'scope', '=', '&', '%', '%00', '%ff', '[', ']', '__proto__', '+', '#', '?'),
+  )
+  fc.assert(
+    fc.property(fc.array(piece), (pieces) => {
+      const { values, unsound } = readAuthorizationParameters(get(pieces.join('')))
+      assert.equal(Object.getPrototypeOf(values), null)
+      for (const [name, value] of Object.entries(values)) {
+        assert.match(name, known)
+        assert.ok(typeof value === 'string' && value !== '')
+        assert.equal(unsound.includes(name), false)
+      }
+      for (const name of unsound) assert.match(name, known)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('property: what a client encodes as a form is read back, by GET and by POST', () => {
+  const value = fc.string({ unit: 'grapheme', minLength: 1 })
+  fc.assert(
+    fc.property(fc.record({ client_id: value, state: value, scope: value, redirect_uri: value }), (record) => {
+      const query = new URLSearchParams(record).toString()
+      for (const request of [get(query), post(record)]) {
+        const { values, unsound } = readAuthorizationParameters(request)
+        assert.deepEqual({ ...values }, { ...record })
+        assert.deepEqual(unsound, [])
+      }
+    }),
+  )
+})
+
+test('more than 32 768 characters are refused', () => {
+  const long = (length: number) => readAuthorizationParameters(post({ state: 's'.repeat(length) }))
+  assert.equal(long(32_768).values['state']?.length, 32_768)
+  assert.throws(() => long(32_769), { reason: 'parameter_malformed', code: 'invalid_request' })
+})
+
+test('requests that another parser has read are judged all the same', () => {
+  const request = {
+    type: 'code',
+    clientID: 'web',
+    redirectURI: 'https://c.example/',
+    scope: ['a', 'b'],
+    state: '',
+    codeChallenge: 'x',
+  }
+  assert.deepEqual(
+    { ...parametersOf(request).values },
+    {
+      response_type: 'code',
+      client_id: 'web',
+      redirect_uri: 'https://c.example/',
+      scope: 'a b',
+      code_challenge: 'x',
+    },
+  )
+  assert.deepEqual(parametersOf({ clientID: ['a'] as never, redirectURI: { x: 1 } as never }).unsound, [
+    'client_id',
+    'redirect_uri',
+  ])
+  const own = readAuthorizationParameters(get('client_id=web'))
+  assert.equal(parametersOf(toOauth2orizeRequest(own)), own)
+})
+
+const client: Client = { client_id: 'web', redirect_uris: ['https://c.example/'], scope: 'a' }
+const challenge = 'c'.repeat(43)
+const right = { type: 'code', clientID: 'web', codeChallenge: challenge, codeChallengeMethod: 'S256' }
+
+test('O52 validate and immediate have the numbers of parameters that oauth2orize goes by', async () => {
+  const { rememberedConsent } = await import('../../lib/oauth2orize/authorize.ts')
+  assert.equal(validateAuthorization({ findClient: () => client }).length, 2)
+  assert.equal(rememberedConsent({ consents: { allows: async () => true } }).length, 6)
+})
+
+test('O42 an exception further down the chain comes back as an error, and is not lost', async () => {
+  const validate = validateAuthorization({ findClient: async () => client })
+  const calls: unknown[][] = []
+  await new Promise<void>((resolve) => {
+    validate({ ...right }, (...answer) => {
+      calls.push(answer)
+      if (calls.length === 1) throw new Error('the immediate function threw')
+      resolve()
+    })
+  })
+  assert.equal(calls[0]?.[0], null)
+  assert.match(String(calls[1]?.[0]), /the immediate function threw/)
+})
+
+test('A4 O41 the validate function names a redirect URI only together with its client', async () => {
+  const answer = (request: object, found: Client | undefined = client) =>
+    new Promise<readonly unknown[]>((resolve) => {
+      validateAuthorization({ findClient: () => found })(request, (...given) => resolve(given))
+    })
+  assert.deepEqual(await answer({ ...right }), [null, client, 'https://c.example/'])
+  const scope = await answer({ ...right, scope: ['nope'] })
+  assert.ok(scope[0] instanceof OAuthError && scope[1] === client && scope[2] === 'https://c.example/')
+  for (const [request, found] of [
+    [{ ...right, redirectURI: 'https://evil.example/' }, client],
+    [{ ...right, clientID: '' }, client],
+    [{ ...right }, { ...client, redirect_uris: [] }],
+  ] as const)
+    assert.equal((await answer(request, found)).length, 1)
+  const none = await new Promise<readonly unknown[]>((resolve) => {
+    validateAuthorization({ findClient: () => null })({ ...right }, (...given) => resolve(given))
+  })
+  assert.equal(none.length, 1)
+})
+
+test('options are checked when the function is made', () => {
+  const make = (options: object) => () => validateAuthorization({ findClient: () => client, ...options })
+  assert.throws(make({ findClient: 1 }), /option 'findClient' must/)
+  assert.throws(make({ pkce: 'none' }), /option 'pkce' must/)
+  assert.throws(make({ scopesSupported: 'read' }), /option 'scopesSupported' must/)
+  assert.throws(make({ responseTypes: [1] }), /option 'responseTypes' must/)
+  assert.throws(make({ missingScope: 'all' }), /option 'missingScope' must/)
+  assert.throws(make({ privateUseSchemes: 'x' }), /option 'privateUseSchemes' must/)
+})
