@@ -1,4 +1,5 @@
-import type { Client, ClientSecret } from '../client.ts'
+import type { Client } from '../client.ts'
+import { isHashedSecret, isSecretExpired, secretsOf } from '../client_secret.ts'
 import { refusal } from '../errors.ts'
 import type { Algorithm } from './algorithms.ts'
 import { base64urlOctets } from './base64url.ts'
@@ -14,30 +15,10 @@ export interface MacKey {
   readonly isShort: boolean
 }
 
-/** The client's secrets, whatever their age. Octets are taken as they are, text as UTF-8 (OpenID Connect Core §10.1). */
-function secretsOf(client: Client): readonly { value: string | Uint8Array; expiresAt: unknown }[] {
-  const secret: unknown = client.client_secret
-  if (typeof secret === 'string' || secret instanceof Uint8Array)
-    return [{ value: secret, expiresAt: client.client_secret_expires_at }]
-  if (!Array.isArray(secret)) return []
-  return (secret as readonly (ClientSecret | null | undefined)[]).flatMap((each) =>
-    typeof each?.value === 'string' ? [{ value: each.value, expiresAt: each.expires_at }] : [],
-  )
-}
-
-/** Whether a secret has ended (RFC 7591 §3.2.1: 0 means never). What is no number of seconds counts as ended. */
-const isExpired = (expiresAt: unknown, now: number): boolean =>
-  !(
-    expiresAt === undefined ||
-    expiresAt === null ||
-    expiresAt === 0 ||
-    (typeof expiresAt === 'number' && now < expiresAt)
-  )
-
 /**
  * The secrets a client may make MACs with at this moment: its `client_secret`s, then the `oct` keys of the `jwks` in
- * its own record, never of a `jwks_uri`. `kid` selects among `oct` keys only. Ended ones and those shorter than the
- * hash (RFC 7518 §3.2) are left out. Throws a refusal where nothing is left, saying why.
+ * its own record, never of a `jwks_uri`. `kid` selects among `oct` keys only. Left out are ended ones, those shorter than
+ * the hash (RFC 7518 §3.2), and hashes, which are no secrets. Throws a refusal where nothing is left, saying why.
  */
 export function macKeys(
   client: Client,
@@ -50,6 +31,7 @@ export function macKeys(
   const least = algorithm.leastSecretOctets ?? 0
   const found: MacKey[] = []
   let expired = 0
+  let hashed = 0
   let shortest = Number.POSITIVE_INFINITY
   const offer = (secret: string | Uint8Array, ofKey?: string): void => {
     const octets = typeof secret === 'string' ? Buffer.byteLength(secret, 'utf8') : secret.byteLength
@@ -58,7 +40,8 @@ export function macKeys(
     else shortest = Math.min(shortest, octets)
   }
   for (const { value, expiresAt } of secretsOf(client)) {
-    if (isExpired(expiresAt, now)) expired++
+    if (isHashedSecret(value)) hashed++
+    else if (isSecretExpired(expiresAt, now)) expired++
     else offer(value)
   }
   if (client.jwks !== undefined && client.jwks !== null) {
@@ -76,5 +59,7 @@ export function macKeys(
       detail: `${alg} needs a secret of at least ${least} octets (RFC 7518 section 3.2), the client's has ${shortest}`,
     })
   if (expired > 0) throw refusal('client_secret_expired', { clientId, detail: `every secret of the client has ended` })
+  if (hashed > 0)
+    throw refusal('client_misconfigured', { clientId, detail: 'a secret that is stored as a hash can check no MAC' })
   throw refusal('client_secret_missing', { clientId, detail: `the client has no secret or oct key for ${alg}` })
 }
