@@ -103,8 +103,9 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
 
   /** The record in a value: `undefined` for a marker. */
   const recordIn = (id: string, value: string): Session | undefined => {
-    const [, sealed] = SESSION_VALUE.exec(value) ?? []
-    return sealed === undefined ? undefined : sessionOf(seal.open('session', id, sealed))
+    if (MARKER.test(value)) return undefined
+    const [, sealed = ''] = SESSION_VALUE.exec(value) ?? []
+    return sessionOf(seal.open('session', id, sealed))
   }
 
   const sealedSession = (session: Session): string => seal.close('session', session.id, JSON.stringify(session))
@@ -207,6 +208,7 @@ const horizonOf = (session: Session): number => {
 // The values. A code: `failures spent(0|1) sealed`. A session: `lockVersion end horizon sealed`; the marker of an ended
 // one: `- end`. What stands before the seal is what scripts count and compare; it is not signed.
 const CODE_VALUE = /^(\d+) ([01]) (.*)$/s
+const MARKER = /^- \d+$/
 const SESSION_VALUE = /^\d+ \d+ \d+ (.*)$/s
 
 // The scripts. Each declares its one key, uses no other, and answers with a text, an integer, a flat list or nothing.
@@ -275,7 +277,7 @@ local value = redis.call('GET', KEYS[1])
 local ends = ARGV[1]
 if value then
   local present = string.match(value, '^%S+ (%d+)')
-  if tonumber(present) > tonumber(ends) then ends = present end
+  if present and tonumber(present) > tonumber(ends) then ends = present end
 end
 redis.call('SET', KEYS[1], '- ' .. ends, 'EXAT', ends)
 if value and string.sub(value, 1, 1) ~= '-' then return value end

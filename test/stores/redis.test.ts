@@ -1,0 +1,263 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { createClient } from 'redis'
+import { type RedisCommand, redisStores } from '../../lib/stores/redis.ts'
+import { redisServer, without } from '../support/programs.ts'
+import { newCode, newSession } from '../support/records.ts'
+import { type RedisServer, startRedis } from '../support/redis_server.ts'
+
+const secret = 'the first secret of these tests, long enough'
+const second = 'the second secret of these tests, long enough'
+
+/**
+ * The user of Redis that this store needs, as docs/scaling.md gives it; a test holds the document to it.
+ */
+const ACL =
+  'ACL SETUSER oauth on >PASSWORD ~oauth:1:* resetchannels -@all +get +set +zadd +zrange +zrem +zremrangebyscore +expireat +time +eval +hello +ping'
+
+async function connect(url: string) {
+  const connection = createClient({ url, disableOfflineQueue: true })
+  connection.on('error', () => undefined)
+  await connection.connect()
+  return connection
+}
+
+describe('Redis', { skip: without(redisServer) }, () => {
+  let server: RedisServer
+  let client: Awaited<ReturnType<typeof connect>>
+  const command: RedisCommand = (args) => client.sendCommand(args)
+
+  before(async () => {
+    server = await startRedis()
+    client = await connect(server.url)
+  })
+  after(async () => {
+    client?.destroy()
+    await server?.stop()
+  })
+
+  test('every command names its key, and no script touches another: a cluster is satisfied', async () => {
+    const seen = new Set<string>()
+    const stores = redisStores({
+      signingKeys: secret,
+      command: (args, key) => {
+        seen.add(args[0] ?? '')
+        assert.ok(args.includes(key), `${args[0]} without its key`)
+        return command(args, key)
+      },
+    })
+    await useAll(stores)
+    assert.deepEqual([...seen].sort(), ['EVAL', 'GET', 'SET', 'ZREM'])
+  })
+
+  test('every key expires', async () => {
+    await useAll(redisStores({ command, signingKeys: secret, prefix: 'expiring' }))
+    const keys = (await client.sendCommand(['KEYS', 'expiring:*'])) as unknown as string[]
+    assert.ok(keys.length >= 6, `${keys.length} keys`)
+    for (const key of keys) assert.ok(Number(await client.sendCommand(['PTTL', key])) > 0, key)
+  })
+
+  test('one round trip to remember, one to spend, two for a refresh, two to open a session', async () => {
+    const counted: string[] = []
+    const stores = redisStores({
+      signingKeys: secret,
+      command: (args, key) => {
+        counted.push(args[0] ?? '')
+        return command(args, key)
+      },
+    })
+    const trips = async (act: () => Promise<unknown>) => {
+      counted.length = 0
+      await act()
+      return counted.length
+    }
+    const [code, session] = [newCode(), newSession()]
+    const now = Math.floor(Date.now() / 1000)
+    assert.equal(await trips(() => stores.replayRegister.remember('i', 'c', code.id, now + 60)), 1)
+    assert.equal(await trips(() => stores.codeStore.add(code)), 1)
+    assert.equal(await trips(() => stores.codeStore.find(code.id)), 1)
+    assert.equal(await trips(() => stores.codeStore.spend(code.id)), 1)
+    assert.equal(await trips(() => stores.codeStore.countFailure(code.id)), 1)
+    assert.equal(await trips(() => stores.sessionStore.create(session)), 2)
+    assert.equal(
+      await trips(async () => {
+        const stored = await stores.sessionStore.get(session.id)
+        assert.ok(stored)
+        assert.equal(await stores.sessionStore.save({ ...stored, newest: 2, refreshExpiresAt: now + 700 }), 'saved')
+      }),
+      2,
+    )
+  })
+
+  test('a record that Redis made up, moved or changed is not believed', async () => {
+    const { sessionStore, codeStore } = redisStores({ command, signingKeys: secret })
+    const [session, other] = [newSession(), newSession()]
+    const [code, otherCode] = [newCode(), newCode()]
+    await Promise.all([session, other].map((each) => sessionStore.create(each)))
+    await Promise.all([code, otherCode].map((each) => codeStore.add(each)))
+    const key = `oauth:1:s:{${session.id}}`
+    const codeKey = `oauth:1:c:{${code.id}}`
+    const value = String(await client.get(key))
+    const codeValue = String(await client.get(codeKey))
+    assert.ok(value.includes(session.subject))
+
+    for (const forged of [
+      value.replace(session.subject, 'administrator'),
+      value.replace('"type":"oauth2"', '"type":"full"'),
+      String(await client.get(`oauth:1:s:{${other.id}}`)), // another session's record
+      value.replace(/ [\w-]{43}\./, ' .'),
+      value.replace(/ [\w-]{43}\./, ' '),
+      value.replace(/ [\w-]{43}\./, ` ${'A'.repeat(43)}.`),
+      codeValue,
+      `0 9999999999 9999999999 ${JSON.stringify(session)}`,
+    ]) {
+      assert.notEqual(forged, value)
+      await client.set(key, forged)
+      const got = await sessionStore.get(session.id).catch(() => undefined)
+      assert.equal(got, undefined, forged)
+      const listed = await sessionStore.list(session.subject, 'oauth2').catch(() => [])
+      assert.deepEqual(listed, [], forged)
+    }
+    assert.equal(await sessionStore.endAll(session.subject, 'oauth2'), 1, 'it can be ended all the same')
+
+    for (const forged of [
+      codeValue.replace(code.subject, 'administrator'),
+      codeValue.replace(code.codeChallenge ?? '', 'A'.repeat(43)),
+      String(await client.get(`oauth:1:c:{${otherCode.id}}`)),
+      '0 0 ',
+      'nonsense',
+    ]) {
+      await client.set(codeKey, forged)
+      assert.equal(await codeStore.find(code.id).catch(() => undefined), undefined, forged)
+    }
+  })
+
+  test('records signed with a key that is still in the list are read, others are a fault', async () => {
+    const session = newSession()
+    await redisStores({ command, signingKeys: second }).sessionStore.create(session)
+    const rotated = redisStores({ command, signingKeys: [secret, Buffer.from(second)] }).sessionStore
+    assert.deepEqual(await rotated.get(session.id), session)
+    await assert.rejects(redisStores({ command, signingKeys: secret }).sessionStore.get(session.id), /signature/)
+    assert.equal(await rotated.save({ ...session, newest: 2 }), 'saved')
+    const now = redisStores({ command, signingKeys: secret }).sessionStore
+    assert.equal((await now.get(session.id))?.newest, 2, 'saved with the first key')
+  })
+
+  test('endAll also stops a session whose create is under way', async () => {
+    // The create is held between its two steps, as if its process had stalled there.
+    let held: (() => void) | undefined
+    const stalled = redisStores({
+      signingKeys: secret,
+      timeoutMilliseconds: 10_000,
+      command: async (args, key) => {
+        if (key.includes(':s:')) await new Promise<void>((resolve) => (held = resolve))
+        return command(args, key)
+      },
+    }).sessionStore
+    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const session = newSession()
+    const creating = stalled.create(session)
+    while (held === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.equal(await sessionStore.endAll(session.subject, 'oauth2'), 0)
+    held()
+    assert.equal(await creating, 'gone')
+    assert.equal(await sessionStore.get(session.id), undefined)
+  })
+
+  test('a session that is refreshed for ever stays listed for ever, with a touch of the index once in a lifetime', async () => {
+    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'sliding' })
+    const now = Math.floor(Date.now() / 1000)
+    let session = newSession({ refreshExpiresAt: now + 100 })
+    await sessionStore.create(session)
+    const index = ((await client.sendCommand(['KEYS', 'sliding:1:u:*'])) as unknown as string[])[0] ?? ''
+    const horizon = async () => Number(await client.zScore(index, session.id)) - now
+    assert.equal(await horizon(), 200)
+    const save = async (refreshExpiresAt: number) => {
+      assert.equal(
+        await sessionStore.save({ ...session, refreshedAt: refreshExpiresAt - 100, refreshExpiresAt }),
+        'saved',
+      )
+      session = (await sessionStore.get(session.id)) ?? session
+    }
+    await save(now + 150)
+    assert.equal(await horizon(), 200, 'not touched')
+    await save(now + 201)
+    assert.equal(await horizon(), 301)
+    await save(now + 300)
+    assert.equal(await horizon(), 301, 'the session knows what its index was told')
+    await save(now + 302)
+    assert.equal(await horizon(), 402)
+    assert.ok(Number(await client.ttl(index)) > 390)
+  })
+
+  test('what was ended leaves the index when it is listed, what is being created does not', async () => {
+    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'pruned' })
+    const [one, two] = [newSession(), newSession()]
+    await sessionStore.create(one)
+    const index = ((await client.sendCommand(['KEYS', 'pruned:1:u:*'])) as unknown as string[])[0] ?? ''
+    await client.zAdd(index, { score: two.refreshExpiresAt, value: two.id })
+    await client.set(`pruned:1:s:{${one.id}}`, `- ${one.refreshExpiresAt}`, { KEEPTTL: true })
+    assert.deepEqual(await sessionStore.list(one.subject, 'oauth2'), [])
+    assert.deepEqual(await client.zRange(index, 0, -1), [two.id])
+  })
+
+  test('a user of Redis with these rights only is enough', async () => {
+    for (const line of [ACL.replace('PASSWORD', 'pass'), 'ACL SETUSER bystander on >pass ~other:* +@all'])
+      await client.sendCommand(line.split(' '))
+    const limited = await connect(server.url.replace('redis://', 'redis://oauth:pass@'))
+    await useAll(redisStores({ command: (args) => limited.sendCommand(args), signingKeys: secret }))
+    await assert.rejects(limited.sendCommand(['KEYS', '*']), /NOPERM/)
+    await assert.rejects(limited.sendCommand(['GET', 'elsewhere']), /NOPERM/)
+    limited.destroy()
+    const bystander = await connect(server.url.replace('redis://', 'redis://bystander:pass@'))
+    const { sessionStore } = redisStores({ command: (args) => bystander.sendCommand(args), signingKeys: secret })
+    await assert.rejects(sessionStore.get('x'), /NOPERM/)
+    bystander.destroy()
+  })
+
+  test('subjects with thousands of sessions are listed and ended', async () => {
+    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const sessions = Array.from({ length: 1500 }, () => newSession({ subject: 'busy' }))
+    await Promise.all(sessions.map((session) => sessionStore.create(session)))
+    assert.equal((await sessionStore.list('busy', 'oauth2')).length, 1500)
+    assert.equal(await sessionStore.endAll('busy', 'oauth2'), 1500)
+    assert.deepEqual(await sessionStore.list('busy', 'oauth2'), [])
+  })
+})
+
+test('options are checked by name', () => {
+  const command = async () => null
+  assert.throws(() => redisStores({ command: 1 as never, signingKeys: secret }), /option 'command'/)
+  assert.throws(() => redisStores({ command, signingKeys: 'short' }), /option 'signingKeys'/)
+  assert.throws(() => redisStores({ command, signingKeys: [] }), /option 'signingKeys'/)
+  assert.throws(() => redisStores({ command, signingKeys: secret, prefix: 'a{b}' }), /option 'prefix'/)
+  assert.throws(() => redisStores({ command, signingKeys: secret, timeoutMilliseconds: 0 }), /timeoutMilliseconds/)
+})
+
+test('an answer that is none is a fault, not an outcome', async () => {
+  const stores = redisStores({ command: async () => 'OK?', signingKeys: secret })
+  await assert.rejects(stores.codeStore.spend('x'))
+  await assert.rejects(stores.sessionStore.save(newSession()))
+  await assert.rejects(stores.sessionStore.list('s', 't'))
+  await assert.rejects(stores.sessionStore.get('x'))
+  await assert.rejects(stores.codeStore.find('x'))
+})
+
+async function useAll({ replayRegister, codeStore, sessionStore }: ReturnType<typeof redisStores>): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  const code = newCode()
+  const sessions = [newSession(), newSession({ expiresAt: now + 5000 }), newSession({ type: 'full' })] as const
+  assert.equal(await replayRegister.remember('i', 'c', code.id, now + 60), true)
+  assert.equal(await replayRegister.remember('i', 'c', code.id, now + 60), false)
+  await codeStore.add(code)
+  assert.equal(await codeStore.countFailure(code.id), 1)
+  assert.equal(await codeStore.spend(code.id), 'spent')
+  assert.deepEqual(await codeStore.find(code.id), { ...code, failures: 1, spent: true })
+  for (const session of sessions) assert.equal(await sessionStore.create(session), 'created')
+  const [one, two, three] = sessions
+  assert.equal(await sessionStore.save({ ...one, refreshExpiresAt: now + 9000 }), 'saved')
+  assert.equal((await sessionStore.list(one.subject, 'oauth2')).length, 1)
+  assert.equal(await sessionStore.end(two.id, now + 60), 'ended')
+  assert.equal(await sessionStore.endAll(one.subject, 'oauth2'), 1)
+  assert.deepEqual(await sessionStore.get(three.id), three)
+}
