@@ -16,6 +16,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   server('route + helper', 'ours', 'route+helper'),
   server('endpoint + helper', 'ours', 'endpoint+helper'),
   server('front', 'ours', 'front'),
+  server('floor on node:http', 'floor', 'node'),
   server('node:http', 'ours', 'node'),
   server('node:http pooled', 'ours', 'node+pool'),
 ]

@@ -16,6 +16,23 @@ export function parseScope(scope: string): string[] | undefined {
   return [...values].sort()
 }
 
+const MOST_REMEMBERED = 512
+const remembered = new Map<string, string | undefined>()
+
+/**
+ * The scope a client is registered for, in the form of our records; `undefined` where it is malformed. Registered
+ * scopes are few and come again with every request, so the last ones are remembered. Not for what requests bring.
+ */
+export function registeredScope(scope: string): string | undefined {
+  const known = remembered.get(scope)
+  if (known !== undefined) return known
+  const values = parseScope(scope)
+  const formatted = values === undefined ? undefined : formatScope(values)
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear()
+  if (scope.length <= 1024) remembered.set(scope, formatted)
+  return formatted
+}
+
 /** Scope values as one string, the form of the wire and of our records. */
 export const formatScope = (values: readonly string[]): string => values.join(' ')
 

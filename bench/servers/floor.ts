@@ -1,6 +1,6 @@
 // The floor: what a token endpoint on Express costs when it does nothing but the one check it can not do without.
 // Express 5, express.urlencoded, one synchronous node:crypto check with a prepared key, a Map of assertion ids, one
-// random token. It is no OAuth server: hardly any rule is checked.
+// random token. It is no OAuth server: hardly any rule is checked. The variant `node` is the same on bare node:http.
 import {
   createHash,
   createHmac,
@@ -12,12 +12,12 @@ import {
   timingSafeEqual,
   verify,
 } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import express from 'express'
 import { CHALLENGE, ISSUER, RESOURCE } from '../setting.ts'
 import { serve } from './serve.ts'
 
-serve(({ clients, seeds, tokens, tokenKey }) => {
+serve(({ clients, seeds, tokens, tokenKey }, variant) => {
   const secrets = new Map<string, Buffer>()
   const keys = new Map<string, KeyObject>()
   for (const { client_id, client_secret, jwks } of clients) {
@@ -77,23 +77,16 @@ serve(({ clients, seeds, tokens, tokenKey }) => {
     return `${data}.${sign('sha256', Buffer.from(data), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
   }
 
-  const app = express()
-  app.disable('x-powered-by')
-  app.use(express.urlencoded({ extended: false }))
-  app.post('/token', (request, response) => {
-    const { grant_type, client_assertion, refresh_token, code, code_verifier } = request.body
-    const { authorization } = request.headers
-    const client = client_assertion === undefined ? checkBasic(authorization ?? '') : checkAssertion(client_assertion)
-    let sound = client !== undefined
-    if (grant_type === 'refresh_token') sound &&= once.delete(refresh_token)
-    if (grant_type === 'authorization_code')
-      sound &&= once.delete(code) && createHash('sha256').update(code_verifier).digest('base64url') === CHALLENGE
-    response.setHeader('Content-Type', 'application/json')
-    response.setHeader('Cache-Control', 'no-store')
-    if (client === undefined || !sound) {
-      response.statusCode = 400
-      response.end('{"error":"invalid_request"}')
-      return
+  type Body = Readonly<Record<string, string | undefined>>
+  /** The JSON of a token response, or `undefined` for a refusal. */
+  const answerTo = (body: Body, authorization = ''): string | undefined => {
+    const { grant_type, client_assertion, refresh_token = '', code = '', code_verifier = '' } = body
+    const client = client_assertion === undefined ? checkBasic(authorization) : checkAssertion(client_assertion)
+    if (client === undefined) return undefined
+    if (grant_type === 'refresh_token' && !once.delete(refresh_token)) return undefined
+    if (grant_type === 'authorization_code') {
+      if (createHash('sha256').update(code_verifier).digest('base64url') !== CHALLENGE) return undefined
+      if (!once.delete(code)) return undefined
     }
     const access_token = accessToken(client)
     if (tokens === 'opaque') issued.set(access_token, client)
@@ -103,7 +96,31 @@ serve(({ clients, seeds, tokens, tokenKey }) => {
       once.add(next)
       answer['refresh_token'] = next
     }
-    response.end(JSON.stringify(answer))
-  })
+    return JSON.stringify(answer)
+  }
+  const send = (response: ServerResponse, json: string | undefined): void => {
+    const text = json ?? '{"error":"invalid_request"}'
+    response.statusCode = json === undefined ? 400 : 200
+    response.setHeader('Content-Type', 'application/json')
+    response.setHeader('Cache-Control', 'no-store')
+    response.setHeader('Content-Length', Buffer.byteLength(text))
+    response.end(text)
+  }
+
+  if (variant === 'node') {
+    const server = createServer((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk: Buffer) => chunks.push(chunk))
+      request.on('end', () => {
+        const body = Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString()))
+        send(response, answerTo(body, request.headers.authorization))
+      })
+    })
+    return { server, seeds: [...once] }
+  }
+  const app = express()
+  app.disable('x-powered-by')
+  app.use(express.urlencoded({ extended: false }))
+  app.post('/token', (request, response) => send(response, answerTo(request.body, request.headers.authorization)))
   return { server: createServer(app), seeds: [...once] }
 })

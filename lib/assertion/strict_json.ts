@@ -19,6 +19,17 @@ function membersWritten(text: string): number {
   return count
 }
 
+/**
+ * A number not below `membersWritten`, and mostly the same, at a fraction of its price: the colons that no slash
+ * follows. A value does not begin with a slash, so those in `https://…` separate no names.
+ */
+function membersWrittenAtMost(text: string): number {
+  let count = 0
+  for (let at = text.indexOf(':'); at !== -1; at = text.indexOf(':', at + 1))
+    if (text.charCodeAt(at + 1) !== 0x2f) count++
+  return count
+}
+
 /** The same count in what was parsed. Lower where a name was repeated, since the last one wins. -1 when too deep. */
 function membersParsed(root: object): number {
   let count = 0
@@ -53,6 +64,7 @@ export function parseJsonObject(octets: Buffer): Readonly<Record<string, unknown
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('is not a JSON object')
   const members = membersParsed(value)
   if (members === -1) throw new SyntaxError(`is nested deeper than ${MOST_LEVELS} levels`)
-  if (members !== membersWritten(text)) throw new SyntaxError('repeats a member name')
+  if (members !== membersWrittenAtMost(text) && members !== membersWritten(text))
+    throw new SyntaxError('repeats a member name')
   return value as Readonly<Record<string, unknown>>
 }

@@ -1,7 +1,7 @@
 import { grantTypesOf, isPublicClient } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
-import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { formatScope, isScopeWithin, parseScope, registeredScope } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -26,11 +26,10 @@ export function clientCredentials({ tokens }: { readonly tokens: Tokens }): Exch
             : `${GRANT_TYPE} is not among the client's grant_types`,
         })
       }
-      const registered = parseScope(client.scope ?? '')
-      if (registered === undefined) {
+      const allowed = registeredScope(client.scope ?? '')
+      if (allowed === undefined) {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }
-      const allowed = formatScope(registered)
       const requested = parameters['scope']
       if (requested === undefined) return tokens.issueForClient(client, { scope: allowed, now, context })
       const values = parseScope(requested)
