@@ -81,7 +81,14 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
         throw error
       }
       const { subject, scope, sessionId, extra } = redemption.code
-      const session = await sessions.open({ subject, clientId, scope }, { now, id: sessionId, client, extra })
+      // A session that nobody can refresh is of no use beyond its one access token.
+      const idleLifetimeSeconds = grantTypesOf(client).includes('refresh_token')
+        ? undefined
+        : tokens.accessTokenLifetimeSeconds
+      const session = await sessions.open(
+        { subject, clientId, scope },
+        { now, id: sessionId, client, extra, idleLifetimeSeconds },
+      )
       if (session === undefined) {
         throw refusal('code_spent', { clientId, detail: 'a replay of the code ended its session before it was open' })
       }

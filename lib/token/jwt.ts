@@ -49,8 +49,9 @@ function signature(key: Key, privateKey: KeyObject, input: string): string | Pro
 /** Compared as text, so that one signature has one spelling. */
 function isSignedBy(key: Key, input: string, text: string): boolean {
   if (key.alg.startsWith('HS')) {
-    const expected = hmac(key, input)
-    return expected.length === text.length && timingSafeEqual(Buffer.from(expected), Buffer.from(text))
+    const expected = Buffer.from(hmac(key, input))
+    const given = Buffer.from(text)
+    return expected.length === given.length && timingSafeEqual(expected, given)
   }
   const octets = Buffer.from(text, 'base64url')
   if (octets.toString('base64url') !== text) return false

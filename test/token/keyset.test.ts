@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { createPrivateKey, createPublicKey, createSecretKey } from 'node:crypto'
+import { before, test } from 'node:test'
+import { calculateJwkThumbprint, exportJWK, exportPKCS8, exportSPKI, generateKeyPair, type JWK } from 'jose'
+import { createKeyset, deriveKeyset, type KeyInput, publicJwks, type SigningAlgorithm } from '../../lib/token/keyset.ts'
+
+const ASYMMETRIC = ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'] as const
+const keys: Record<string, { pem: string; publicPem: string; jwk: JWK; publicJwk: JWK }> = {}
+
+before(async () => {
+  for (const alg of ASYMMETRIC) {
+    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
+    keys[alg] = {
+      pem: await exportPKCS8(privateKey),
+      publicPem: await exportSPKI(publicKey),
+      jwk: await exportJWK(privateKey),
+      publicJwk: await exportJWK(publicKey),
+    }
+  }
+})
+
+const key = (alg: string) => {
+  const found = keys[alg]
+  assert.ok(found !== undefined)
+  return found
+}
+
+for (const alg of ASYMMETRIC) {
+  test(`J1: ${alg}: a key comes as PEM, JWK or KeyObject, and all are the same key`, async () => {
+    const { pem, jwk, publicJwk } = key(alg)
+    const kid = await calculateJwkThumbprint(publicJwk)
+    for (const form of [pem, { ...jwk }, createPrivateKey(pem)]) {
+      const { signingKey } = createKeyset([{ key: form, alg }])
+      assert.deepEqual([signingKey.kid, signingKey.alg], [kid, alg])
+      assert.deepEqual(signingKey.publicJwk, { ...publicJwk, kid, alg, use: 'sig' })
+    }
+  })
+}
+
+test('J1: the algorithm of a curve need not be named, and of a JWK that names it', () => {
+  assert.equal(createKeyset([{ key: key('ES256').pem }]).signingKey.alg, 'ES256')
+  assert.equal(createKeyset([{ key: key('ES384').pem }]).signingKey.alg, 'ES384')
+  assert.equal(createKeyset([{ key: key('EdDSA').pem }]).signingKey.alg, 'EdDSA')
+  assert.equal(createKeyset([{ key: { ...key('RS256').jwk, alg: 'PS256' } }]).signingKey.alg, 'PS256')
+  assert.throws(() => createKeyset([{ key: key('RS256').pem }]), /keys\[0\]\.alg/)
+})
+
+test('J10: the published set has public halves only, and nothing of HMAC keys', () => {
+  const keyset = createKeyset([
+    { key: { ...key('ES256').jwk, kid: 'own', key_ops: ['sign'], x5c: ['…'] } },
+    { key: key('RS256').jwk, alg: 'RS256' },
+    { key: key('EdDSA').publicPem },
+    { key: Buffer.alloc(32, 1), alg: 'HS256', kid: 'mac' },
+  ])
+  const { keys: shown } = publicJwks(keyset)
+  assert.deepEqual(
+    shown.map(({ alg }) => alg),
+    ['ES256', 'RS256', 'EdDSA'],
+  )
+  assert.equal(shown[0]?.kid, 'own')
+  for (const jwk of shown) {
+    for (const member of Object.keys(jwk)) {
+      assert.ok(['kty', 'crv', 'x', 'y', 'n', 'e', 'kid', 'alg', 'use'].includes(member), member)
+    }
+  }
+})
+
+test('J7: the first key signs, or the one that is named', () => {
+  const inputs: KeyInput[] = [
+    { key: key('ES256').pem, kid: 'old' },
+    { key: key('EdDSA').pem, kid: 'new' },
+  ]
+  assert.equal(createKeyset(inputs).signingKey.kid, 'old')
+  assert.equal(createKeyset(inputs, { signWith: 'new' }).signingKey.kid, 'new')
+})
+
+for (const [title, make, message] of [
+  ['no keys', () => createKeyset([]), /'keys'/],
+  [
+    'J9: a signing key that is not in the set',
+    () => createKeyset([{ key: key('ES256').pem }], { signWith: 'x' }),
+    /'signWith'/,
+  ],
+  ['J9: a signing key that is only public', () => createKeyset([{ key: key('ES256').publicPem }]), /'signWith'/],
+  [
+    'two keys of one kid',
+    () =>
+      createKeyset([
+        { key: key('ES256').pem, kid: 'a' },
+        { key: key('EdDSA').pem, kid: 'a' },
+      ]),
+    /'kid'/,
+  ],
+  [
+    'a key of another curve',
+    () => createKeyset([{ key: key('ES384').pem, alg: 'ES256' }]),
+    /keys\[0\]\.key.*ES256.*prime256v1/,
+  ],
+  ['a key of another type', () => createKeyset([{ key: key('RS256').pem, alg: 'EdDSA' }]), /keys\[0\]\.key.*ed25519/],
+  [
+    'a public key as an HMAC secret',
+    () => createKeyset([{ key: key('RS256').publicPem, alg: 'HS256', kid: 'x' }]),
+    /HS256/,
+  ],
+  [
+    'an HMAC secret shorter than the digest',
+    () => createKeyset([{ key: Buffer.alloc(31), alg: 'HS256', kid: 'x' }]),
+    /256 bits/,
+  ],
+  ['an HMAC secret without a kid', () => createKeyset([{ key: Buffer.alloc(32), alg: 'HS256' }]), /keys\[0\]\.kid/],
+  [
+    'a JWK whose alg is another',
+    () => createKeyset([{ key: { ...key('RS256').jwk, alg: 'RS256' }, alg: 'PS256' }]),
+    /alg of its JWK/,
+  ],
+  [
+    'J2: the algorithm none',
+    () => createKeyset([{ key: key('ES256').pem, alg: 'none' as SigningAlgorithm }]),
+    /keys\[0\]\.alg/,
+  ],
+  ['what is no key', () => createKeyset([{ key: 'hunter2-hunter2' }]), /keys\[0\]\.key/],
+] as const) {
+  test(`a keyset refuses ${title}, by name and without showing the key`, () => {
+    assert.throws(make, (error: unknown) => {
+      assert.ok(error instanceof TypeError)
+      assert.match(error.message, message)
+      assert.ok(!error.message.includes('hunter2') && !error.message.includes('PRIVATE'))
+      return true
+    })
+  })
+}
+
+test('RSA keys of fewer than 2048 bits are refused', () => {
+  const small = `-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDlOJu6TyygqxfWT7eLtGDwajtN
+FOb9I5XRb6khyfD1Yt3YiCgQWMNW649887VGJiGr/L5i2osbl8C9+WJTeucF+S76
+xFxdU6jE0NQ+Z+zEdhUTooNRaY5nZiu5PgDB0ED/ZKBUSLKL7eibMxZtMlUDHjm4
+gwQco1KRMDSmXSMkDwIDAQAB
+-----END PUBLIC KEY-----`
+  assert.throws(() => createKeyset([{ key: createPublicKey(small), alg: 'RS256' }]), /2048 bits/)
+})
+
+const SECRET = 'correct horse battery staple, and more of it'
+
+for (const alg of ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const) {
+  test(`J11: ${alg} keys derive from a base secret: the same on every node, another for another secret or purpose`, async () => {
+    const one = deriveKeyset(SECRET, { alg }).signingKey
+    const same = deriveKeyset(Buffer.from(SECRET), { alg }).signingKey
+    assert.equal(one.kid, same.kid)
+    assert.ok(one.privateKey?.equals(same.privateKey ?? createSecretKey(Buffer.alloc(1))))
+    const others = [deriveKeyset(`${SECRET}.`, { alg }), deriveKeyset(SECRET, { alg, purpose: 'other' })]
+    assert.equal(new Set([one.kid, ...others.map(({ signingKey }) => signingKey.kid)]).size, 3)
+    if (one.publicJwk !== undefined) assert.equal(one.kid, await calculateJwkThumbprint(one.publicJwk as JWK))
+  })
+}
+
+test('a derived P-256 key is sound for any secret', () => {
+  for (let count = 0; count < 200; count += 1) {
+    const { signingKey } = deriveKeyset(`${SECRET}${count}`)
+    assert.equal(signingKey.publicJwk?.['x']?.length, 43)
+    assert.equal(signingKey.publicJwk?.['y']?.length, 43)
+  }
+})
+
+test('J7: of several base secrets the first signs and all verify', () => {
+  const old = deriveKeyset(SECRET)
+  const rotated = deriveKeyset([`new ${SECRET}`, SECRET])
+  assert.notEqual(rotated.signingKey.kid, old.signingKey.kid)
+  assert.ok(rotated.keys.has(old.signingKey.kid))
+  assert.equal(publicJwks(rotated).keys.length, 2)
+})
+
+for (const secret of ['short', '', Buffer.alloc(31), [], undefined, 5]) {
+  test(`a base secret that is ${JSON.stringify(secret)} is refused without being shown`, () => {
+    assert.throws(
+      () => deriveKeyset(secret as string),
+      (error: unknown) => {
+        assert.ok(error instanceof TypeError)
+        assert.match(error.message, /'baseSecret'/)
+        assert.ok(!error.message.includes('short'))
+        return true
+      },
+    )
+  })
+}
