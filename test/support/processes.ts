@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** A server process that a test started, and that it ends by its own handle. */
 export interface RunningProcess {
@@ -9,12 +10,36 @@ export interface RunningProcess {
   stop(): Promise<void>
   /** SIGKILL, without warning. */
   kill(): Promise<void>
-  /** SIGSTOP: it hangs, its connections stay open. */
+  /** SIGSTOP, to it and its children: it hangs, its connections stay open. */
   suspend(): void
   /** SIGCONT. */
   resume(): void
   /** Exit status once it ended; `undefined` while it runs, `null` where a signal ended it. */
   status(): number | null | undefined
+}
+
+/** The process and its children (PostgreSQL has one for each connection), by what Linux tells of them. */
+function withChildren({ pid }: ChildProcess): number[] {
+  if (pid === undefined) return []
+  const parentOf = (process: string): number => {
+    try {
+      return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${process}/stat`, 'utf8'))?.[1])
+    } catch {
+      return 0 // it has just ended
+    }
+  }
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return [pid, ...all.filter((process) => parentOf(process) === pid).map(Number)]
+}
+
+function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name)
+    } catch {
+      // it has just ended
+    }
+  }
 }
 
 const started = new Set<ChildProcess>()
@@ -59,8 +84,8 @@ export function startProcess(program: string, parameters: string[], options: Spa
       child.kill('SIGKILL')
       await exit
     },
-    suspend: () => void child.kill('SIGSTOP'),
-    resume: () => void child.kill('SIGCONT'),
+    suspend: () => signal(withChildren(child), 'SIGSTOP'),
+    resume: () => signal(withChildren(child), 'SIGCONT'),
     status: () => ended,
   }
 }

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { PGlite } from '@electric-sql/pglite'
+import pg from 'pg'
+import { type PostgresQuery, postgresStores } from '../../lib/stores/postgres.ts'
+import { postgresSchema } from '../../lib/stores/postgres_schema.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
+import { postgresServer, without } from '../support/programs.ts'
+import { newCode, newSession } from '../support/records.ts'
+
+const now = () => Math.floor(Date.now() / 1000)
+
+test('postgres.sql is what migrate() runs under the default names', () => {
+  const statements = readFileSync('lib/stores/postgres.sql', 'utf8')
+    .replace(/^--.*\n/gm, '')
+    .split(';')
+    .map((each) => each.trim())
+    .filter((each) => each !== '')
+  assert.deepEqual(statements, postgresSchema(undefined, undefined).statements)
+})
+
+describe('PGlite', () => {
+  let database: PGlite
+  let query: PostgresQuery
+  before(async () => {
+    database = await PGlite.create()
+    query = (text, values) => database.query(text, values)
+  })
+  after(() => database.close())
+
+  test('schema and table names are quoted, whatever they contain', async () => {
+    const tables = { assertions: 'Select', codes: `a"; drop table x; --`, sessions: `it's $migrate$ {} ü` }
+    const stores = postgresStores({ query, schema: 'My "Schema"; --', tables })
+    await stores.migrate()
+    await stores.migrate()
+    const [code, session] = [newCode(), newSession()]
+    await stores.codeStore.add(code)
+    assert.equal(await stores.codeStore.spend(code.id), 'spent')
+    assert.equal(await stores.sessionStore.create(session), 'created')
+    assert.equal(await stores.replayRegister.remember('i', 'c', 'j', now() + 60), true)
+    const { rows } = await database.query<{ tablename: string }>(
+      `select tablename from pg_tables where schemaname = $1 order by 1`,
+      ['My "Schema"; --'],
+    )
+    assert.deepEqual(rows.map(({ tablename }) => tablename).sort(), Object.values(tables).sort())
+  })
+
+  test('prune deletes what has expired, in batches, and nothing else', async () => {
+    const stores = postgresStores({ query, schema: 'pruned' })
+    await stores.migrate()
+    const { replayRegister, codeStore, sessionStore } = stores
+    const end = now() + 1
+    for (let at = 0; at < 7; at += 1) {
+      await replayRegister.remember('i', 'c', `${at}`, end)
+      await codeStore.add(newCode({ keepUntil: end }))
+      await sessionStore.create(newSession({ refreshExpiresAt: end }))
+      await sessionStore.end(`never-${at}`, end)
+    }
+    const [code, session] = [newCode(), newSession()]
+    await replayRegister.remember('i', 'c', 'lasting', now() + 60)
+    await codeStore.add(code)
+    await sessionStore.create(session)
+    await sessionStore.end('lasting', now() + 60)
+    assert.equal(await stores.prune(), 0)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    assert.equal(await stores.prune({ batchSize: 5 }), 28)
+    assert.equal(await stores.prune(), 0)
+    assert.equal(await replayRegister.remember('i', 'c', 'lasting', now() + 60), false)
+    assert.deepEqual(await codeStore.find(code.id), code)
+    assert.deepEqual(await sessionStore.get(session.id), session)
+    assert.equal(await sessionStore.create(newSession({ id: 'lasting' })), 'gone')
+  })
+
+  test('an assertion id whose row has expired but was not pruned is new again', async () => {
+    const { replayRegister, migrate } = postgresStores({ query, schema: 'again' })
+    await migrate()
+    assert.equal(await replayRegister.remember('i', 'c', 'j', now() - 5), true)
+    assert.equal(await replayRegister.remember('i', 'c', 'j', now() + 60), true)
+    assert.equal(await replayRegister.remember('i', 'c', 'j', now() + 60), false)
+  })
+
+  test('one statement to remember, one to spend, two for a refresh, one to open a session', async () => {
+    let count = 0
+    const stores = postgresStores({
+      query: (text, values) => {
+        count += 1
+        return query(text, values)
+      },
+    })
+    const statements = async (act: () => Promise<unknown>) => {
+      count = 0
+      await act()
+      return count
+    }
+    assert.equal(await statements(() => stores.migrate()), 1)
+    const [code, session] = [newCode(), newSession()]
+    assert.equal(await statements(() => stores.replayRegister.remember('i', 'c', 'j', now() + 60)), 1)
+    assert.equal(await statements(() => stores.codeStore.add(code)), 1)
+    assert.equal(await statements(() => stores.codeStore.find(code.id)), 1)
+    assert.equal(await statements(() => stores.codeStore.spend(code.id)), 1)
+    assert.equal(await statements(() => stores.codeStore.countFailure(code.id)), 1)
+    assert.equal(await statements(() => stores.sessionStore.create(session)), 1)
+    assert.equal(
+      await statements(async () => {
+        const stored = await stores.sessionStore.get(session.id)
+        assert.ok(stored)
+        assert.equal(await stores.sessionStore.save({ ...stored, newest: 2 }), 'saved')
+      }),
+      2,
+    )
+    assert.equal(await statements(() => stores.sessionStore.end(session.id, now() + 60)), 1)
+    assert.equal(await statements(() => stores.sessionStore.list('s', 't')), 1)
+    assert.equal(await statements(() => stores.sessionStore.endAll('s', 't')), 2)
+  })
+})
+
+describe('PostgreSQL', { skip: without(postgresServer) }, () => {
+  let server: PostgresServer
+  let pool: pg.Pool
+  before(async () => {
+    server = await startPostgres(['fsync=off'])
+    pool = new pg.Pool({ connectionString: server.url, max: 8 })
+  })
+  after(async () => {
+    await pool?.end()
+    await server?.stop()
+  })
+
+  test('several processes may migrate at once', async () => {
+    const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'together' })
+    await Promise.all(Array.from({ length: 8 }, () => stores.migrate()))
+    assert.equal(await stores.sessionStore.create(newSession()), 'created')
+  })
+
+  test('endAll also stops a session whose create is under way', async () => {
+    const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
+    await stores.migrate()
+    const session = newSession()
+    // A create that is not committed yet: the same statement inside a transaction that is held open.
+    const connection = await pool.connect()
+    await connection.query('begin')
+    const stalled = postgresStores({ query: (text, values) => connection.query(text, values) })
+    assert.equal(await stalled.sessionStore.create(session), 'created')
+    let ended: number | undefined
+    const ending = stores.sessionStore.endAll(session.subject, session.type).then((count) => {
+      ended = count
+    })
+    const others = await stores.sessionStore.endAll(session.subject, 'full')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    assert.equal(others, 0, 'other types do not wait')
+    assert.equal(ended, undefined, 'it waits for the create')
+    await connection.query('commit')
+    connection.release()
+    await ending
+    assert.equal(ended, 1)
+    assert.equal(await stores.sessionStore.get(session.id), undefined)
+    assert.equal(await stores.sessionStore.save(session), 'gone')
+  })
+
+  test('the rights to select, insert, update and delete are enough once the tables are there', async () => {
+    const owner = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'owned' })
+    await owner.migrate()
+    await pool.query(`create role web login`)
+    await pool.query('grant usage on schema owned to web')
+    await pool.query('grant select, insert, update, delete on all tables in schema owned to web')
+    const web = new pg.Pool({ connectionString: server.url.replace('test@', 'web@') })
+    const stores = postgresStores({ query: (text, values) => web.query(text, values), schema: 'owned' })
+    const session = newSession()
+    assert.equal(await stores.sessionStore.create(session), 'created')
+    assert.equal(await stores.sessionStore.save(session), 'saved')
+    assert.equal(await stores.sessionStore.endAll(session.subject, session.type), 1)
+    assert.equal(await stores.replayRegister.remember('i', 'c', 'j', now() + 60), true)
+    const code = newCode()
+    await stores.codeStore.add(code)
+    assert.equal(await stores.codeStore.spend(code.id), 'spent')
+    assert.equal(await stores.prune(), 0)
+    await web.end()
+  })
+})
+
+test('options are checked by name', () => {
+  const query = async () => ({ rows: [] })
+  assert.throws(() => postgresStores({ query: 1 as never }), /option 'query'/)
+  assert.throws(() => postgresStores({ query, schema: '' }), /option 'schema'/)
+  assert.throws(() => postgresStores({ query, schema: 'a\0b' }), /option 'schema'/)
+  assert.throws(() => postgresStores({ query, tables: { codes: 'x'.repeat(60) } }), /option 'tables.codes'/)
+  assert.throws(() => postgresStores({ query, timeoutMilliseconds: -1 }), /timeoutMilliseconds/)
+})
+
+test('an answer without rows is a fault', async () => {
+  const stores = postgresStores({ query: async () => [] as never })
+  await assert.rejects(stores.sessionStore.get('x'), /\{ rows \}/)
+  await assert.rejects(stores.codeStore.spend('x'), /\{ rows \}/)
+})
