@@ -19,13 +19,13 @@ import type { CodeStore } from './store.ts'
 const MOST_FAILURES = 5
 
 const DEFAULT_LIFETIME_SECONDS = 60
-const LONGEST_LIFETIME_SECONDS = 600
+const LONGEST_LIFETIME_SECONDS = 86_400
 const DEFAULT_KEEP_SECONDS = 1800
 const LONGEST_KEEP_SECONDS = 86_400 * 365
 
 export interface CodesOptions {
   readonly store: CodeStore
-  /** Seconds for which a code can be redeemed. Default 60, from 1 to 600 (RFC 6749 §4.1.2). CharonOauth2: `grant_ttl`. */
+  /** Seconds for which a code can be redeemed. Default 60, from 1 to 86 400; RFC 6749 §4.1.2 recommends 600 at most. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number
   /** Seconds for which a code is kept after its expiry, so that a replay is recognised. Default 1800, 0 to a year. */
   readonly keepSpentCodeSeconds?: number

@@ -23,7 +23,7 @@ export interface CodeGrantOptions<User = unknown> {
   readonly subjectOf?: SubjectOf<User> | undefined
   /** The same as `validateAuthorization` has: no code is issued without the challenge it asks for. Default `'all'`. */
   readonly pkce?: PkcePolicy | undefined
-  /** Seconds a code lives. Default 60, from 1 to 600. CharonOauth2: `grant_ttl`. */
+  /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number | undefined
   /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
   readonly keepSpentCodeSeconds?: number | undefined

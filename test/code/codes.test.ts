@@ -91,7 +91,7 @@ test('M2 D1 the record names client, user, scope, redirect URI, challenge, the s
 
 test('lifetimes are checked when the codes are made', () => {
   const store = memoryCodeStore()
-  for (const codeLifetimeSeconds of [0, 601, 1.5, Number.NaN, '60' as never])
+  for (const codeLifetimeSeconds of [0, 86_401, 1.5, Number.NaN, '60' as never])
     assert.throws(() => createCodes({ store, codeLifetimeSeconds }), /option 'codeLifetimeSeconds' must/)
   assert.throws(() => createCodes({ store, keepSpentCodeSeconds: -1 }), /option 'keepSpentCodeSeconds' must/)
   assert.throws(() => createCodes({ store: {} as never }), /option 'store' must/)
