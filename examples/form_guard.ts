@@ -19,7 +19,7 @@ export interface FormGuards {
  */
 export function createFormGuards(options: {
   readonly issuer: string
-  readonly baseSecret: string
+  readonly baseSecret: Uint8Array
   readonly loginCookie: Cookie
 }): FormGuards {
   const { issuer, baseSecret, loginCookie } = options

@@ -3,8 +3,8 @@ import { Passport } from 'passport'
 import { Strategy as LocalStrategy } from 'passport-local'
 import type { ClientRegistry } from './clients.ts'
 import type { FormGuards } from './form_guard.ts'
-import { isLoopbackHost } from './loopback.ts'
 import type { Logins } from './logins.ts'
+import { isLoopbackHost } from './loopback.ts'
 import { loginPage, messagePage, sendPage } from './pages.ts'
 import type { User, Users } from './users.ts'
 
@@ -65,10 +65,9 @@ export function createLogin(options: {
   const authenticate: RequestHandler = (req, res, next) => {
     const { username, password, authorization_request: request = '' } = req.body
     const done = (error: unknown, user: User | false | null | undefined): void => {
-      if (error) return next(error)
-      if (!user) return show(req, res, asQuery(request), username ?? '')
-      res.locals['user'] = user
-      return next()
+      if (user) res.locals['user'] = user
+      if (error || user) next(error ?? undefined)
+      else show(req, res, asQuery(request), username ?? '')
     }
     // passport-local would also read the two out of the URL, where they end up in logs.
     if (username === undefined || password === undefined) return done(undefined, false)

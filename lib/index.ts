@@ -52,7 +52,12 @@ export {
 } from './http/client_authentication.ts'
 export { type CorsOptions, cors } from './http/cors.ts'
 export type { Answer, EndpointOptions, RequestHandler } from './http/endpoint.ts'
-export { type ErrorResponseOptions, errorResponse, type Verbosity } from './http/error_response.ts'
+export {
+  type ErrorMiddlewareOptions,
+  type ErrorResponseOptions,
+  errorResponse,
+  type Verbosity,
+} from './http/error_response.ts'
 export { type FormBodyOptions, formBody } from './http/form_body.ts'
 export type { ErrorMiddleware, Middleware } from './http/message.ts'
 export { noStore } from './http/no_store.ts'

@@ -1,0 +1,182 @@
+import type { ErrorRequestHandler, Express, RequestHandler } from 'express'
+import {
+  createAssertionVerifier,
+  createClientAuthenticator,
+  createConsents,
+  createSessions,
+  createTokens,
+  formBody,
+  introspectionHandler,
+  OAuthError,
+  revocationHandler,
+} from 'passport-client-assertion-jwt'
+import { accountRoutes } from './account.ts'
+import { authorizationRoutes } from './authorization.ts'
+import { createCookie } from './cookies.ts'
+import { createFormGuards } from './form_guard.ts'
+import { createLogin } from './login.ts'
+import { createLogins } from './logins.ts'
+import { isHttpLoopback } from './loopback.ts'
+import { messagePage, sendPage } from './pages.ts'
+import type { Settings } from './settings.ts'
+import type { Stores } from './stores.ts'
+import { tokenRoute } from './token-route.ts'
+
+/** Makes an authorization server of an Express application. */
+export function authorizationServer(
+  app: Express,
+  options: Omit<Settings, 'baseSecret'> &
+    Omit<Stores, 'close'> & { readonly issuer: string; readonly baseSecret: Uint8Array },
+): void {
+  const { issuer, clients, users, baseSecret, replayRegister, codeStore, sessionStore } = options
+  const verbosity = options.errorVerbosity
+  const origin = issuer.replace(/\/$/, '')
+  const base = new URL(issuer).pathname.replace(/\/$/, '')
+
+  // The parts.
+  const findClient = (clientId: string) => clients.find(clientId)
+  const verifyAssertion = createAssertionVerifier({
+    issuer,
+    tokenEndpoint: `${origin}/token`,
+    profile: options.assertionProfile,
+    findClient,
+    replayRegister,
+    keySets: { allowHttpLoopback: isHttpLoopback(issuer) },
+  })
+  const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion })
+  const sessions = createSessions({
+    store: sessionStore,
+    idleLifetimeSeconds: options.refreshTokenIdleLifetimeSeconds,
+  })
+  const tokens = createTokens({
+    issuer,
+    baseSecret,
+    accessTokenLifetimeSeconds: options.accessTokenLifetimeSeconds,
+  })
+  const consents = createConsents({ store: sessionStore })
+
+  // The endpoints that clients call.
+  const token = tokenRoute({
+    findClient,
+    verifyAssertion,
+    codes: codeStore,
+    sessions,
+    tokens,
+    isUser: (subject) => users.find(subject) !== undefined,
+    verbosity,
+  })
+  const asked = { authenticateClient, sessions, tokens, findClient, verbosity }
+  const introspection = introspectionHandler({ ...asked, endpoint: `${origin}/introspect` })
+  const revocation = revocationHandler({ ...asked, endpoint: `${origin}/revoke` })
+
+  const metadata = {
+    issuer,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    jwks_uri: `${origin}/jwks.json`,
+    scopes_supported: clients.scopes,
+    response_types_supported: ['code'],
+    response_modes_supported: ['query'],
+    grant_types_supported: token.grantTypes,
+    token_endpoint_auth_methods_supported: token.methods,
+    token_endpoint_auth_signing_alg_values_supported: token.signingAlgorithms,
+    revocation_endpoint: `${origin}/revoke`,
+    revocation_endpoint_auth_methods_supported: revocation.methods,
+    revocation_endpoint_auth_signing_alg_values_supported: revocation.signingAlgorithms,
+    introspection_endpoint: `${origin}/introspect`,
+    introspection_endpoint_auth_methods_supported: introspection.methods.filter((method) => method !== 'none'),
+    introspection_endpoint_auth_signing_alg_values_supported: introspection.signingAlgorithms,
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+  }
+
+  // The pages that people see.
+  const loginCookie = createCookie('login', issuer)
+  const logins = createLogins({ store: sessionStore, users, cookie: loginCookie })
+  const guards = createFormGuards({ issuer, baseSecret, loginCookie })
+  const login = createLogin({ base, users, clients, logins, guards, formFields: formBody() as RequestHandler })
+
+  app.disable('x-powered-by')
+  app.set('etag', false)
+  app.use(withoutIssuerPath(base), securityHeaders)
+  app.use('/token', token as RequestHandler)
+  app.use('/introspect', introspection as RequestHandler)
+  app.use('/revoke', revocation as RequestHandler)
+  app.get('/jwks.json', (_req, res) => void res.set('Cache-Control', 'public, max-age=300').json(tokens.jwks()))
+  app.get(METADATA_PATHS, (_req, res) => void res.set('Access-Control-Allow-Origin', '*').json(metadata))
+  app.use(
+    authorizationRoutes({
+      issuer,
+      base,
+      findClient,
+      codes: codeStore,
+      consents,
+      replayRegister,
+      secret: baseSecret,
+      verbosity,
+      codeLifetimeSeconds: options.authorizationCodeLifetimeSeconds,
+      logins,
+      login,
+    }),
+  )
+  app.post('/login', ...login.submit)
+  app.use(accountRoutes({ base, sessions, consents, logins, clients, login }))
+  app.get('/', (_req, res) => {
+    const link = { href: `${base}/account`, text: 'Your account' }
+    sendPage(res, 200, messagePage('An authorization server', 'It lets apps act for you, if you allow it.', link))
+  })
+  app.use(notFound, pageErrors)
+}
+
+const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']
+
+/**
+ * Takes the path of the issuer off the URL of the request, so that it is the same whether a proxy in front leaves it
+ * there or not. RFC 8414 §3.1 puts it behind the name of the document, OpenID Connect Discovery before it.
+ */
+function withoutIssuerPath(base: string): RequestHandler {
+  const documents = new Map(METADATA_PATHS.map((path) => [path + base, path]))
+  return (req, _res, next) => {
+    const end = req.url.indexOf('?')
+    const path = end < 0 ? req.url : req.url.slice(0, end)
+    const rest = req.url.slice(path.length)
+    const document = documents.get(path)
+    if (document !== undefined) req.url = document + rest
+    else if (path === base || path.startsWith(`${base}/`)) req.url = (path.slice(base.length) || '/') + rest
+    next()
+  }
+}
+
+const securityHeaders: RequestHandler = (_req, res, next) => {
+  res.setHeader('X-Content-Type-Options', 'nosniff')
+  res.setHeader('Referrer-Policy', 'no-referrer')
+  next()
+}
+
+const notFound: RequestHandler = (_req, res) => {
+  res.status(404).type('text/plain').send('Not found')
+}
+
+/** Errors of the pages: said to the person, without a word about what went wrong inside. */
+const pageErrors: ErrorRequestHandler = (error, _req, res, next) => {
+  if (res.headersSent) return next(error)
+  const { status = 500, headers = {} } = error instanceof OAuthError ? error : { status: statusOf(error) }
+  res.set(headers)
+  const [title, message] = WORDS[status] ?? (status < 500 ? BAD_REQUEST : FAULT)
+  if (status >= 500) console.error(`${status}: ${error instanceof Error ? (error.cause ?? error) : error}`)
+  return sendPage(res, status, messagePage(title, message))
+}
+
+type Words = readonly [title: string, message: string]
+const BAD_REQUEST: Words = ['This request cannot be read', 'Go back and try again.']
+const FAULT: Words = ['Something went wrong', 'It is not your fault. Try again in a while.']
+const WORDS: Readonly<Record<number, Words>> = {
+  413: ['This request is too large', 'Go back and try again with less.'],
+  503: ['We cannot answer right now', 'Try again in a few seconds.'],
+}
+
+/** Express marks what is wrong with a request itself, a path that cannot be decoded for one. */
+const statusOf = (error: unknown): number => {
+  const { status } = Object(error) as { readonly status?: unknown }
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500
+}

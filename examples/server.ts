@@ -1,0 +1,92 @@
+// A small OAuth 2.1 authorization server to see the package at work: `npm run example`. README.md explains the variables
+// it reads. What is worth copying is in token-route.ts; the rest is what an application has already, or needs around it.
+import { scryptSync } from 'node:crypto'
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import { createServer as createNetServer, type Server as NetServer } from 'node:net'
+import express from 'express'
+import { createServer } from 'passport-client-assertion-jwt'
+import { authorizationServer } from './authorization_server.ts'
+import { readSettings, type Settings, UnusableSetting } from './settings.ts'
+import { openStores, type Stores } from './stores.ts'
+
+/** How long open requests may take to finish when the server is told to end. */
+const GRACE_MILLISECONDS = 10_000
+
+/** A secret of the length that keys are made of. One that is shorter than that is stretched, which makes it no better. */
+const stretched = (secret: string): Uint8Array =>
+  Buffer.byteLength(secret) < 32 ? scryptSync(secret, 'base secret of the example', 32) : Buffer.from(secret)
+
+async function start(): Promise<void> {
+  const settings = await readSettings(process.env)
+  const baseSecret = stretched(settings.baseSecret)
+  const stores = await openStores(settings.storeUrl, baseSecret).catch((error: Error) => {
+    throw new UnusableSetting('STORE_URL', error.message)
+  })
+  const app = express()
+  const server = createServer(app)
+  const listeners = await listen(server, settings).catch(async (error: Error) => {
+    await stores.close()
+    throw error
+  })
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : settings.port
+  const url = `http://localhost:${port}`
+  const issuer = settings.issuer ?? url
+  authorizationServer(app, { ...settings, issuer, baseSecret, ...stores })
+  for (const warning of settings.warnings) console.warn(`warning: ${warning}`)
+  const ending = { begun: false } // npm hands on a signal that the whole process group may have had already
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (!ending.begun) void end(server, listeners, stores)
+      ending.begun = true
+    })
+  console.log(`The authorization server listens on ${url}${issuer === url ? '' : ` and is ${issuer}`}`)
+  if (process.stdout.isTTY) showWhatToTry(issuer, settings)
+}
+
+/** Listens on the loopback interface, both families of addresses. A connection of the second is handed to the server. */
+async function listen(server: Server, { port }: Settings): Promise<readonly NetServer[]> {
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
+    throw new UnusableSetting('PORT', `cannot listen on ${port} (${error.code ?? error.message})`)
+  })
+  const address = server.address()
+  const second = createNetServer((socket) => server.emit('connection', socket))
+  second.listen({ port: typeof address === 'object' ? address?.port : port, host: '::1' })
+  const listening = await once(second, 'listening').then(
+    () => true,
+    () => false, // a machine without IPv6
+  )
+  return listening ? [server, second] : [server]
+}
+
+/** Takes no new requests, answers the open ones, closes the stores, ends the process. */
+async function end(server: Server, listeners: readonly NetServer[], stores: Stores): Promise<void> {
+  const closed = Promise.all(listeners.map((listener) => once(listener, 'close')))
+  for (const listener of listeners) listener.close()
+  // A connection is kept open after its answer, in case there is more to come. There is not.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const late = setTimeout(() => server.closeAllConnections(), GRACE_MILLISECONDS)
+  await closed
+  clearInterval(idle)
+  clearTimeout(late)
+  await stores.close()
+  process.exit(0)
+}
+
+function showWhatToTry(issuer: string, { clients }: Settings): void {
+  console.log(`
+What it is, for machines:   curl ${issuer}/.well-known/oauth-authorization-server
+Your account (alice, wonderland): ${issuer}/account`)
+  if (clients.find('robot'))
+    console.log(`An access token:            curl -u robot:'the secret of this month' -d grant_type=client_credentials ${issuer}/token
+A whole client, in the browser: npm run example:client`)
+  console.log('\nMore in examples/README.md. Stop with Ctrl+C.')
+}
+
+start().catch((error: unknown) => {
+  if (!(error instanceof UnusableSetting)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+})

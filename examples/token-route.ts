@@ -1,0 +1,55 @@
+import oauth2orize from 'oauth2orize'
+import { Passport } from 'passport'
+import {
+  type AssertionVerifier,
+  authorizationCode,
+  basicVerify,
+  ClientAssertionStrategy,
+  type CodeStore,
+  clientCredentials,
+  clientPasswordVerify,
+  type FindClient,
+  PublicClientStrategy,
+  refreshToken,
+  type Sessions,
+  type TokenEndpoint,
+  type Tokens,
+  tokenEndpoint,
+} from 'passport-client-assertion-jwt'
+import { BasicStrategy } from 'passport-http'
+import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
+
+/** The token endpoint of an Express application: `app.use('/token', tokenRoute({ … }))`. Copy it and make it yours. */
+export function tokenRoute(parts: {
+  readonly findClient: FindClient
+  readonly verifyAssertion: AssertionVerifier
+  readonly codes: CodeStore
+  readonly sessions: Sessions
+  readonly tokens: Tokens
+  readonly isUser: (subject: string) => boolean
+  readonly verbosity: 'minimal' | 'normal' | 'debug'
+}): TokenEndpoint {
+  const { findClient, verifyAssertion, codes, sessions, tokens, isUser, verbosity } = parts
+
+  // Who asks: one strategy for each way in which clients prove who they are.
+  const passport = new Passport()
+  passport.use('assertion', new ClientAssertionStrategy({ verifyAssertion }))
+  passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  passport.use('secret', new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient })))
+  passport.use('public', new PublicClientStrategy({ findClient }))
+
+  // What they may ask for: one exchange for each grant type.
+  const permits = ({ subject }: { readonly subject: string }): boolean => isUser(subject)
+  const server = oauth2orize.createServer()
+  server.exchange(authorizationCode({ codes, sessions, tokens, permits }))
+  server.exchange(refreshToken({ sessions, tokens, permits }))
+  server.exchange(clientCredentials({ tokens }))
+
+  // The way of a request: form, exactly one strategy, exchange, answer; and one answer to every error.
+  return tokenEndpoint({
+    passport,
+    strategies: { assertion: 'assertion', basic: 'basic', clientPassword: 'secret', publicClient: 'public' },
+    server,
+    verbosity,
+  })
+}
