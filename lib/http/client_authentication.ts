@@ -10,8 +10,8 @@ import type { Middleware, Next, Request, Response } from './message.ts'
 
 /** A strategy as Passport knows it. */
 export interface StrategyLike {
-  // biome-ignore lint/suspicious/noExplicitAny: strategies are typed for the request of their own framework
-  authenticate(request: any, options?: any): any
+  // `never`, because strategies are typed for the request of their own framework.
+  authenticate(request: never, options?: never): unknown
 }
 
 /** What of Passport is used: the form of `authenticate` that calls back. */

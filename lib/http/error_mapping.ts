@@ -25,6 +25,7 @@ interface Foreign {
   readonly status?: unknown
   readonly statusCode?: unknown
   readonly type?: unknown
+  readonly expose?: unknown
 }
 
 /** Sentences of oauth2orize that only repeat the code, or the request. */
@@ -71,12 +72,17 @@ function fromAnotherCopy(error: OAuthError): OAuthError {
   })
 }
 
-/** body-parser marks its errors with `type`; Express reports a broken path as a `URIError`. */
+/**
+ * body-parser marks its errors with `type`; what it only passes on, such as a broken compression, is a 400 that may be
+ * shown (`expose`). Express reports a broken path as a `URIError`.
+ */
 function fromBodyParser(error: Foreign): OAuthError | undefined {
   const status = error.status ?? error.statusCode
-  if (typeof status !== 'number' || status < 400 || status > 499 || typeof error.type !== 'string') return undefined
-  if (!/^(entity|encoding|charset|request|parameters|querystring)\./.test(error.type)) return undefined
-  const detail = `the body parser reported ${error.type}`
+  if (typeof status !== 'number' || status < 400 || status > 499) return undefined
+  const type = typeof error.type === 'string' && PARSER_ERROR.test(error.type) ? error.type : undefined
+  const badRequest = status === 400 && (error.expose === true || error instanceof URIError)
+  if (type === undefined && !badRequest) return undefined
+  const detail = `a parser before the endpoint reported ${type ?? 'a bad request'}`
   if (status === 413) {
     return refusal('body_too_large', { status, description: 'The request body is too large.', detail, cause: error })
   }
@@ -86,3 +92,5 @@ function fromBodyParser(error: Foreign): OAuthError | undefined {
   }
   return refusal('body_malformed', { description: 'The request body is malformed.', detail, cause: error })
 }
+
+const PARSER_ERROR = /^(entity|encoding|charset|request|parameters|querystring)\./

@@ -1,6 +1,7 @@
 import { OAuthError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { badOption, booleanOption, oneOf } from '../options.ts'
+import { type CorsOptions, createCors } from './cors.ts'
 import { toOAuthError } from './error_mapping.ts'
 import { answerJson } from './json_response.ts'
 import type { ErrorMiddleware, Request, Response } from './message.ts'
@@ -97,14 +98,20 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
   }
 }
 
+export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
+  /** The CORS headers of the endpoint, where an earlier middleware may fail before `cors` has set them. */
+  readonly cors?: CorsOptions | undefined
+}
+
 /**
  * An error-handling middleware that answers any error as RFC 6749 §5.2 says, for use where oauth2orize's own
  * `server.errorHandler()` would stand: JSON, `no-store`, the status that the RFC gives the code, and a Basic challenge
  * with 401. Errors that are none of the protocol are answered with `server_error`, without their text. Publishes
  * `request.refused`.
  */
-export function errorResponse(options: ErrorResponseOptions = {}): ErrorMiddleware {
+export function errorResponse(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
   const write = createErrorWriter(options)
+  const cors = createCors(options.cors ?? false)
   // four parameters: Express counts them
-  return (error, request, response, _next) => write(error, request, response)
+  return (error, request, response, _next) => write(error, request, response, cors.of(request, false))
 }

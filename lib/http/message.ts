@@ -18,8 +18,8 @@ export type Request = IncomingMessage & {
 export type Response = ServerResponse
 
 /** Connect's `next`. */
-// biome-ignore lint/suspicious/noExplicitAny: oauth2orize types the error as Error, Express as anything
-export type Next = (error?: any) => void
+// Written as a method, whose parameter may be narrower: oauth2orize types the error as Error, Express as anything.
+export type Next = { next(error?: unknown): void }['next']
 
 /** A middleware of Connect, Express 4 or Express 5. */
 export type Middleware = (request: Request, response: Response, next: Next) => void
