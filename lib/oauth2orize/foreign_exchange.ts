@@ -63,8 +63,8 @@ type Issued = (error: unknown, ...tokens: unknown[]) => void
  * they drop the promise, so that a rejection would end the process and leave the client waiting. It keeps the number of
  * parameters, from which oauth2orize tells what to pass. The callback works once; a rejection before it is an error.
  */
-// biome-ignore lint/suspicious/noExplicitAny: oauth2orize has issue functions of many shapes, which stay as they are
-export function safeIssue<Issue extends (...parameters: any[]) => unknown>(issue: Issue): Issue {
+export function safeIssue<Issue extends (...parameters: never[]) => unknown>(issue: Issue): Issue {
+  const call = issue as unknown as (...parameters: readonly unknown[]) => unknown
   const safe = (...given: unknown[]): void => {
     const issued = given[given.length - 1] as Issued
     let settled = false
@@ -74,7 +74,7 @@ export function safeIssue<Issue extends (...parameters: any[]) => unknown>(issue
       issued(error, ...tokens)
     }
     try {
-      Promise.resolve(issue(...given.slice(0, -1), once)).catch((error) =>
+      Promise.resolve(call(...given.slice(0, -1), once)).catch((error) =>
         once(error ?? new Error('rejected with nothing')),
       )
     } catch (error) {

@@ -1,0 +1,22 @@
+// The same with require().
+const assert = require('node:assert/strict')
+const express = require('express')
+const oauth2orize = require('oauth2orize')
+const passport = require('passport')
+const {
+  createAssertionVerifier,
+  createTokens,
+  tokenEndpoint,
+  tokenHandler,
+  Strategy,
+} = require('passport-client-assertion-jwt')
+const { clientCredentials } = require('passport-client-assertion-jwt/oauth2orize')
+const { memoryStores } = require('passport-client-assertion-jwt/stores/memory')
+const { createTestClient } = require('passport-client-assertion-jwt/testing')
+
+import('./serve.mjs').then(({ serve }) =>
+  serve({
+    ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler },
+    ...{ clientCredentials, memoryStores, Strategy, createTestClient },
+  }),
+)

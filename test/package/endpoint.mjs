@@ -1,0 +1,16 @@
+// A token endpoint in Express over Passport and oauth2orize, imported, and asked over HTTP.
+import assert from 'node:assert/strict'
+import express from 'express'
+import oauth2orize from 'oauth2orize'
+import passport from 'passport'
+import { createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler } from 'passport-client-assertion-jwt'
+import { clientCredentials } from 'passport-client-assertion-jwt/oauth2orize'
+import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { Strategy } from 'passport-client-assertion-jwt/strategy'
+import { createTestClient } from 'passport-client-assertion-jwt/testing'
+import { serve } from './serve.mjs'
+
+await serve({
+  ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler },
+  ...{ clientCredentials, memoryStores, Strategy, createTestClient },
+})
