@@ -56,7 +56,8 @@ function bodyPairs(request: ParametersRequest): readonly (readonly [string, unkn
 /**
  * The parameters of an authorization request, from the query and, for POST, from the form body as well (OpenID Connect
  * Core §3.1.2.1). The query is read from the URL itself, so it does not matter which query parser the host has. A name
- * that stands twice, has brackets, or a value that is no text, is unsound. Judges nothing else, but throws an `OAuthError`
+ * that stands twice, has brackets, or a value that is no text, is unsound. Blank values are absent, but a `state` of
+ * spaces is a state. Judges nothing else, but throws an `OAuthError`
  * (for the person) when the values are longer than 32 768 characters together.
  */
 export function readAuthorizationParameters(request: ParametersRequest): AuthorizationParameters {
@@ -74,7 +75,7 @@ export function readAuthorizationParameters(request: ParametersRequest): Authori
       }
       seen.add(name)
       characters += value.length
-      if (value !== '') values[name] = value
+      if (name === 'state' ? value !== '' : value.trim() !== '') values[name] = value
     }
   }
   if (characters > MOST_CHARACTERS) {
