@@ -26,15 +26,19 @@ export interface RefreshTokenOptions {
   readonly permits?:
     | ((
         permission: { readonly subject: string; readonly clientId: string; readonly scope: string },
-        context: RequestContext & { readonly client: Client; readonly session: Session },
+        context: RequestContext & {
+          readonly client: Client
+          /** Absent where the token is being adopted, and its session not open yet. */
+          readonly session?: Session
+        },
       ) => boolean | Promise<boolean>)
     | undefined
   /**
    * Recognises a refresh token that the application's old code issued, so that its holder need not ask the user again:
-   * a session is opened, and the old token counts as its generation 0. It is asked once for each token, then the session
-   * answers: a lost answer can be retried, and the old token dies when the new one is used. `undefined` for what it does
-   * not know, or what has expired. Must compare the token itself, in full. Called for tokens of no key of this server,
-   * presented by an authenticated client with this grant; with the hook, each costs a look at the store.
+   * a session is opened, and the old token counts as its generation 0. It is asked until that session is open, then the
+   * session answers: a lost answer can be retried, and the old token dies when the new one is used. `undefined` for what
+   * it does not know, or what has expired. Must compare the token itself, in full. Called for tokens of no key of this
+   * server, presented by an authenticated client with this grant; with the hook, each costs a look at the store.
    */
   readonly adopt?:
     | ((
@@ -44,10 +48,13 @@ export interface RefreshTokenOptions {
     | undefined
 }
 
-/** What a refresh token names: a session as it stands, and a generation. */
+/** What a refresh token names: a session as it stands, or one that is still to be opened for it; and a generation. */
 interface Presented {
-  readonly session: Session
+  readonly subject: string
+  readonly scope: string
+  readonly session: Session | undefined
   readonly generation: number
+  open(): Promise<Session>
 }
 
 /**
@@ -61,12 +68,13 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   if (permits !== undefined) requireFunction('permits', permits)
   if (adopt !== undefined) requireFunction('adopt', adopt)
 
-  /** The session of a token of this server. */
-  async function presentedBy(token: string, { client, now, context }: ExchangeRequest): Promise<Presented> {
+  /** What a token of this server names, or one that is adopted. */
+  async function presentedBy(token: string, request: ExchangeRequest): Promise<Presented> {
+    const { client, now } = request
     const clientId = client.client_id
     const claims = await tokens.readRefreshToken(token)
     if (claims === undefined) {
-      if (adopt !== undefined) return adopted(token, adopt, { client, now, context })
+      if (adopt !== undefined) return adopted(token, adopt, request)
       throw refusal('refresh_token_malformed', { clientId, detail: 'not a refresh token of this server' })
     }
     if (now >= claims.exp) {
@@ -76,18 +84,18 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
     }
     if (claims.styp !== OAUTH2_SESSION) throw wrongType(clientId, claims.styp)
-    return { session: checked(await sessions.get(claims.sid, now), client), generation: claims.g }
+    return live(await sessions.get(claims.sid, now), client, claims.g)
   }
 
   async function adopted(
     token: string,
     recognise: NonNullable<RefreshTokenOptions['adopt']>,
-    { client, now, context }: Pick<ExchangeRequest, 'client' | 'now' | 'context'>,
+    { client, now, context }: ExchangeRequest,
   ): Promise<Presented> {
     const clientId = client.client_id
     const id = adoptedSessionId(token)
     const known = await sessions.get(id, now)
-    if (known !== undefined) return { session: checked(known, client), generation: 0 }
+    if (known !== undefined) return live(known, client, 0)
     const old = await answerOf(() => recognise(token, { ...context, client, now }))
     if (old === undefined || old === null) {
       throw refusal('refresh_token_malformed', { clientId, detail: 'neither of this server nor adopted' })
@@ -97,13 +105,21 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     }
     const { subject, extra } = old
     const scope = formatScope(parseScope(old.scope) ?? [])
-    const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra })
-    // Not opened: another request with this token was faster, or the session was ended since.
-    return { session: checked(opened ?? (await sessions.get(id, now)), client), generation: 0 }
+    return {
+      subject,
+      scope,
+      session: undefined,
+      generation: 0,
+      async open() {
+        const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra })
+        // Not opened: another request with this token was faster, or its session was ended before.
+        return opened ?? live(await sessions.get(id, now), client, 0).open()
+      },
+    }
   }
 
   /** The session, when it is there and this client's. */
-  function checked(session: Session | undefined, client: Client): Session {
+  function live(session: Session | undefined, client: Client, generation: number): Presented {
     const clientId = client.client_id
     if (session === undefined) {
       throw refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
@@ -112,7 +128,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     if (session.clientId !== clientId) {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: "the session is another client's" })
     }
-    return session
+    const { subject, scope } = session
+    return { subject, scope, session, generation, open: async () => session }
   }
 
   const wrongType = (clientId: string, type: string) =>
@@ -129,14 +146,17 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
           detail: `${GRANT_TYPE} is not among the client's grant_types`,
         })
       }
-      const { session, generation } = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
+      const presented = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
+      const { subject, scope: granted, generation } = presented
       if (permits !== undefined) {
-        const permission = { subject: session.subject, clientId, scope: session.scope }
-        if (!(await answerOf(() => permits(permission, { ...context, client, session })))) {
+        const known = presented.session === undefined ? {} : { session: presented.session }
+        const permission = { subject, clientId, scope: granted }
+        if (!(await answerOf(() => permits(permission, { ...context, client, ...known })))) {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
-      const scope = narrowed(session, client, parameters['scope'])
+      const scope = narrowed(granted, client, parameters['scope'])
+      const session = await presented.open()
       const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
       return tokens.issue(moved.session, { client, scope, generation: moved.generation, now, context })
     },
@@ -144,10 +164,10 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
 }
 
 /** The scope of this access token: what was granted, as far as the client is still registered for it, or less. */
-function narrowed(session: Session, client: Client, requested: string | undefined): string {
+function narrowed(sessionScope: string, client: Client, requested: string | undefined): string {
   const clientId = client.client_id
   const registered = client.scope === undefined ? undefined : new Set(client.scope.split(' '))
-  const granted = session.scope
+  const granted = sessionScope
     .split(' ')
     .filter((value) => value !== '' && (registered === undefined || registered.has(value)))
     .join(' ')
