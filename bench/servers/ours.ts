@@ -3,6 +3,9 @@
 // `+helper`: the server that gives Express its prototypes from the start. `+pool`: signatures in the thread pool.
 import { createServer, type RequestListener } from 'node:http'
 import express from 'express'
+import oauth2orize from 'oauth2orize'
+import { Passport } from 'passport'
+import { BasicStrategy } from 'passport-http'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
@@ -10,9 +13,13 @@ import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createServer as createFastServer } from '../../lib/http/server.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/exchange.ts'
+import { ClientAssertionStrategy } from '../../lib/passport/assertion_strategy.ts'
+import { basicVerify } from '../../lib/passport/basic.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { createKeyset } from '../../lib/token/keyset.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
+import { tokenEndpoint } from '../../lib/token_endpoint.ts'
 import { tokenHandler } from '../../lib/token_handler.ts'
 import { sessionRecord } from '../records.ts'
 import { CHALLENGE, ISSUER, populationClientId, REDIRECT_URI, RESOURCE, type Setting, SUBJECT } from '../setting.ts'
@@ -109,6 +116,15 @@ serve(async (setting, variant) => {
       seeds: made,
     }
   if (door === 'endpoint') app.post('/token', tokenHandler({ findClient, verifyAssertion, exchanges }))
+  if (door === 'route') {
+    // as examples/token-route.ts has it
+    const passport = new Passport()
+    passport.use('assertion', new ClientAssertionStrategy({ verifyAssertion }))
+    passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+    const server = oauth2orize.createServer()
+    for (const exchange of exchanges) server.exchange(toOauth2orize(exchange) as never)
+    app.use('/token', tokenEndpoint({ passport, strategies: { assertion: 'assertion', basic: 'basic' }, server }))
+  }
   return {
     server: extras.includes('helper') ? createFastServer(app) : createServer(app as RequestListener),
     seeds: made,
