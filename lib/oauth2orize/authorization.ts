@@ -1,5 +1,5 @@
 import type { ReplayRegister } from '../assertion/replay.ts'
-import type { FindClient } from '../client.ts'
+import type { Client, FindClient } from '../client.ts'
 import type { AuthorizationRules } from '../code/authorization_request.ts'
 import type { Consents } from '../consent/consents.ts'
 import { type AuthorizationErrorsOptions, authorizationErrors } from './authorization_response.ts'
@@ -8,13 +8,13 @@ import { type CodeGrantOptions, codeGrant } from './code_grant.ts'
 import { type SealedTransactionsOptions, sealedTransactions } from './transactions.ts'
 
 /** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
-export interface AuthorizationOptions<User = unknown>
+export interface AuthorizationOptions<User = unknown, C extends Client = Client>
   extends Omit<AuthorizationRules, 'pkce'>,
     Omit<CodeGrantOptions<User>, 'consents'>,
     Pick<AuthorizationErrorsOptions, 'authorizationPath' | 'showError'>,
     Pick<RememberedConsentOptions<User>, 'askAgain'>,
     Pick<SealedTransactionsOptions<User>, 'secret' | 'transactionLifetimeSeconds' | 'transactionField'> {
-  readonly findClient: FindClient
+  readonly findClient: FindClient<C>
   readonly replayRegister: ReplayRegister
   /** Consent is remembered here, and who has given it is not asked again. */
   readonly consents: Pick<Consents, 'allows' | 'remember'>
@@ -32,7 +32,7 @@ export interface AuthorizationOptions<User = unknown>
  * app.use(authorization.errors)
  * ```
  */
-export function authorizationSide<User = unknown>(options: AuthorizationOptions<User>) {
+export function authorizationSide<User = unknown, C extends Client = Client>(options: AuthorizationOptions<User, C>) {
   const { pkce = 'all' } = options
   const all = { ...options, pkce }
   return {
@@ -41,7 +41,7 @@ export function authorizationSide<User = unknown>(options: AuthorizationOptions<
     /** For `server.grant(…)`. */
     grant: codeGrant<User>(all),
     /** For `server.authorization(validate, …)`. */
-    validate: validateAuthorization(all),
+    validate: validateAuthorization<C>(all),
     /** For `server.authorization(…, immediate)`. */
     immediate: rememberedConsent<User>(all),
     /** Error middleware for the authorization and decision routes. */

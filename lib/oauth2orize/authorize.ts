@@ -12,18 +12,22 @@ import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
 import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
-export interface ValidateAuthorizationOptions extends AuthorizationRules {
-  readonly findClient: FindClient
+export interface ValidateAuthorizationOptions<C extends Client = Client> extends AuthorizationRules {
+  readonly findClient: FindClient<C>
 }
 
 /** The callback oauth2orize hands to a validate function. An error with a redirect URI is told to the client. */
-export type ValidateDone = (error: Error | null, client?: Client | false, redirectURI?: string) => void
+export type ValidateDone<C extends Client = Client> = (
+  error: Error | null,
+  client?: C | false,
+  redirectURI?: string,
+) => void
 
 // RFC 6749 appendix A.1 has visible ASCII. What no registration can have is not looked up: databases choke on NUL.
 const CLIENT_ID = /^[^\p{Cc}\p{Cs}]{1,2048}$/u
 
 /** Finds the client of a request; throws what is to be shown to the person when there is none. */
-export async function findRequestedClient(clientId: string, findClient: FindClient): Promise<Client> {
+export async function findRequestedClient<C extends Client>(clientId: string, findClient: FindClient<C>): Promise<C> {
   const client = CLIENT_ID.test(clientId) ? await answerOf(() => findClient(clientId, {})) : undefined
   if (client === undefined || client === null) {
     throw refusal('client_unknown', { clientId, description: 'The application is not registered here.' })
@@ -52,14 +56,14 @@ export function checkAuthorizationRules(rules: AuthorizationRules): void {
  *
  * It puts the judged scope into `req.oauth2.req.scope`. Does not look at the user.
  */
-export function validateAuthorization(
-  options: ValidateAuthorizationOptions,
-): (request: Oauth2orizeRequest, done: ValidateDone) => void {
+export function validateAuthorization<C extends Client = Client>(
+  options: ValidateAuthorizationOptions<C>,
+): (request: Oauth2orizeRequest, done: ValidateDone<C>) => void {
   const { findClient } = options
   requireFunction('findClient', findClient)
   checkAuthorizationRules(options)
 
-  async function judge(request: Oauth2orizeRequest): Promise<Parameters<ValidateDone>> {
+  async function judge(request: Oauth2orizeRequest): Promise<Parameters<ValidateDone<C>>> {
     const parameters = parametersOf(request)
     const client = await findRequestedClient(requestedClientId(parameters), findClient)
     const target = redirectTarget(parameters, client, options)
@@ -76,13 +80,13 @@ export function validateAuthorization(
   // Two parameters by name, none with a default: oauth2orize goes by their number.
   return function validate(request, done) {
     judge(request)
-      .catch((error: Error): Parameters<ValidateDone> => [error])
+      .catch((error: Error): Parameters<ValidateDone<C>> => [error])
       .then((answer) => answered(answer, done))
   }
 }
 
 /** Calls back, and once more with what the callback throws: nobody else is there to catch it. */
-function answered(answer: Parameters<ValidateDone>, done: ValidateDone): void {
+function answered<C extends Client>(answer: Parameters<ValidateDone<C>>, done: ValidateDone<C>): void {
   try {
     done(...answer)
   } catch (cause) {

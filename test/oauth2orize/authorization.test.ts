@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
+import express from 'express'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
+import { authorizationErrors } from '../../lib/oauth2orize/authorization_response.ts'
+import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
+import { pkceRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
 import { authorizationApp, CLIENTS, ISSUER, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 
 const CALLBACK = 'https://client.example/cb'
@@ -372,4 +377,33 @@ test('the parts work under oauth2orize’s own authorizationErrorHandler as well
     await run(handler, error, { oauth2: { redirectURI: 'https://evil.example/', req: {} } }, response),
     error,
   )
+})
+
+test('beside oauth2orize’s own code grant the parser and the validate function judge requests just the same', async (context) => {
+  const server = oauth2orize.createServer({ store: (await appOf(context)).side.transactions })
+  server.grant('*', pkceRequestParser() as never)
+  server.grant(oauth2orize.grant.code((_client, _redirectUri, _user, issued) => issued(null, 'their-code')))
+  const validate = validateAuthorization({
+    findClient: (clientId) => CLIENTS.find((each) => each.client_id === clientId),
+  })
+  const app = express()
+  app.get(
+    '/authorize',
+    server.authorization(validate, (_client, _user, _scope, _type, _request, done) =>
+      done(null, true, {}, {}),
+    ) as express.RequestHandler,
+  )
+  app.use(authorizationErrors({ issuer: ISSUER }) as unknown as express.ErrorRequestHandler)
+  const listening = app.listen(0, '127.0.0.1')
+  context.after(() => listening.close())
+  await new Promise((resolve) => listening.once('listening', resolve))
+  const ask = (more: Readonly<Record<string, string>>) => {
+    const query = new URLSearchParams(rightRequest(pkcePair().challenge, more))
+    const { port } = listening.address() as AddressInfo
+    return fetch(`http://127.0.0.1:${port}/authorize?${query}`, { redirect: 'manual' })
+  }
+  assert.equal(redirected(await ask({})).searchParams.get('code'), 'their-code')
+  toldClient(await ask({ code_challenge_method: 'plain' }), 'invalid_request')
+  toldClient(await ask({ response_type: 'token' }), 'unsupported_response_type')
+  await shownToPerson(await ask({ redirect_uri: 'https://evil.example/' }))
 })
