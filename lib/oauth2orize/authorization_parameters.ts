@@ -23,8 +23,8 @@ const NAMES = [
 
 const KNOWN: ReadonlySet<string> = new Set(NAMES)
 
-/** Characters of all values together. A transaction carries them through a form, so they are bounded. */
-const MOST_CHARACTERS = 32_768
+/** Octets of all values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
+const MOST_OCTETS = 32_768
 
 /** Text of form encoding, or `undefined` where it is not UTF-8 or a percent sequence is broken. */
 function decoded(text: string): string | undefined {
@@ -58,13 +58,13 @@ function bodyPairs(request: ParametersRequest): readonly (readonly [string, unkn
  * Core §3.1.2.1). The query is read from the URL itself, so it does not matter which query parser the host has. A name
  * that stands twice, has brackets, or a value that is no text, is unsound. Blank values are absent, but a `state` of
  * spaces is a state. Judges nothing else, but throws an `OAuthError`
- * (for the person) when the values are longer than 32 768 characters together.
+ * (for the person) when the values have more than 32 768 octets together.
  */
 export function readAuthorizationParameters(request: ParametersRequest): AuthorizationParameters {
   const values: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
   const unsound = new Set<string>()
-  let characters = 0
+  let octets = 0
   for (const pairs of [queryPairs(request.url ?? ''), bodyPairs(request)]) {
     for (const [name, value] of pairs) {
       const plain = name.split('[', 1)[0] ?? ''
@@ -74,14 +74,14 @@ export function readAuthorizationParameters(request: ParametersRequest): Authori
         continue
       }
       seen.add(name)
-      characters += value.length
+      octets += Buffer.byteLength(JSON.stringify(value))
       if (name === 'state' ? value !== '' : value.trim() !== '') values[name] = value
     }
   }
-  if (characters > MOST_CHARACTERS) {
+  if (octets > MOST_OCTETS) {
     throw refusal('parameter_malformed', {
       description: 'The request is too long.',
-      detail: `its parameters have ${characters} characters, at most ${MOST_CHARACTERS} are taken`,
+      detail: `its parameters have ${octets} octets, at most ${MOST_OCTETS} are taken`,
     })
   }
   for (const name of unsound) delete values[name]
