@@ -145,8 +145,8 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     }
     const endpoint = route?.endpoint ?? behaviour.endpoint
     const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
-    // Two arguments in place of `.catch`: what goes wrong downstream of success is no failed authentication.
-    this.verifyAssertion(parameters, context).then(accept, refuse)
+    // Two handlers and then a third: what is thrown downstream of success is no failed authentication, but an error.
+    this.verifyAssertion(parameters, context).then(accept, refuse).catch(error)
   }
 }
 
@@ -203,9 +203,9 @@ function ask<C extends Client>(
     return
   }
   if (typeof (answer as { readonly then?: unknown } | null | undefined)?.then === 'function')
-    (answer as Promise<unknown>).then(take, (failure: unknown) =>
-      done(failure ?? new TypeError('the verify callback rejected with nothing')),
-    )
+    Promise.resolve(answer as PromiseLike<unknown>)
+      .then(take, (failure: unknown) => done(failure ?? new TypeError('the verify callback rejected with nothing')))
+      .catch(refuse)
   else take(answer)
 }
 
