@@ -1,5 +1,7 @@
 import type { ErrorRequestHandler, Express, RequestHandler } from 'express'
 import {
+  authorizationServerMetadata,
+  type ClientAuthenticationMethod,
   createAssertionVerifier,
   createClientAuthenticator,
   createConsents,
@@ -7,6 +9,7 @@ import {
   createTokens,
   formBody,
   introspectionHandler,
+  metadataHandler,
   OAuthError,
   revocationHandler,
 } from 'passport-client-assertion-jwt'
@@ -43,7 +46,6 @@ export function authorizationServer(
     replayRegister,
     keySets: { allowHttpLoopback: isHttpLoopback(issuer) },
   })
-  const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion })
   const sessions = createSessions({
     store: sessionStore,
     idleLifetimeSeconds: options.refreshTokenIdleLifetimeSeconds,
@@ -65,30 +67,31 @@ export function authorizationServer(
     isUser: (subject) => users.find(subject) !== undefined,
     verbosity,
   })
-  const asked = { authenticateClient, sessions, tokens, findClient, verbosity }
-  const introspection = introspectionHandler({ ...asked, endpoint: `${origin}/introspect` })
-  const revocation = revocationHandler({ ...asked, endpoint: `${origin}/revoke` })
+  const introspection = introspectionHandler({
+    authenticateClient: createClientAuthenticator({ findClient, verifyAssertion, methods: CONFIDENTIAL }),
+    sessions,
+    tokens,
+    findClient,
+    verbosity,
+    endpoint: `${origin}/introspect`,
+  })
+  const revocation = revocationHandler({
+    authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
+    sessions,
+    tokens,
+    verbosity,
+    endpoint: `${origin}/revoke`,
+  })
 
-  const metadata = {
+  const metadata = authorizationServerMetadata({
     issuer,
-    authorization_endpoint: `${origin}/authorize`,
-    token_endpoint: `${origin}/token`,
-    jwks_uri: `${origin}/jwks.json`,
-    scopes_supported: clients.scopes,
-    response_types_supported: ['code'],
-    response_modes_supported: ['query'],
-    grant_types_supported: token.grantTypes,
-    token_endpoint_auth_methods_supported: token.methods,
-    token_endpoint_auth_signing_alg_values_supported: token.signingAlgorithms,
-    revocation_endpoint: `${origin}/revoke`,
-    revocation_endpoint_auth_methods_supported: revocation.methods,
-    revocation_endpoint_auth_signing_alg_values_supported: revocation.signingAlgorithms,
-    introspection_endpoint: `${origin}/introspect`,
-    introspection_endpoint_auth_methods_supported: introspection.methods.filter((method) => method !== 'none'),
-    introspection_endpoint_auth_signing_alg_values_supported: introspection.signingAlgorithms,
-    code_challenge_methods_supported: ['S256'],
-    authorization_response_iss_parameter_supported: true,
-  }
+    authorizationEndpoint: '/authorize',
+    jwksUri: '/jwks.json',
+    token: { url: '/token', endpoint: token },
+    introspection: { url: '/introspect', endpoint: introspection },
+    revocation: { url: '/revoke', endpoint: revocation },
+    scopes: clients.scopes,
+  })
 
   // The pages that people see.
   const loginCookie = createCookie('login', issuer)
@@ -102,8 +105,8 @@ export function authorizationServer(
   app.use('/token', token as RequestHandler)
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
-  app.get('/jwks.json', (_req, res) => void res.set('Cache-Control', 'public, max-age=300').json(tokens.jwks()))
-  app.get(METADATA_PATHS, (_req, res) => void res.set('Access-Control-Allow-Origin', '*').json(metadata))
+  app.all('/jwks.json', metadataHandler(tokens.jwks()))
+  app.all(METADATA_PATHS, metadataHandler(metadata))
   app.use(
     authorizationRoutes({
       issuer,
@@ -127,6 +130,14 @@ export function authorizationServer(
   })
   app.use(notFound, pageErrors)
 }
+
+/** Who may introspect: clients that prove who they are. */
+const CONFIDENTIAL: readonly ClientAuthenticationMethod[] = [
+  'private_key_jwt',
+  'client_secret_jwt',
+  'client_secret_basic',
+  'client_secret_post',
+]
 
 const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']
 

@@ -124,7 +124,7 @@ ${
   page.scope.length > 0 &&
   html`<ul class="scopes">${page.scope.map(
     (value) =>
-      html`<li>${describeScope(value)}${page.allowedBefore.length > 0 && !page.allowedBefore.includes(value) && html` <em>new</em>`}</li>`,
+      html`<li>${describeScope(value)}${page.allowedBefore.length > 0 && !page.allowedBefore.includes(value) && html`<em>new</em>`}</li>`,
   )}</ul>`
 }
 <form method="post" action="${page.action}">
