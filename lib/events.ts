@@ -42,7 +42,7 @@ export interface Events {
   }
   'session.opened': SessionEvent
   'session.refreshed': SessionEvent & {
-    readonly outcome: 'confirm' | 'join' | 'retry'
+    readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
     readonly generation: number
     readonly newest: number
     readonly confirmed: number

@@ -42,6 +42,7 @@ export { type Consent, type Consents, type ConsentsOptions, createConsents } fro
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
 export { type Events, onEvent } from './events.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
+export type { AdoptedPermission, RefreshTokenOptions } from './exchanges/refresh_token.ts'
 export {
   type ClientAuthenticationOptions,
   type ClientStrategies,

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
-import { badOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { badOption, booleanOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { decideRefresh } from './refresh_decision.ts'
 import { idleEnd, isLive, OAUTH2_SESSION, openedSession, type Permission, type Session } from './session.ts'
 import type { SessionStore } from './store.ts'
@@ -33,6 +33,12 @@ export interface SessionSettings {
   readonly overlapSeconds?: number | undefined
   /** A reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
   readonly onReuse?: 'end' | 'refuse' | undefined
+  /**
+   * `false` for a confidential client: its refresh tokens stay of one generation, as FAPI 2.0 (§5.3.2.1) wants it, and
+   * none supersedes another; a refresh only slides the idle end. Public clients' always rotate (RFC 9700 §4.14.2).
+   * Default `true`.
+   */
+  readonly rotate?: boolean | undefined
 }
 
 export interface SessionsOptions extends SessionSettings {
@@ -65,7 +71,8 @@ export interface RefreshedSession {
   /** As it is stored now. */
   readonly session: Session
   readonly generation: number
-  readonly outcome: 'confirm' | 'join' | 'retry'
+  /** `slide`: of a client whose tokens do not rotate. */
+  readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
 }
 
 /**
@@ -92,7 +99,8 @@ export interface Sessions {
   /**
    * For an application's own sessions: slides the idle end, by the idle lifetime the session was opened with, and
    * replaces `extra` where it is given. `undefined` when the session is over. Saves at most once in `everySeconds`
-   * (default 60) unless `extra` is given, so that it can be called on every request.
+   * (default 60, and a quarter of the idle lifetime at most) unless `extra` is given, so that it can be called on every
+   * request.
    */
   touch(
     id: string,
@@ -125,6 +133,7 @@ interface Settings {
   readonly absolute: number | 'never' | undefined
   readonly overlapSeconds: number
   readonly onReuse: 'end' | 'refuse'
+  readonly rotate: boolean
 }
 
 function checkedAbsolute(name: string, value: unknown, fallback: number | 'never' | undefined) {
@@ -145,6 +154,7 @@ const checkedSettings = (given: SessionSettings, general: Settings): Settings =>
     LONGEST_OVERLAP_SECONDS,
   ),
   onReuse: oneOf('onReuse', given.onReuse, general.onReuse, ['end', 'refuse']),
+  rotate: booleanOption('rotate', given.rotate, general.rotate),
 })
 
 const DEFAULTS: Settings = {
@@ -152,6 +162,7 @@ const DEFAULTS: Settings = {
   absolute: undefined,
   overlapSeconds: DEFAULT_OVERLAP_SECONDS,
   onReuse: 'end',
+  rotate: true,
 }
 
 const named = ({ id, type, subject, clientId }: Session) => ({ sessionId: id, type, subject, clientId })
@@ -183,6 +194,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
+    // Databases have numbers for users, and a number would become a token's `sub`, which is text (RFC 7519 §4.1.2).
+    for (const name of ['subject', 'clientId', 'scope'] as const) {
+      if (typeof permission[name] !== 'string') throw badOption(name, 'a string', permission[name])
+    }
     const { client, now = clock() } = opening
     const settings = checkedSettings(
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
@@ -209,7 +224,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     presented: { readonly sessionId: string; readonly generation: number; readonly session?: Session | undefined },
     { client, now }: { readonly client: Client; readonly now: number },
   ): Promise<RefreshedSession> {
-    const { overlapSeconds, idleSeconds, onReuse } = settingsOf(client)
+    const { overlapSeconds, idleSeconds, onReuse, ...settings } = settingsOf(client)
+    const rotates = settings.rotate || isPublicClient(client)
     const { generation: g } = presented
     let session = presented.session ?? (await get(presented.sessionId, now))
     for (let attempt = 1; ; attempt += 1) {
@@ -221,6 +237,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (decision.outcome === 'reuse') {
         if (onReuse === 'refuse') throw reused(found, g, false)
         next = { ...found, endedAt: now }
+      } else if (!rotates) {
+        // Requests at once slide the idle end once.
+        if (now - found.refreshedAt <= overlapSeconds) return refreshed(found, g, 'join')
+        next = { ...found, refreshedAt: now, refreshExpiresAt: idleEnd(now, idleSeconds, found.expiresAt) }
       } else if (decision.change === undefined) {
         return refreshed(found, decision.generation, decision.outcome)
       } else if (decision.outcome === 'join') {
@@ -232,7 +252,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       const answer = await answerOf(() => store.save(next))
       if (answer === 'saved') {
         if (decision.outcome === 'reuse') throw reused(found, g, true)
-        return refreshed({ ...next, lockVersion: next.lockVersion + 1 }, decision.generation, decision.outcome)
+        const stored = { ...next, lockVersion: next.lockVersion + 1 }
+        return rotates ? refreshed(stored, decision.generation, decision.outcome) : refreshed(stored, g, 'slide')
       }
       if (answer === 'gone') throw sessionOver(client.client_id)
       publish('session.conflict', () => ({ ...named(found), attempt }))
@@ -277,8 +298,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     for (let attempt = 1; ; attempt += 1) {
       const session = await get(id, now)
       if (session === undefined) return undefined
-      if (extra === undefined && now - session.refreshedAt < everySeconds) return session
       const idleSeconds = session.refreshExpiresAt - session.refreshedAt
+      const pause = Math.min(everySeconds, idleSeconds / 4)
+      if (extra === undefined && now - session.refreshedAt < pause) return session
       const next = {
         ...session,
         refreshedAt: now,

@@ -1,5 +1,5 @@
-import { type Client, isPublicClient, type RequestContext } from '../client.ts'
-import { refusal } from '../errors.ts'
+import { type Client, type FindClient, isPublicClient, type RequestContext } from '../client.ts'
+import { answerOf, refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
@@ -54,7 +54,7 @@ export function createIntrospection(options: {
   readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
   readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'verifyRefreshToken'>
   /** Finds the client of a refresh token, for settings that differ from client to client. */
-  readonly findClient?: ((clientId: string, context: RequestContext) => unknown) | undefined
+  readonly findClient?: FindClient | undefined
 }): Introspect {
   const { sessions, tokens, findClient } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
@@ -77,7 +77,7 @@ export function createIntrospection(options: {
     const { g, styp, sid, iss, client_id, jti, iat, exp } = claims
     const session = await sessions.get(sid, now)
     if (session === undefined || session.type !== styp || session.clientId !== client_id) return INACTIVE
-    const found = (await findClient?.(client_id, context)) as Client | undefined | null
+    const found = findClient === undefined ? undefined : await answerOf(() => findClient(client_id, context))
     if (!sessions.accepts(session, g, { client: found ?? { client_id }, now })) return INACTIVE
     const { subject: sub, scope } = session
     return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }

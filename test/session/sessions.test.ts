@@ -455,6 +455,49 @@ test("touch slides an application's own session by the idle lifetime it was open
   assert.equal(await sessions.touch(id), undefined)
 })
 
+test('touch keeps a session alive whose idle lifetime is shorter than a minute', async () => {
+  const { sessions, clock } = setUp()
+  const { id } = await opened(sessions.open(permission, { type: 'full', idleLifetimeSeconds: 20 }))
+  for (let use = 0; use < 10; use += 1) {
+    clock.advance(5)
+    assert.ok(await sessions.touch(id))
+  }
+})
+
+test('S15: a subject that is a number is refused by name, before it becomes a number in a token', async () => {
+  const { sessions } = setUp()
+  const numeric = { ...permission, subject: 42 as unknown as string }
+  await assert.rejects(sessions.open(numeric), { name: 'TypeError', message: /'subject'.*42/ })
+})
+
+test('G8: without rotation a token stays good, nothing supersedes it, and the idle end slides', async () => {
+  const { sessions, clock, calls } = setUp({ perClient: ({ client_id }) => ({ rotate: client_id === 'spa' }) })
+  const { id } = await opened(sessions.open(permission, { client: confidential }))
+  for (let use = 0; use < 5; use += 1) {
+    clock.advance(1000)
+    const answer = await sessions.refresh({ sessionId: id, generation: 1 }, { client: confidential, now: clock() })
+    assert.deepEqual([answer.outcome, answer.generation, answer.session.newest], ['slide', 1, 1])
+    assert.equal(answer.session.refreshExpiresAt, clock() + 60 * DAY)
+  }
+  clock.advance(1000)
+  calls.length = 0
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, () =>
+      sessions.refresh({ sessionId: id, generation: 1 }, { client: confidential, now: clock() }),
+    ),
+  )
+  assert.equal(answers.filter(({ outcome }) => outcome === 'slide').length, 1)
+  assert.ok(answers.every(({ generation }) => generation === 1))
+})
+
+test('G8: a public client rotates whatever is set', async () => {
+  const { sessions, clock } = setUp({ rotate: false })
+  const { id } = await opened(sessions.open({ ...permission, clientId: 'spa' }, { client: spa }))
+  clock.advance(1000)
+  const answer = await sessions.refresh({ sessionId: id, generation: 1 }, { client: spa, now: clock() })
+  assert.deepEqual([answer.outcome, answer.generation], ['confirm', 2])
+})
+
 test('touch replaces extra where it is given, and a conflict makes it try again', async () => {
   let races = 1
   const { sessions } = setUp({
@@ -549,6 +592,7 @@ for (const [options, name] of [
   [{ overlapSeconds: 3601 }, 'overlapSeconds'],
   [{ overlapSeconds: -1 }, 'overlapSeconds'],
   [{ onReuse: 'revoke' }, 'onReuse'],
+  [{ rotate: 'no' }, 'rotate'],
   [{ perClient: {} }, 'perClient'],
   [{ clock: 5 }, 'clock'],
 ] as const) {
