@@ -1,0 +1,118 @@
+// An MCP server that is its own authorization server: its token endpoint for the client credentials grant, written by hand on
+// node:http, with the verifier of this package and nothing else of it. Proved in test/recipes/mcp.test.ts with the client of the
+// MCP TypeScript SDK and its private_key_jwt provider.
+import { createHash, randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  type AssertionVerifier,
+  createAssertionVerifier,
+  type FindClient,
+  OAuthError,
+  type ReplayRegister,
+} from 'passport-client-assertion-jwt'
+
+const LIMIT_BYTES = 65_536
+const TOKEN_LIFETIME_SECONDS = 300
+
+/** Serves MCP itself, once the bearer token is known to be good: `StreamableHTTPServerTransport` of the SDK, say. */
+export type ServeMcp = (request: IncomingMessage, response: ServerResponse, clientId: string) => void
+
+export interface McpOptions {
+  /** Origin under which the world reaches this server; it is the issuer as well. */
+  readonly origin: string
+  readonly findClient: FindClient
+  readonly replayRegister: ReplayRegister
+  readonly serveMcp: ServeMcp
+}
+
+interface IssuedToken {
+  readonly clientId: string
+  readonly expiresAt: number
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
+const nowSeconds = (): number => Math.floor(Date.now() / 1000)
+
+function send(response: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers })
+  response.end(JSON.stringify(body))
+}
+
+/** The form of a request. A repeated name becomes an array, which the verifier refuses. */
+async function formOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > LIMIT_BYTES) throw new OAuthError('invalid_request', { status: 413 })
+    chunks.push(chunk)
+  }
+  const form: Record<string, unknown> = Object.create(null)
+  const parameters = new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
+  for (const name of new Set(parameters.keys())) {
+    const values = parameters.getAll(name)
+    form[name] = values.length === 1 ? values[0] : values
+  }
+  return form
+}
+
+/** The token endpoint: authenticate first, then look at what is asked for. */
+async function token(
+  verify: AssertionVerifier,
+  issued: Map<string, IssuedToken>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    if (request.method !== 'POST') throw new OAuthError('invalid_request', { status: 405, headers: { Allow: 'POST' } })
+    const form = await formOf(request)
+    const { client } = await verify(form, { request })
+    if (form['grant_type'] !== 'client_credentials') throw new OAuthError('unsupported_grant_type')
+    if (!client.grant_types?.includes('client_credentials')) throw new OAuthError('unauthorized_client')
+    const now = nowSeconds()
+    for (const [id, { expiresAt }] of issued) if (expiresAt <= now) issued.delete(id)
+    const accessToken = randomBytes(32).toString('base64url')
+    issued.set(sha256(accessToken), { clientId: client.client_id, expiresAt: now + TOKEN_LIFETIME_SECONDS })
+    send(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: TOKEN_LIFETIME_SECONDS })
+  } catch (cause) {
+    const error = cause instanceof OAuthError ? cause : new OAuthError('server_error', { cause })
+    send(response, error.status, { error: error.code, error_description: error.message }, { ...error.headers })
+  }
+}
+
+/** Who the bearer token of a request was issued to; `undefined` where there is no good one. */
+function bearerOf(issued: ReadonlyMap<string, IssuedToken>, request: IncomingMessage): string | undefined {
+  const [, presented] = /^Bearer +([A-Za-z0-9_-]+) *$/i.exec(request.headers.authorization ?? '') ?? []
+  const found = presented === undefined ? undefined : issued.get(sha256(presented))
+  return found !== undefined && found.expiresAt > nowSeconds() ? found.clientId : undefined
+}
+
+export function createMcpServer({ origin, findClient, replayRegister, serveMcp }: McpOptions): Server {
+  const tokenEndpoint = `${origin}/token`
+  const verify = createAssertionVerifier({ issuer: origin, tokenEndpoint, findClient, replayRegister })
+  const issued = new Map<string, IssuedToken>()
+
+  // RFC 9728 and RFC 8414: how an MCP client finds its way from the resource to the token endpoint.
+  const resourceMetadata = { resource: `${origin}/mcp`, authorization_servers: [origin] }
+  const serverMetadata = {
+    issuer: origin,
+    token_endpoint: tokenEndpoint,
+    authorization_endpoint: `${origin}/authorize`, // not offered, but the SDK refuses metadata without one
+    grant_types_supported: ['client_credentials'],
+    response_types_supported: [],
+    token_endpoint_auth_methods_supported: verify.methods,
+    token_endpoint_auth_signing_alg_values_supported: verify.algorithms,
+  }
+
+  return createServer((request, response) => {
+    const [path] = (request.url ?? '/').split('?', 1)
+    if (path === '/token') return void token(verify, issued, request, response)
+    if (path?.startsWith('/.well-known/oauth-protected-resource')) return send(response, 200, resourceMetadata)
+    if (path === '/.well-known/oauth-authorization-server') return send(response, 200, serverMetadata)
+    if (path !== '/mcp') return send(response, 404, {})
+    const clientId = bearerOf(issued, request)
+    if (clientId !== undefined) return serveMcp(request, response, clientId)
+    const where = `${origin}/.well-known/oauth-protected-resource/mcp`
+    return send(response, 401, {}, { 'WWW-Authenticate': `Bearer resource_metadata="${where}"` })
+  })
+}
