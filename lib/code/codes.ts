@@ -60,11 +60,16 @@ export type Redemption =
 /** How a code is redeemed, beyond what was presented. */
 export interface RedeemOptions {
   readonly now: number
-  /** The last question before the code is spent: whether the user's permission still stands. Default: it does. */
+  /** The last question before the code is used: whether the user's permission still stands. Default: it does. */
   readonly permits?: ((code: AuthorizationCode) => boolean | Promise<boolean>) | undefined
   /**
-   * What to do when two requests with all proofs found the code unspent and this one was the slower: treat it as a
-   * replay (`'end'`, the default), or only refuse it.
+   * Done after `permits` and before the code is spent: what must be there for the one request that spends it. Requests at
+   * once may all come here. A rejection leaves the code as it was.
+   */
+  readonly prepare?: ((code: AuthorizationCode) => Promise<void>) | undefined
+  /**
+   * What to do when two requests with all proofs found the code unspent and this one was the slower: only refuse it
+   * (`'refuse'`, the default), or treat it as a replay.
    */
   readonly onSimultaneous?: 'end' | 'refuse' | undefined
 }
@@ -151,7 +156,7 @@ export function createCodes(options: CodesOptions): Codes {
 
   async function redeem(code: string, presented: PresentedProofs, redeeming: RedeemOptions): Promise<Redemption> {
     const { client } = presented
-    const { now, permits, onSimultaneous = 'end' } = redeeming
+    const { now, permits, prepare, onSimultaneous = 'refuse' } = redeeming
     if (!isCode(code)) return refused('code_unknown', client, 'a code is 43 characters of base64url')
     const id = codeId(code)
     const found = await answerOf(() => store.find(id))
@@ -171,6 +176,7 @@ export function createCodes(options: CodesOptions): Codes {
     if (permits !== undefined && (await answerOf(() => permits(found))) !== true) {
       return refused('permission_withdrawn', client, 'the permission the code was issued for no longer stands')
     }
+    await prepare?.(found)
     const answer = await answerOf(() => store.spend(id))
     if (answer === 'spent') {
       const { clientId, subject, sessionId } = found

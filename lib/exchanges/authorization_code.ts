@@ -1,4 +1,5 @@
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import type { AuthorizationCode } from '../code/authorization_code.ts'
 import { isCodeVerifier } from '../code/challenge.ts'
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
@@ -24,17 +25,18 @@ export interface AuthorizationCodeOptions {
     | ((permission: Permission, context: RequestContext & { readonly client: Client }) => boolean | Promise<boolean>)
     | undefined
   /**
-   * What to do with the slower of two requests that both proved everything and both found the code unspent. `'end'`, the
-   * default: it is a replay like any other, and no session of that code lives on. `'refuse'`: it is only refused, which
-   * spares clients that send the same request twice at once (browser applications in development mode do).
+   * What to do with the slower of two requests that both proved everything and both found the code unspent. `'refuse'`,
+   * the default: it is only refused, which spares clients that send the same request twice at once (browser applications
+   * in development mode do). `'end'`: it is a replay like any other, and no session of that code lives on.
    */
   readonly onSimultaneousRedemption?: 'end' | 'refuse' | undefined
 }
 
 /**
  * RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.6). In this order: the client's grant, the form of the parameters, the code's
- * client, its expiry, redirect URI, verifier, `permits`; then the code is spent, and the session it names is opened. What
- * is refused before that leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
+ * client, its expiry, redirect URI, verifier, `permits`; then the session that the code names is opened, and the code is
+ * spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
+ * before leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
  *
  * The tokens get the scope of the authorization request; a `scope` parameter here is ignored (RFC 6749 has none). A
  * replay with all proofs ends the session, also one that is being opened at that moment by another process.
@@ -42,10 +44,13 @@ export interface AuthorizationCodeOptions {
 export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
   const { sessions, tokens, permits } = options
   const codes = createCodes({ store: options.codes })
-  requireVerbs('sessions', sessions, ['open', 'end'])
+  requireVerbs('sessions', sessions, ['open', 'get', 'end'])
   requireVerbs('tokens', tokens, ['issue'])
   if (permits !== undefined) requireFunction('permits', permits)
-  const onSimultaneous = oneOf('onSimultaneousRedemption', options.onSimultaneousRedemption, 'end', ['end', 'refuse'])
+  const onSimultaneous = oneOf('onSimultaneousRedemption', options.onSimultaneousRedemption, 'refuse', [
+    'end',
+    'refuse',
+  ])
 
   return {
     grantType: GRANT_TYPE,
@@ -66,6 +71,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
           detail: `got ${codeVerifier.length} characters`,
         })
       }
+      let session: Session | undefined
       const redemption = await codes.redeem(
         code,
         { client, redirectUri: parameters['redirect_uri'], codeVerifier },
@@ -73,6 +79,9 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
           now,
           onSimultaneous,
           permits: permits && (({ subject, scope }) => permits({ subject, clientId, scope }, { ...context, client })),
+          prepare: async (found) => {
+            session = await openedSession(found, client, now)
+          },
         },
       )
       if (redemption.outcome === 'refused') {
@@ -80,22 +89,27 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
         if (endSession) await sessions.end(endSession.id, now, { markerExpiresAt: endSession.markerExpiresAt })
         throw error
       }
-      const { subject, scope, sessionId, extra } = redemption.code
-      // A session that nobody can refresh is of no use beyond its one access token.
-      const idleLifetimeSeconds = grantTypesOf(client).includes('refresh_token')
-        ? undefined
-        : tokens.accessTokenLifetimeSeconds
-      const session = await sessions.open(
-        { subject, clientId, scope },
-        { now, id: sessionId, client, extra, idleLifetimeSeconds },
-      )
       if (session === undefined) {
-        throw refusal('code_spent', { clientId, detail: 'a replay of the code ended its session before it was open' })
+        throw refusal('code_spent', { clientId, detail: 'the session of the code was ended before it was open' })
       }
-      return withTokens(session, () =>
-        tokens.issue(session, { client, scope, generation: session.newest, now, context }),
-      )
+      const { scope } = redemption.code
+      const opened: Session = session
+      return withTokens(opened, () => tokens.issue(opened, { client, scope, generation: opened.newest, now, context }))
     },
+  }
+
+  /** The session that the code names: opened here, or by another request with the same code a moment ago. */
+  async function openedSession(code: AuthorizationCode, client: Client, now: number): Promise<Session | undefined> {
+    const { subject, clientId, scope, sessionId, extra } = code
+    // A session that nobody can refresh is of no use beyond its one access token.
+    const idleLifetimeSeconds = grantTypesOf(client).includes('refresh_token')
+      ? undefined
+      : tokens.accessTokenLifetimeSeconds
+    const opened = await sessions.open(
+      { subject, clientId, scope },
+      { now, id: sessionId, client, extra, idleLifetimeSeconds },
+    )
+    return opened ?? sessions.get(sessionId, now)
   }
 
   /** A session whose tokens nobody received stays useless for ever: it is ended, if that can be done. */
