@@ -1,0 +1,161 @@
+// What must compile and what must not. The type checker is the test (`npm run types`): an expected error that does not occur is
+// an error itself. Nothing here is run.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import express5 from 'express'
+import express4 from 'express4'
+import oauth2orize from 'oauth2orize'
+import passport from 'passport'
+import {
+  type AuthenticatedClient,
+  authorizationCode,
+  type Client,
+  type ClientAuthenticationMethod,
+  type CodeStore,
+  clientCredentials,
+  createAssertionVerifier,
+  createSessions,
+  createTokens,
+  errorResponse,
+  type FindClient,
+  formBody,
+  OAuthError,
+  onEvent,
+  type Reason,
+  type ReplayRegister,
+  refreshToken,
+  type SessionStore,
+  Strategy,
+  tokenEndpoint,
+  tokenHandler,
+} from 'passport-client-assertion-jwt'
+import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { createTestClient } from 'passport-client-assertion-jwt/testing'
+
+declare const replayRegister: ReplayRegister
+declare const codeStore: CodeStore
+declare const sessionStore: SessionStore
+const issuer = 'https://op.example'
+
+// --- the verifier ---------------------------------------------------------------------------------------------------
+
+interface Tenant extends Client {
+  readonly tenant: number
+}
+declare const findTenant: FindClient<Tenant>
+
+const verify = createAssertionVerifier({ issuer, findClient: findTenant, replayRegister })
+export const tenant: Promise<number> = verify({}).then(({ client }) => client.tenant)
+export const authenticated: Promise<AuthenticatedClient<Tenant>> = verify({ client_assertion: 'x' }, { now: 1 })
+
+// look-ups answer at once or later, with undefined or null for nobody
+createAssertionVerifier({ issuer, replayRegister, findClient: () => undefined })
+createAssertionVerifier({ issuer, replayRegister, findClient: async () => null })
+createAssertionVerifier({ issuer, replayRegister: false, findClient: () => undefined })
+createAssertionVerifier({ issuer: () => issuer, replayRegister, findClient: () => undefined, profile: 'fapi2' })
+
+// @ts-expect-error without an issuer there is no audience to compare with
+createAssertionVerifier({ findClient: findTenant, replayRegister })
+// @ts-expect-error a verifier must be able to find clients
+createAssertionVerifier({ issuer, replayRegister })
+// @ts-expect-error no such profile
+createAssertionVerifier({ issuer, findClient: findTenant, replayRegister, profile: 'fapi3' })
+// @ts-expect-error a misspelt option
+createAssertionVerifier({ issuer, findClient: findTenant, replayRegister, maxLifetime: 30 })
+// @ts-expect-error `true` is no register
+createAssertionVerifier({ issuer, findClient: findTenant, replayRegister: true })
+// @ts-expect-error a look-up that gives something else than a client
+createAssertionVerifier({ issuer, replayRegister, findClient: () => ({ id: 'x' }) })
+
+// --- outcomes ---------------------------------------------------------------------------------------------------------
+
+declare const error: OAuthError
+export const reason: Reason | undefined = error.reason
+export const status: number = error.status
+// @ts-expect-error reasons are a closed union
+export const invented: Reason = 'something_else'
+// @ts-expect-error methods are a closed union
+export const method: ClientAuthenticationMethod = 'tls_client_auth'
+// @ts-expect-error so are the codes
+export const made = new OAuthError('invalid_everything')
+
+// records are read, never written
+declare const client: Client
+// @ts-expect-error read-only
+client.client_id = 'other'
+
+onEvent('client.refused', ({ reason: why, clientId }) => [why, clientId])
+// @ts-expect-error no such event
+onEvent('client.denied', () => undefined)
+// @ts-expect-error events carry no token
+onEvent('session.refreshed', ({ token }) => token)
+
+// --- Passport ---------------------------------------------------------------------------------------------------------
+
+const strategy = new Strategy({ issuer, findClient: findTenant, replayRegister })
+passport.use(strategy)
+passport.use('other-name', new Strategy({ verifyAssertion: verify }))
+new Strategy({ verifyAssertion: verify }, ({ tenant: number }, _authentication, done) => done(null, { number }))
+new Strategy({ verifyAssertion: verify }, async ({ tenant: number }) => (number > 0 ? { number } : false))
+new Strategy({ verifyAssertion: verify, passReqToCallback: true }, (request, { tenant: number }) => [
+  request.body,
+  number,
+])
+// @ts-expect-error either a verifier or the options of one
+new Strategy({})
+// @ts-expect-error the strategy without options
+new Strategy()
+
+// --- oauth2orize, Express 4 and 5, node:http ------------------------------------------------------------------------------
+
+const tokens = createTokens({ issuer, baseSecret: 'x'.repeat(32) })
+const sessions = createSessions({ store: sessionStore })
+const server = oauth2orize.createServer()
+server.exchange(authorizationCode({ codes: codeStore, sessions, tokens }))
+server.exchange(refreshToken({ sessions, tokens }))
+server.exchange(clientCredentials({ tokens }))
+server.exchange('urn:example:grant', clientCredentials({ tokens }))
+// @ts-expect-error codes are needed
+authorizationCode({ sessions, tokens })
+// @ts-expect-error the store alone is not sessions
+refreshToken({ sessions: sessionStore, tokens })
+// @ts-expect-error an unknown option
+createSessions({ store: sessionStore, overlap: 10 })
+
+const endpoint = tokenEndpoint({ server, passport, strategies: { assertion: strategy } })
+const handler = tokenHandler({ exchanges: [clientCredentials({ tokens })], findClient: findTenant })
+for (const express of [express4, express5]) {
+  const app = express()
+  app.use('/token', endpoint)
+  app.use('/fast', handler)
+  app.post('/own', formBody(), passport.authenticate('client-assertion-jwt', { session: false }), server.token())
+  app.use(errorResponse())
+}
+export const bare: (request: IncomingMessage, response: ServerResponse) => void = handler
+// @ts-expect-error a token endpoint offers something
+tokenHandler({ findClient: findTenant })
+// @ts-expect-error neither strategies nor a way to find clients
+tokenEndpoint({ server })
+
+// --- stores of one's own ----------------------------------------------------------------------------------------------------
+
+export const register: ReplayRegister = { remember: async (_issuer, _clientId, _jti, _expiresAt) => true }
+// @ts-expect-error the outcome is a promise
+export const hasty: ReplayRegister = { remember: () => true }
+// @ts-expect-error the outcome is a boolean
+export const vague: ReplayRegister = { remember: async () => undefined }
+// @ts-expect-error every verb is required
+export const partial: SessionStore = { get: async () => undefined }
+export const outcome = async (): Promise<'spent' | 'already_spent' | 'unknown'> => memoryStores().codeStore.spend('id')
+
+// --- tests ----------------------------------------------------------------------------------------------------------------
+
+export const assertion: Promise<string> = createTestClient({ issuer }).then((test) =>
+  test.assertion({ claims: { exp: 'never' }, header: { kid: undefined }, audience: ['a', 'b'] }),
+)
+// @ts-expect-error an assertion needs somebody to be for
+createTestClient({})
+
+// --- no global types are augmented: what the application says of its users is all there is ------------------------------------
+
+type Empty<T> = [keyof T] extends [never] ? true : false
+export const untouched: readonly [Empty<Express.User>, Empty<Express.AuthInfo>] = [true, true]
