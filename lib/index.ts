@@ -133,6 +133,8 @@ export {
   type SessionsOptions,
 } from './session/sessions.ts'
 export type { SessionStore } from './session/store.ts'
+export type { AccessTokenClaims, ClaimsContext, RefreshTokenClaims } from './token/claims.ts'
+export { type BaseSecret, deriveKeyset } from './token/derived_keys.ts'
 export {
   createTokenFactory,
   type KeysetSource,
@@ -146,27 +148,10 @@ export {
   type IntrospectionResponse,
   type TokenRequest,
 } from './token/introspection.ts'
-export {
-  type BaseSecret,
-  createKeyset,
-  deriveKeyset,
-  type Key,
-  type KeyInput,
-  type Keyset,
-  type PublicJwk,
-  publicJwks,
-  type SigningAlgorithm,
-} from './token/keyset.ts'
+export type { Key, KeyInput, PublicJwk, SigningAlgorithm } from './token/key.ts'
+export { createKeyset, type Keyset, publicJwks } from './token/keyset.ts'
 export { createRevocation, type Revoke } from './token/revocation.ts'
-export {
-  type AccessTokenClaims,
-  type ClaimsContext,
-  createTokens,
-  type RefreshTokenClaims,
-  type TokenSet,
-  type Tokens,
-  type TokensOptions,
-} from './token/token_set.ts'
+export { createTokens, type TokenSet, type Tokens, type TokensOptions } from './token/token_set.ts'
 export {
   type PassportAuthentication,
   type ServerLike,

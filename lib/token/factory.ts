@@ -1,6 +1,8 @@
 import { badOption, oneOf } from '../options.ts'
+import { type BaseSecret, deriveKeyset } from './derived_keys.ts'
 import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
-import { type BaseSecret, deriveKeyset, type Keyset, type PublicJwk, publicJwks } from './keyset.ts'
+import type { PublicJwk } from './key.ts'
+import { type Keyset, publicJwks } from './keyset.ts'
 import { opaqueCodec } from './opaque.ts'
 
 /** The two kinds of token. One is never taken for the other. */

@@ -3,7 +3,8 @@ import { answerOf, refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
-import type { AccessTokenClaims, RefreshTokenClaims, Tokens } from './token_set.ts'
+import type { AccessTokenClaims, RefreshTokenClaims } from './claims.ts'
+import type { Tokens } from './token_set.ts'
 
 /** A request about a token, whose client is authenticated and whose parameters are sound. */
 export interface TokenRequest {

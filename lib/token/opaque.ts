@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { newIdentifier } from '../identifier.ts'
+import { type BaseSecret, baseSecrets, derived } from './derived_keys.ts'
 import type { Claims } from './jwt.ts'
-import { type BaseSecret, baseSecrets, derived } from './keyset.ts'
 
 const SALT_OCTETS = 16
 const TAG_OCTETS = 16

@@ -3,9 +3,10 @@ import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { newIdentifier } from '../identifier.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
+import { type AccessTokenClaims, areStrings, type ClaimsContext, type RefreshTokenClaims, withAdded } from './claims.ts'
 import { createTokenFactory, type TokenFactory, type TokenFactoryOptions } from './factory.ts'
 import type { Claims } from './jwt.ts'
-import type { PublicJwk } from './keyset.ts'
+import type { PublicJwk } from './key.ts'
 
 const DEFAULT_ACCESS_TOKEN_SECONDS = 900
 const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
@@ -21,48 +22,6 @@ export interface TokenSet {
   readonly refresh_expires_in?: number
   readonly scope?: string
   readonly [extension: string]: unknown
-}
-
-/** What an access token says (RFC 9068 §2.2); claims of the application beside these. */
-export interface AccessTokenClaims {
-  readonly iss: string
-  readonly sub: string
-  readonly client_id: string
-  readonly jti: string
-  readonly iat: number
-  readonly exp: number
-  readonly aud?: unknown
-  readonly scope?: unknown
-  /** The session it belongs to, and that session's type; absent for `client_credentials`. */
-  readonly sid?: string
-  readonly styp?: string
-  readonly [claim: string]: unknown
-}
-
-/** What a refresh token says. */
-export interface RefreshTokenClaims {
-  readonly iss: string
-  readonly client_id: string
-  /** The session, its type, and the generation of this token. */
-  readonly sid: string
-  readonly styp: string
-  readonly g: number
-  readonly jti: string
-  readonly iat: number
-  readonly exp: number
-}
-
-/** What the `claims` hook may know. */
-export interface ClaimsContext extends RequestContext {
-  readonly client: Client
-  /** The user, or for `client_credentials` the client. */
-  readonly subject: string
-  /** The scope of this access token, which may be narrower than the session's. */
-  readonly scope: string
-  /** Absent for `client_credentials`. */
-  readonly session?: Session
-  /** Epoch seconds. */
-  readonly now: number
 }
 
 export interface TokensOptions extends TokenFactoryOptions {
@@ -122,14 +81,9 @@ export interface Tokens {
   jwks(): { keys: readonly PublicJwk[] }
 }
 
-const PROTECTED = ['iss', 'sub', 'client_id', 'sid', 'styp', 'jti', 'iat', 'exp', 'g'] as const
-
 /** The id of the session that an adopted token opens: the same for the same token, and telling nothing about it. */
 export const adoptedSessionId = (token: string): string =>
   createHash('sha256').update('adopted refresh token\0').update(token).digest('base64url')
-
-const areStrings = (claims: Claims, names: readonly string[]): boolean =>
-  names.every((name) => typeof claims[name] === 'string')
 
 const tokenSet = (access_token: string, expires_in: number, scope: string): TokenSet =>
   scope === ''
@@ -155,23 +109,9 @@ export function createTokens(options: TokensOptions): Tokens {
     throw badOption('audience', 'a string or a list of strings', options.audience)
   }
 
-  /** `claims`, with what the application adds. */
-  async function customized(claims: Claims, context: ClaimsContext): Promise<Claims> {
-    const added = await hook?.(context)
-    if (added === undefined || added === null) return claims
-    const all: Record<string, unknown> = { ...claims, ...added }
-    for (const name of PROTECTED) {
-      if (name in claims) all[name] = claims[name]
-      else delete all[name]
-    }
-    return all
-  }
-
   /** `contextOf` is called only where there is a hook to be told. */
-  const signedAccessToken = (claims: Claims, contextOf: () => ClaimsContext): string | Promise<string> =>
-    hook === undefined
-      ? factory.sign('access_token', claims)
-      : customized(claims, contextOf()).then((all) => factory.sign('access_token', all))
+  const signedAccessToken = async (claims: Claims, contextOf: () => ClaimsContext): Promise<string> =>
+    factory.sign('access_token', hook === undefined ? claims : withAdded(claims, await hook(contextOf())))
 
   const readRefreshToken = async (token: string): Promise<RefreshTokenClaims | undefined> => {
     const claims = await factory.verify('refresh_token', token)

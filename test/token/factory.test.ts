@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { before, test } from 'node:test'
 import { createLocalJWKSet, exportPKCS8, generateKeyPair, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose'
+import { deriveKeyset } from '../../lib/token/derived_keys.ts'
 import { createTokenFactory, type TokenKind } from '../../lib/token/factory.ts'
-import { createKeyset, deriveKeyset, type Keyset } from '../../lib/token/keyset.ts'
+import { createKeyset, type Keyset } from '../../lib/token/keyset.ts'
 
 const SECRET = 'a base secret of more than thirty-two octets'
 const claims = { iss: 'https://as.example', sub: 'alice', client_id: 'app', jti: 'j', exp: 2_000_000_000, ünï: '✓' }

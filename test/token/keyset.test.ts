@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, createPublicKey, createSecretKey } from 'node:crypto'
 import { before, test } from 'node:test'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, exportSPKI, generateKeyPair, type JWK } from 'jose'
-import { createKeyset, deriveKeyset, type KeyInput, publicJwks, type SigningAlgorithm } from '../../lib/token/keyset.ts'
+import { deriveKeyset } from '../../lib/token/derived_keys.ts'
+import type { KeyInput, SigningAlgorithm } from '../../lib/token/key.ts'
+import { createKeyset, publicJwks } from '../../lib/token/keyset.ts'
 
 const ASYMMETRIC = ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'] as const
 const keys: Record<string, { pem: string; publicPem: string; jwk: JWK; publicJwk: JWK }> = {}

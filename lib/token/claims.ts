@@ -1,0 +1,62 @@
+import type { Client, RequestContext } from '../client.ts'
+import type { Session } from '../session/session.ts'
+import type { Claims } from './jwt.ts'
+
+/** What an access token says (RFC 9068 §2.2); claims of the application beside these. */
+export interface AccessTokenClaims {
+  readonly iss: string
+  readonly sub: string
+  readonly client_id: string
+  readonly jti: string
+  readonly iat: number
+  readonly exp: number
+  readonly aud?: unknown
+  readonly scope?: unknown
+  /** The session it belongs to, and that session's type; absent for `client_credentials`. */
+  readonly sid?: string
+  readonly styp?: string
+  readonly [claim: string]: unknown
+}
+
+/** What a refresh token says. */
+export interface RefreshTokenClaims {
+  readonly iss: string
+  readonly client_id: string
+  /** The session, its type, and the generation of this token. */
+  readonly sid: string
+  readonly styp: string
+  readonly g: number
+  readonly jti: string
+  readonly iat: number
+  readonly exp: number
+}
+
+/** What the `claims` hook may know. */
+export interface ClaimsContext extends RequestContext {
+  readonly client: Client
+  /** The user, or for `client_credentials` the client. */
+  readonly subject: string
+  /** The scope of this access token, which may be narrower than the session's. */
+  readonly scope: string
+  /** Absent for `client_credentials`. */
+  readonly session?: Session
+  /** Epoch seconds. */
+  readonly now: number
+}
+
+/** What no hook of the application may change: what a token stands for, and how long. */
+const PROTECTED = ['iss', 'sub', 'client_id', 'sid', 'styp', 'jti', 'iat', 'exp', 'g'] as const
+
+/** `claims` with what the application adds to or puts in place of them, except for the protected ones. */
+export function withAdded(claims: Claims, added: Claims | undefined | null): Claims {
+  if (added === undefined || added === null) return claims
+  const all: Record<string, unknown> = { ...claims, ...added }
+  for (const name of PROTECTED) {
+    if (name in claims) all[name] = claims[name]
+    else delete all[name]
+  }
+  return all
+}
+
+export const areStrings = (claims: Claims, names: readonly string[]): boolean =>
+  names.every((name) => typeof claims[name] === 'string')

@@ -1,0 +1,70 @@
+import { createECDH, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { badSecretOption, oneOf } from '../options.ts'
+import { type Key, preparedKey } from './key.ts'
+import { type Keyset, keysetOf } from './keyset.ts'
+
+/** A secret to derive keys from: text counts as its UTF-8 octets. */
+export type BaseSecret = string | Uint8Array
+const LEAST_SECRET_OCTETS = 32
+
+/** One base secret, or several: the first makes what signs, the others what still verifies. */
+export const baseSecrets = (given: BaseSecret | readonly BaseSecret[]): readonly Uint8Array[] => {
+  const list = typeof given === 'string' || given instanceof Uint8Array ? [given] : given
+  if (!Array.isArray(list) || list.length === 0)
+    throw badSecretOption('baseSecret', 'a secret, or a list of them', given)
+  return (list as readonly BaseSecret[]).map((each) => {
+    const octets = typeof each === 'string' ? Buffer.from(each) : each
+    if (!(octets instanceof Uint8Array) || octets.length < LEAST_SECRET_OCTETS) {
+      throw badSecretOption('baseSecret', `random, and of ${LEAST_SECRET_OCTETS} octets or more`, each)
+    }
+    return octets
+  })
+}
+
+/** Octets for one purpose out of a base secret: HKDF-SHA-256 (RFC 5869), which wants a secret of high entropy. */
+export const derived = (secret: Uint8Array, purpose: string, octets: number): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, '', `passport-client-assertion-jwt ${purpose}`, octets))
+
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+/** The PKCS #8 frame of an Ed25519 private key (RFC 8410 §7); the 32 octets of the key follow. */
+const ED25519_FRAME = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** 16 octets more than the order has, so that the remainder is even to 2^-128 (FIPS 186-5 A.2.1). */
+function p256Key(octets: Buffer): KeyObject {
+  const scalar = (BigInt(`0x${octets.toString('hex')}`) % (P256_ORDER - 1n)) + 1n
+  const d = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex')
+  const pair = createECDH('prime256v1')
+  pair.setPrivateKey(d)
+  const point = pair.getPublicKey() // 04, x, y
+  const text = (from: number): string => point.toString('base64url', from, from + 32)
+  return createPrivateKey({
+    key: { kty: 'EC', crv: 'P-256', d: d.toString('base64url'), x: text(1), y: text(33) },
+    format: 'jwk',
+  })
+}
+
+/**
+ * A keyset derived from one base secret, the same on every node that has it. HS256, HS384, HS512: an HMAC secret;
+ * ES256 (default) and EdDSA: a key pair whose public half `publicJwks` shows. Of several secrets the first signs.
+ * `purpose` keeps keysets of one secret apart. The secret must be random and of 32 octets or more: HKDF does not make a
+ * weak one strong.
+ */
+export function deriveKeyset(
+  baseSecret: BaseSecret | readonly BaseSecret[],
+  options: { readonly alg?: 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512'; readonly purpose?: string } = {},
+): Keyset {
+  const alg = oneOf('alg', options.alg, 'ES256', ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'])
+  const { purpose = 'access token' } = options
+  const keys = baseSecrets(baseSecret).map((secret, at): Key => {
+    const octets = (label: string, count: number): Buffer => derived(secret, `${purpose} ${alg}${label}`, count)
+    const name = `keys[${at}]`
+    if (alg === 'ES256') return preparedKey({ key: p256Key(octets('', 48)), alg }, name)
+    if (alg === 'EdDSA') {
+      const der = Buffer.concat([ED25519_FRAME, octets('', 32)])
+      return preparedKey({ key: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }), alg }, name)
+    }
+    const length = Number(alg.slice(2)) / 8
+    return preparedKey({ key: octets('', length), alg, kid: octets(' kid', 9).toString('base64url') }, name)
+  })
+  return keysetOf(keys)
+}

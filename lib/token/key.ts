@@ -1,0 +1,141 @@
+import { createHash, createPrivateKey, createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from 'node:crypto'
+import { badOption, badSecretOption } from '../options.ts'
+
+/** The algorithms tokens can be signed with. A key is bound to one of them; `none` is not among them. */
+export const SIGNING_ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'EdDSA',
+  'Ed25519',
+  'PS256',
+  'RS256',
+  'HS256',
+  'HS384',
+  'HS512',
+] as const
+export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number]
+
+/** A public key as RFC 7517 spells it. */
+export type PublicJwk = Readonly<Record<string, string>>
+
+/** One key of a keyset. */
+export interface Key {
+  readonly kid: string
+  readonly alg: SigningAlgorithm
+  /** Absent: the key only verifies, because its private half is not here. */
+  readonly privateKey: KeyObject | undefined
+  /** What verifies: the public half, or for HMAC the secret itself. */
+  readonly verifyingKey: KeyObject
+  /** The public half for `jwks_uri`; HMAC keys have none. */
+  readonly publicJwk: PublicJwk | undefined
+}
+
+/** A key as an application brings it. */
+export interface KeyInput {
+  /**
+   * A private key as JWK, PEM text or `KeyObject`; a public one where it only verifies any more; for HMAC the secret, as
+   * octets, secret `KeyObject` or JWK of the type `oct`.
+   */
+  readonly key: KeyObject | Readonly<Record<string, unknown>> | string | Uint8Array
+  /** Default: the `kid` of a JWK, otherwise the thumbprint of the public key (RFC 7638). HMAC secrets need one. */
+  readonly kid?: string | undefined
+  /** Default: the `alg` of a JWK, otherwise ES256, ES384 or EdDSA by the curve. RSA and HMAC keys need one. */
+  readonly alg?: SigningAlgorithm | undefined
+}
+
+/** What the algorithm asks of the key: its type, curve, least size in bits, and the key's curve name in node:crypto. */
+const REQUIRED: Readonly<
+  Record<SigningAlgorithm, { readonly type: string; readonly curve?: string; readonly leastBits?: number }>
+> = {
+  ES256: { type: 'ec', curve: 'prime256v1' },
+  ES384: { type: 'ec', curve: 'secp384r1' },
+  EdDSA: { type: 'ed25519' },
+  Ed25519: { type: 'ed25519' },
+  PS256: { type: 'rsa', leastBits: 2048 },
+  RS256: { type: 'rsa', leastBits: 2048 },
+  HS256: { type: 'secret', leastBits: 256 },
+  HS384: { type: 'secret', leastBits: 384 },
+  HS512: { type: 'secret', leastBits: 512 },
+}
+
+/** The members a thumbprint covers, in its order (RFC 7638 §3.2, RFC 8037 §2). */
+const THUMBPRINT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  EC: ['crv', 'kty', 'x', 'y'],
+  OKP: ['crv', 'kty', 'x'],
+  RSA: ['e', 'kty', 'n'],
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
+
+/** The public members of a key, and nothing else. */
+function publicMembers(key: KeyObject): Record<string, string> {
+  const jwk = key.export({ format: 'jwk' }) as Record<string, string>
+  const members = THUMBPRINT_MEMBERS[jwk['kty'] ?? ''] ?? []
+  return Object.fromEntries(members.map((member) => [member, jwk[member] ?? '']))
+}
+
+function importedKey({ key }: KeyInput): KeyObject {
+  if (key instanceof KeyObject) return key
+  if (key instanceof Uint8Array) return createSecretKey(key)
+  if (typeof key === 'string') return key.includes('PUBLIC KEY') ? createPublicKey(key) : createPrivateKey(key)
+  if (key['kty'] === 'oct') return createSecretKey(Buffer.from(String(key['k'] ?? ''), 'base64url'))
+  const input = { key: key as JsonWebKey, format: 'jwk' as const }
+  return typeof key['d'] === 'string' ? createPrivateKey(input) : createPublicKey(input)
+}
+
+const typeOf = (key: KeyObject): string => (key.type === 'secret' ? 'secret' : (key.asymmetricKeyType ?? ''))
+
+function defaultAlgorithm(key: KeyObject): SigningAlgorithm | undefined {
+  const type = typeOf(key)
+  if (type === 'ed25519') return 'EdDSA'
+  if (type !== 'ec') return undefined
+  const curve = key.asymmetricKeyDetails?.namedCurve
+  return curve === 'prime256v1' ? 'ES256' : curve === 'secp384r1' ? 'ES384' : undefined
+}
+
+const fits = (key: KeyObject, alg: SigningAlgorithm): boolean => {
+  const { type, curve, leastBits = 0 } = REQUIRED[alg]
+  const details = key.asymmetricKeyDetails
+  const bits = key.type === 'secret' ? (key.symmetricKeySize ?? 0) * 8 : (details?.modulusLength ?? 0)
+  return typeOf(key) === type && (curve === undefined || details?.namedCurve === curve) && bits >= leastBits
+}
+
+/** Imports and checks a key. `name` is what a `TypeError` calls it; no error shows the key. */
+export function preparedKey(input: KeyInput, name: string): Key {
+  const jwk =
+    typeof input.key === 'object' && !(input.key instanceof KeyObject) && !(input.key instanceof Uint8Array)
+      ? input.key
+      : {}
+  let imported: KeyObject
+  try {
+    imported = importedKey(input)
+  } catch {
+    throw badSecretOption(`${name}.key`, 'a key as JWK, PEM, KeyObject or octets', input.key)
+  }
+  const alg = input.alg ?? (jwk['alg'] as SigningAlgorithm | undefined) ?? defaultAlgorithm(imported)
+  if (alg === undefined || !SIGNING_ALGORITHMS.includes(alg)) {
+    throw badOption(`${name}.alg`, `one of ${SIGNING_ALGORITHMS.join(', ')}`, alg)
+  }
+  if (jwk['alg'] !== undefined && jwk['alg'] !== alg) throw badOption(`${name}.alg`, 'the alg of its JWK', alg)
+  if (!fits(imported, alg)) {
+    const { type, curve, leastBits } = REQUIRED[alg]
+    const wanted = [type, curve, leastBits === undefined ? undefined : `${leastBits} bits or more`].filter(Boolean)
+    throw badSecretOption(`${name}.key`, `a key for ${alg} (${wanted.join(', ')})`, input.key)
+  }
+  const given = input.kid ?? jwk['kid']
+  if (imported.type === 'secret') {
+    if (typeof given !== 'string' || given === '') throw badOption(`${name}.kid`, 'a non-empty string', given)
+    return { kid: given, alg, privateKey: imported, verifyingKey: imported, publicJwk: undefined }
+  }
+  const verifyingKey = imported.type === 'private' ? createPublicKey(imported) : imported
+  const members = publicMembers(verifyingKey)
+  const kid = given ?? sha256(JSON.stringify(members))
+  if (typeof kid !== 'string' || kid === '') throw badOption(`${name}.kid`, 'a non-empty string', kid)
+  return {
+    kid,
+    alg,
+    privateKey: imported.type === 'private' ? imported : undefined,
+    verifyingKey,
+    publicJwk: { ...members, kid, alg, use: 'sig' },
+  }
+}
