@@ -13,7 +13,7 @@ export interface PresentedAssertion {
 
 /** A parameter that must be one text. An own property; what was sent empty is absent (RFC 6749 §3.2). */
 function textOf(parameters: Readonly<Record<string, unknown>>, name: string): string | undefined {
-  if (!Object.hasOwn(parameters, name)) return undefined
+  if (typeof parameters !== 'object' || parameters === null || !Object.hasOwn(parameters, name)) return undefined
   const value = parameters[name]
   if (value === undefined || value === '') return undefined
   if (typeof value === 'string') return value

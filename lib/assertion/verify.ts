@@ -119,6 +119,14 @@ export function checkClient<C extends Client>(found: C | undefined | null, clien
   return found
 }
 
+/** A member of a client's record that should be a name, for operators. It may be anything. */
+const named = (value: unknown): string =>
+  typeof value === 'string'
+    ? JSON.stringify(value)
+    : value === undefined
+      ? 'nothing'
+      : `a value of type ${typeof value}`
+
 /** The client is registered for this method and, where it says so, for this algorithm (RFC 7591 §2). */
 export function checkRegistration(client: Client, alg: string, algorithm: Algorithm, rules: AssertionRules): void {
   const clientId = client.client_id
@@ -126,12 +134,12 @@ export function checkRegistration(client: Client, alg: string, algorithm: Algori
   if (registered !== algorithm.method || !rules.methods.includes(algorithm.method))
     throw refusal('client_method_mismatch', {
       clientId,
-      detail: `alg ${alg} is one of ${algorithm.method}, the client is registered for ${registered ?? 'no method'}`,
+      detail: `alg ${alg} is one of ${algorithm.method}, the client is registered for ${named(registered)}`,
     })
   const only: unknown = client.token_endpoint_auth_signing_alg
   if (only === undefined || only === null) return
   if (typeof only !== 'string' || !isSameAlgorithm(alg, only, rules.edDsaAlias))
-    throw refusal('client_algorithm_mismatch', { clientId, detail: `expected alg ${String(only)}, got ${alg}` })
+    throw refusal('client_algorithm_mismatch', { clientId, detail: `expected alg ${named(only)}, got ${alg}` })
 }
 
 /** The rules and audiences that hold for this client. */
