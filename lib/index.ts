@@ -123,15 +123,10 @@ export {
 } from './passport/client_password.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
 export { revocationHandler } from './revocation_handler.ts'
+export type { RefreshedSession } from './session/refresh.ts'
 export type { Permission, Session } from './session/session.ts'
-export {
-  createSessions,
-  type OpenSessionOptions,
-  type RefreshedSession,
-  type SessionSettings,
-  type Sessions,
-  type SessionsOptions,
-} from './session/sessions.ts'
+export { createSessions, type OpenSessionOptions, type Sessions, type SessionsOptions } from './session/sessions.ts'
+export type { SessionSettings } from './session/settings.ts'
 export type { SessionStore } from './session/store.ts'
 export type { AccessTokenClaims, ClaimsContext, RefreshTokenClaims } from './token/claims.ts'
 export { type BaseSecret, deriveKeyset } from './token/derived_keys.ts'

@@ -1,45 +1,26 @@
-import { type Client, isPublicClient } from '../client.ts'
+import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
-import { badOption, booleanOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { badOption, requireFunction, requireVerbs } from '../options.ts'
+import { changeSession, named } from './change.ts'
+import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
 import { idleEnd, isLive, OAUTH2_SESSION, openedSession, type Permission, type Session } from './session.ts'
+import {
+  type CheckedSettings,
+  checkedSettings,
+  DEFAULT_SETTINGS,
+  lifetimesOf,
+  type SessionSettings,
+} from './settings.ts'
 import type { SessionStore } from './store.ts'
 import { upgradeSession } from './upgrade.ts'
 
 const DAY = 86_400
-const DEFAULT_IDLE_SECONDS = 60 * DAY
-const PUBLIC_ABSOLUTE_SECONDS = 365 * DAY
-const LONGEST_SECONDS = 100 * 365 * DAY
-const DEFAULT_OVERLAP_SECONDS = 10
-const LONGEST_OVERLAP_SECONDS = 3600
-/** How often one refresh reads and decides again because another node was faster. */
-const MOST_RETRIES = 5
 /** A record of this type says that one access token was revoked; it lives as long as that token would have. */
 const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
-
-/** What may differ from client to client. */
-export interface SessionSettings {
-  /** Seconds for which a session may lie unused. Default 5 184 000 (60 days); 1 to 3 153 600 000. */
-  readonly idleLifetimeSeconds?: number | undefined
-  /**
-   * Seconds after which a session ends whatever happens, or `'never'`. Default: never for confidential clients,
-   * 31 536 000 (365 days) for public ones. It holds for sessions opened from then on.
-   */
-  readonly absoluteLifetimeSeconds?: number | 'never' | undefined
-  /** The join window in seconds: 0 to 3600, default 10. */
-  readonly overlapSeconds?: number | undefined
-  /** A reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
-  readonly onReuse?: 'end' | 'refuse' | undefined
-  /**
-   * `false` for a confidential client: its refresh tokens stay of one generation, as FAPI 2.0 (§5.3.2.1) wants it, and
-   * none supersedes another; a refresh only slides the idle end. Public clients' always rotate (RFC 9700 §4.14.2).
-   * Default `true`.
-   */
-  readonly rotate?: boolean | undefined
-}
 
 export interface SessionsOptions extends SessionSettings {
   readonly store: SessionStore
@@ -64,15 +45,6 @@ export interface OpenSessionOptions {
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
   /** The application's own data, plain JSON. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
-}
-
-/** A session that a refresh moved on, and the generation of the token to issue. */
-export interface RefreshedSession {
-  /** As it is stored now. */
-  readonly session: Session
-  readonly generation: number
-  /** `slide`: of a client whose tokens do not rotate. */
-  readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
 }
 
 /**
@@ -128,57 +100,15 @@ export interface Sessions {
   isAccessTokenRevoked(jti: string, now: number): Promise<boolean>
 }
 
-interface Settings {
-  readonly idleSeconds: number
-  readonly absolute: number | 'never' | undefined
-  readonly overlapSeconds: number
-  readonly onReuse: 'end' | 'refuse'
-  readonly rotate: boolean
-}
-
-function checkedAbsolute(name: string, value: unknown, fallback: number | 'never' | undefined) {
-  if (value === undefined) return fallback
-  if (value === 'never') return value
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= LONGEST_SECONDS) return value
-  throw badOption(name, `a whole number from 1 to ${LONGEST_SECONDS}, or 'never'`, value)
-}
-
-const checkedSettings = (given: SessionSettings, general: Settings): Settings => ({
-  idleSeconds: wholeNumber('idleLifetimeSeconds', given.idleLifetimeSeconds, general.idleSeconds, 1, LONGEST_SECONDS),
-  absolute: checkedAbsolute('absoluteLifetimeSeconds', given.absoluteLifetimeSeconds, general.absolute),
-  overlapSeconds: wholeNumber(
-    'overlapSeconds',
-    given.overlapSeconds,
-    general.overlapSeconds,
-    0,
-    LONGEST_OVERLAP_SECONDS,
-  ),
-  onReuse: oneOf('onReuse', given.onReuse, general.onReuse, ['end', 'refuse']),
-  rotate: booleanOption('rotate', given.rotate, general.rotate),
-})
-
-const DEFAULTS: Settings = {
-  idleSeconds: DEFAULT_IDLE_SECONDS,
-  absolute: undefined,
-  overlapSeconds: DEFAULT_OVERLAP_SECONDS,
-  onReuse: 'end',
-  rotate: true,
-}
-
-const named = ({ id, type, subject, clientId }: Session) => ({ sessionId: id, type, subject, clientId })
-
-const sessionOver = (clientId: string) =>
-  refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
-
 /** Makes the functions that keep sessions in `store`. */
 export function createSessions(options: SessionsOptions): Sessions {
   const { store, perClient, clock = systemClock } = options
   requireVerbs('store', store, ['create', 'get', 'save', 'end', 'list', 'endAll'])
   if (perClient !== undefined) requireFunction('perClient', perClient)
   requireFunction('clock', clock)
-  const general = checkedSettings(options, DEFAULTS)
+  const general = checkedSettings(options, DEFAULT_SETTINGS)
 
-  const settingsOf = (client: Client | undefined): Settings => {
+  const settingsOf = (client: Client | undefined): CheckedSettings => {
     const own = client === undefined ? undefined : perClient?.(client)
     return own === undefined ? general : checkedSettings(own, general)
   }
@@ -203,16 +133,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
       settingsOf(client),
     )
-    const absolute =
-      settings.absolute ?? (client !== undefined && isPublicClient(client) ? PUBLIC_ABSOLUTE_SECONDS : 'never')
     const session = openedSession(permission, {
       id: opening.id ?? newIdentifier(),
       type: opening.type ?? OAUTH2_SESSION,
       now,
-      lifetimes: {
-        idleSeconds: settings.idleSeconds,
-        absoluteSeconds: absolute === 'never' ? undefined : absolute,
-      },
+      lifetimes: lifetimesOf(settings, client),
       extra: opening.extra ?? {},
     })
     if ((await answerOf(() => store.create(session))) === 'gone') return undefined
@@ -220,107 +145,39 @@ export function createSessions(options: SessionsOptions): Sessions {
     return session
   }
 
-  async function refresh(
-    presented: { readonly sessionId: string; readonly generation: number; readonly session?: Session | undefined },
-    { client, now }: { readonly client: Client; readonly now: number },
-  ): Promise<RefreshedSession> {
-    const { overlapSeconds, idleSeconds, onReuse, ...settings } = settingsOf(client)
-    const rotates = settings.rotate || isPublicClient(client)
-    const { generation: g } = presented
-    let session = presented.session ?? (await get(presented.sessionId, now))
-    for (let attempt = 1; ; attempt += 1) {
-      if (session === undefined) throw sessionOver(client.client_id)
-      const found: Session = session
-      const decision = decideRefresh(found, g, now, overlapSeconds)
-      if (decision.outcome === 'refuse') throw sessionOver(client.client_id)
-      let next: Session
-      if (decision.outcome === 'reuse') {
-        if (onReuse === 'refuse') throw reused(found, g, false)
-        next = { ...found, endedAt: now }
-      } else if (!rotates) {
-        // Requests at once slide the idle end once.
-        if (now - found.refreshedAt <= overlapSeconds) return refreshed(found, g, 'join')
-        next = { ...found, refreshedAt: now, refreshExpiresAt: idleEnd(now, idleSeconds, found.expiresAt) }
-      } else if (decision.change === undefined) {
-        return refreshed(found, decision.generation, decision.outcome)
-      } else if (decision.outcome === 'join') {
-        next = { ...found, ...decision.change }
-      } else {
-        const refreshExpiresAt = idleEnd(now, idleSeconds, found.expiresAt)
-        next = { ...found, ...decision.change, refreshedAt: now, refreshExpiresAt }
-      }
-      const answer = await answerOf(() => store.save(next))
-      if (answer === 'saved') {
-        if (decision.outcome === 'reuse') throw reused(found, g, true)
-        const stored = { ...next, lockVersion: next.lockVersion + 1 }
-        return rotates ? refreshed(stored, decision.generation, decision.outcome) : refreshed(stored, g, 'slide')
-      }
-      if (answer === 'gone') throw sessionOver(client.client_id)
-      publish('session.conflict', () => ({ ...named(found), attempt }))
-      if (attempt > MOST_RETRIES) {
-        throw refusal('contention', {
-          clientId: client.client_id,
-          detail: `other nodes changed the session ${attempt} times while this request tried to`,
-          headers: { 'Retry-After': '1' },
-        })
-      }
-      session = await get(presented.sessionId, now)
-    }
-  }
-
-  function refreshed(session: Session, generation: number, outcome: RefreshedSession['outcome']): RefreshedSession {
-    publish('session.refreshed', () => ({
-      ...named(session),
-      outcome,
-      generation,
-      newest: session.newest,
-      confirmed: session.confirmed,
-    }))
-    return { session, generation, outcome }
-  }
-
-  function reused(session: Session, generation: number, ended: boolean) {
-    const { newest, confirmed } = session
-    publish('refresh_token.reused', () => ({ ...named(session), generation, newest, confirmed, ended }))
-    if (ended) publish('session.ended', () => ({ sessionId: session.id }))
-    return refusal('refresh_token_reused', {
-      clientId: session.clientId,
-      detail: `generation ${generation} was superseded: ${confirmed} is confirmed, ${newest} is the newest`,
-    })
-  }
-
-  const accepts = (session: Session, g: number, { client, now }: { client: Client; now: number }): boolean => {
-    const { outcome } = decideRefresh(session, g, now, settingsOf(client).overlapSeconds)
-    return outcome !== 'reuse' && outcome !== 'refuse'
-  }
-
-  const touch: Sessions['touch'] = async (id, { now = clock(), extra, everySeconds = 60 } = {}) => {
-    for (let attempt = 1; ; attempt += 1) {
-      const session = await get(id, now)
-      if (session === undefined) return undefined
-      const idleSeconds = session.refreshExpiresAt - session.refreshedAt
-      const pause = Math.min(everySeconds, idleSeconds / 4)
-      if (extra === undefined && now - session.refreshedAt < pause) return session
-      const next = {
-        ...session,
-        refreshedAt: now,
-        refreshExpiresAt: idleEnd(now, idleSeconds, session.expiresAt),
-        extra: extra ?? session.extra,
-      }
-      const answer = await answerOf(() => store.save(next))
-      if (answer === 'saved') return { ...next, lockVersion: next.lockVersion + 1 }
-      if (answer === 'gone') return undefined
-      publish('session.conflict', () => ({ ...named(session), attempt }))
-      if (attempt > MOST_RETRIES) throw refusal('contention', { headers: { 'Retry-After': '1' } })
-    }
-  }
-
   return {
     open,
     get,
-    refresh,
-    accepts,
-    touch,
+    async refresh({ sessionId, generation, session }, { client, now }) {
+      const settings = settingsOf(client)
+      const refreshed = await changeSession(
+        store,
+        session,
+        () => get(sessionId, now),
+        (found) => refreshChange(found, generation, client, now, settings),
+      )
+      if (refreshed === undefined) throw sessionOver(client.client_id)
+      return refreshed
+    },
+    accepts(session, generation, { client, now }) {
+      const { outcome } = decideRefresh(session, generation, now, settingsOf(client).overlapSeconds)
+      return outcome !== 'reuse' && outcome !== 'refuse'
+    },
+    touch(id, { now = clock(), extra, everySeconds = 60 } = {}) {
+      const conclude = (stored: Session): Session => stored
+      return changeSession(
+        store,
+        undefined,
+        () => get(id, now),
+        (session) => {
+          const idleSeconds = session.refreshExpiresAt - session.refreshedAt
+          const recent = now - session.refreshedAt < Math.min(everySeconds, idleSeconds / 4)
+          if (recent && extra === undefined) return { next: undefined, conclude }
+          const refreshExpiresAt = idleEnd(now, idleSeconds, session.expiresAt)
+          return { next: { ...session, refreshedAt: now, refreshExpiresAt, extra: extra ?? session.extra }, conclude }
+        },
+      )
+    },
     async end(id, now = clock(), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
       const ended = (await answerOf(() => store.end(id, markerExpiresAt))) === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))

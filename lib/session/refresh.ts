@@ -1,0 +1,80 @@
+import { type Client, isPublicClient } from '../client.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import { type Change, named } from './change.ts'
+import { decideRefresh } from './refresh_decision.ts'
+import { idleEnd, type Session } from './session.ts'
+import type { CheckedSettings } from './settings.ts'
+
+/** A session that a refresh moved on, and the generation of the token to issue. */
+export interface RefreshedSession {
+  /** As it is stored now. */
+  readonly session: Session
+  readonly generation: number
+  /** `slide`: of a client whose tokens do not rotate. */
+  readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
+}
+
+/** The refusal for a session that is not there any more. */
+export const sessionOver = (clientId: string): OAuthError =>
+  refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
+
+/**
+ * What a refresh token of generation `g` makes of its session: the decision, as a change to save, with the event and
+ * answer that follow. Throws `invalid_grant` where nothing is to be saved before it is refused.
+ */
+export function refreshChange(
+  session: Session,
+  g: number,
+  client: Client,
+  now: number,
+  { overlapSeconds, idleSeconds, onReuse, rotate }: CheckedSettings,
+): Change<RefreshedSession> {
+  const decision = decideRefresh(session, g, now, overlapSeconds)
+  if (decision.outcome === 'refuse') throw sessionOver(client.client_id)
+  if (decision.outcome === 'reuse') {
+    if (onReuse === 'refuse') throw reused(session, g, false)
+    return {
+      next: { ...session, endedAt: now },
+      conclude(stored) {
+        throw reused(stored, g, true)
+      },
+    }
+  }
+  const slid = (): Session => ({
+    ...session,
+    refreshedAt: now,
+    refreshExpiresAt: idleEnd(now, idleSeconds, session.expiresAt),
+  })
+  if (!rotate && !isPublicClient(client)) {
+    // Of requests at once the first slides.
+    const recent = now - session.refreshedAt <= overlapSeconds
+    return recent ? answered(undefined, g, 'join') : answered(slid(), g, 'slide')
+  }
+  const { outcome, generation, change } = decision
+  if (change === undefined) return answered(undefined, generation, outcome)
+  return answered({ ...(outcome === 'join' ? session : slid()), ...change }, generation, outcome)
+}
+
+const answered = (
+  next: Session | undefined,
+  generation: number,
+  outcome: RefreshedSession['outcome'],
+): Change<RefreshedSession> => ({
+  next,
+  conclude(session) {
+    const { newest, confirmed } = session
+    publish('session.refreshed', () => ({ ...named(session), outcome, generation, newest, confirmed }))
+    return { session, generation, outcome }
+  },
+})
+
+function reused(session: Session, generation: number, ended: boolean): OAuthError {
+  const { newest, confirmed } = session
+  publish('refresh_token.reused', () => ({ ...named(session), generation, newest, confirmed, ended }))
+  if (ended) publish('session.ended', () => ({ sessionId: session.id }))
+  return refusal('refresh_token_reused', {
+    clientId: session.clientId,
+    detail: `generation ${generation} was superseded: ${confirmed} is confirmed, ${newest} is the newest`,
+  })
+}
