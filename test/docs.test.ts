@@ -36,6 +36,7 @@ const outcomeOf = (name: string): Promise<{ status: number | null; told: string 
     const child = spawn(process.execPath, ['--enable-source-maps', '--import', './preload.mjs', name], {
       cwd: folder,
       timeout: 30_000,
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined }, // a program may have tests of its own
     })
     let told = ''
     child.stdout.on('data', (chunk) => (told += chunk))
