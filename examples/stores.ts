@@ -48,7 +48,10 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
       reconnectStrategy: (retries, cause) => (wasConnected ? Math.min(50 * 2 ** retries, 1000) : cause),
     },
   })
-  client.on('error', reporter('Redis'))
+  const report = reporter('Redis')
+  client.on('error', (cause) => {
+    if (wasConnected) report(cause) // before that, what connect() rejects with is told
+  })
   await client.connect().catch((cause: unknown) => {
     throw unreachable(url, cause)
   })
