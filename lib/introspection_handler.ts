@@ -6,6 +6,10 @@ import { type ClientEndpointOptions, clientEndpoint, type EndpointFacts } from '
  * The introspection endpoint (RFC 7662) as one function: for bare `node:http` or as an Express middleware, behind the
  * same client authentication as the token endpoint. Any confidential client may ask about any token.
  */
-export const introspectionHandler = (
+export function introspectionHandler(
   options: Parameters<typeof createIntrospection>[0] & ClientEndpointOptions,
-): RequestHandler & EndpointFacts => clientEndpoint(createIntrospection(options), options)
+): RequestHandler & EndpointFacts {
+  const handler = clientEndpoint(createIntrospection(options), options)
+  // Public clients may not ask, so the metadata document must not say that they may.
+  return Object.assign(handler, { methods: handler.methods.filter((method) => method !== 'none') })
+}
