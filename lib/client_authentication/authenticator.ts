@@ -4,7 +4,7 @@ import { publish } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type BasicDecoding, parseBasic } from './basic.ts'
-import { type Presented, presentedMethod, type RequestHead } from './presented.ts'
+import { namesTwoClients, type Presented, presentedMethod, type RequestHead } from './presented.ts'
 import { lookUpClient, METHODS, mayUse, methodMismatch } from './registered.ts'
 import { createSecretVerification } from './secret.ts'
 
@@ -89,11 +89,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
     const client = await verifySecret('client_secret_basic', pairs, context)
     const named = parameters['client_id']
     if (strict && named !== undefined && named !== client.client_id) {
-      throw refusal('client_authentication_repeated', {
-        description: 'The request names two clients.',
-        detail: 'expected the client_id of the Authorization header in the body, or none',
-        clientId: client.client_id,
-      })
+      throw namesTwoClients(client.client_id)
     }
     return { client, authentication: { method: 'client_secret_basic' } }
   }

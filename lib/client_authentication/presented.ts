@@ -1,4 +1,4 @@
-import { refusal } from '../errors.ts'
+import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 
 /** What the choice of a method looks at. `rawHeaders` is Node's list; without it a repeated header cannot be seen. */
@@ -62,5 +62,13 @@ const twoMethods = (got: string, clientId: string | undefined) =>
   refusal('client_authentication_repeated', {
     description: 'The request uses more than one client authentication method.',
     detail: `expected one client authentication method, got ${got}`,
+    clientId,
+  })
+
+/** The refusal of a header and a body that name different clients, for servers that are strict. */
+export const namesTwoClients = (clientId?: string): OAuthError =>
+  refusal('client_authentication_repeated', {
+    description: 'The request names two clients.',
+    detail: 'expected the client_id of the Authorization header in the body, or none',
     clientId,
   })

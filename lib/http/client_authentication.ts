@@ -1,10 +1,11 @@
 import type { ClientAuthenticationMethod } from '../client.ts'
 import { type AuthenticateClient, published } from '../client_authentication/authenticator.ts'
-import { parseBasic } from '../client_authentication/basic.ts'
-import { type Presented, presentedMethod } from '../client_authentication/presented.ts'
+import { type Credentials, parseBasic } from '../client_authentication/basic.ts'
+import { namesTwoClients, type Presented, presentedMethod } from '../client_authentication/presented.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal, unavailable } from '../errors.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
 import type { Middleware, Next, Request, Response } from './message.ts'
 
@@ -117,12 +118,11 @@ function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOpt
 }
 
 /**
- * The request as passport-http can read it. It takes much for Basic that is none: what is malformed is refused here. And
- * it takes a secret that begins with a colon for an empty one: there it gets a request with the same credentials in the
- * encoding of RFC 6749 §2.3.1.
+ * The request as passport-http can read it. It takes a secret that begins with a colon for an empty one: there it gets a
+ * request with the same credentials in the encoding of RFC 6749 §2.3.1.
  */
-function readable(request: Request, header: string): Request {
-  const credentials = parseBasic(header, 'tolerant').at(-1)
+function readable(request: Request, pairs: readonly Credentials[]): Request {
+  const credentials = pairs.at(-1)
   if (!credentials?.clientSecret.startsWith(':')) return request
   const { clientId, clientSecret } = credentials
   const encoded = Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')
@@ -139,10 +139,17 @@ function byStrategies(options: StrategyAuthenticationOptions): Run {
     publicClient: runner('publicClient', options),
   }
   return (request, response, outcome) => {
-    const presented = presentedMethod(request, request.body as never, strict)
+    const parameters = request.body as FormParameters
+    const presented = presentedMethod(request, parameters, strict)
     const [name, method] = SERVED_BY[presented.by]
     const serving = runners[name]
-    const seen = presented.by === 'authorization_header' ? readable(request, presented.header) : request
+    let seen = request
+    if (presented.by === 'authorization_header') {
+      const pairs = parseBasic(presented.header, 'tolerant')
+      const named = parameters['client_id']
+      if (strict && named !== undefined && !pairs.some(({ clientId }) => clientId === named)) throw namesTwoClients()
+      seen = readable(request, pairs)
+    }
     if (serving === undefined)
       throw refusal('client_method_mismatch', { detail: `${presented.by} is not offered here` })
     serving(seen, response, (error, user, info) => {
@@ -157,7 +164,7 @@ const byFunction =
   (authenticateClient: AuthenticateClient, endpoint: string | undefined, clock: Clock): Run =>
   (request, _response, outcome) => {
     const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
-    authenticateClient(request, request.body as never, context).then(
+    authenticateClient(request, request.body as FormParameters, context).then(
       ({ client, authentication }) => outcome(undefined, client, authentication),
       outcome,
     )

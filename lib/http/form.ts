@@ -41,6 +41,15 @@ const notOneString = (name: string) =>
     detail: `expected ${shownName(name)} to be one string`,
   })
 
+/** More parameters than any request has; each costs something. */
+const MOST_PARAMETERS = 1000
+
+const tooMany = () =>
+  refusal('body_malformed', {
+    description: 'The request has too many parameters.',
+    detail: `expected at most ${MOST_PARAMETERS} parameters`,
+  })
+
 /** A name from outside, fit for a log. */
 const shownName = (name: string): string => JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name)
 
@@ -56,13 +65,20 @@ const knownWithBracket = (name: string): boolean => {
   return bracket > 0 && KNOWN.has(name.slice(0, bracket))
 }
 
-function formDecode(text: string): string {
-  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
-  if (!spaced.includes('%')) return spaced
+/** The octets with spaces for plus signs: in a form no plus sign stands for itself. */
+function spaced(octets: Uint8Array): Uint8Array {
+  if (!octets.includes(0x2b)) return octets
+  const copy = new Uint8Array(octets)
+  for (let at = 0; at < copy.length; at++) if (copy[at] === 0x2b) copy[at] = 0x20
+  return copy
+}
+
+function percentDecode(text: string): string {
+  if (!text.includes('%')) return text
   try {
-    return decodeURIComponent(spaced)
+    return decodeURIComponent(text)
   } catch {
-    if (!STRAY_PERCENT.test(spaced)) throw notUtf8('a percent sequence is not UTF-8')
+    if (!STRAY_PERCENT.test(text)) throw notUtf8('a percent sequence is not UTF-8')
     throw refusal('body_malformed', {
       description: 'The request body is malformed.',
       detail: 'a percent sign is not followed by two hexadecimal digits',
@@ -72,22 +88,27 @@ function formDecode(text: string): string {
 
 /**
  * Reads an `application/x-www-form-urlencoded` body. Strict: octets and percent sequences must be UTF-8, every percent
- * sign must begin a sequence, every name may stand once, even an unknown one or an empty value. Parameters that are
- * empty or white space are absent from the result. Rejects with `invalid_request`.
+ * sign must begin a sequence, every name may stand once, even an unknown one or an empty value, and no more than 1000
+ * names. Parameters that are empty or white space are absent from the result. Rejects with `invalid_request`.
  */
 export function parseForm(octets: Uint8Array, repeatable: readonly string[] = REPEATABLE): FormParameters {
   if (!isUtf8(octets)) throw notUtf8('the octets are not UTF-8')
-  const text = Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength).toString('utf8')
+  const { buffer, byteOffset, byteLength } = spaced(octets)
+  const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
   const all: Record<string, string> = Object.create(null)
   const parameters: Record<string, string> = Object.create(null)
   let at = 0
+  let count = 0
   while (at < text.length) {
     let end = text.indexOf('&', at)
     if (end === -1) end = text.length
     if (end > at) {
-      let equals = text.indexOf('=', at)
-      if (equals === -1 || equals > end) equals = end
-      take(all, parameters, formDecode(text.slice(at, equals)), formDecode(text.slice(equals + 1, end)), repeatable)
+      if (++count > MOST_PARAMETERS) throw tooMany()
+      const pair = text.slice(at, end)
+      const equals = pair.indexOf('=')
+      const name = equals === -1 ? pair : pair.slice(0, equals)
+      const value = equals === -1 ? '' : pair.slice(equals + 1)
+      take(all, parameters, percentDecode(name), percentDecode(value), repeatable)
     }
     at = end + 1
   }

@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { test } from 'node:test'
+import express, { type RequestHandler } from 'express'
+import express4 from 'express4'
+import oauth2orize from 'oauth2orize'
+import { Passport } from 'passport'
+import { BasicStrategy } from 'passport-http'
+import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
+import {
+  basicVerify,
+  type Client,
+  clientPasswordVerify,
+  type Events,
+  errorResponse,
+  onEvent,
+  safeExchange,
+  safeIssue,
+  tokenEndpoint,
+  toOauth2orize,
+} from '../../lib/index.ts'
+import { basicHeader, echo, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
+
+const BASIC = { Authorization: basicHeader('any', SECRET) }
+
+type Register = (server: oauth2orize.OAuth2Server) => void
+type Done = oauth2orize.ExchangeDoneFunction
+
+/** A token endpoint around exchanges of the application's own. */
+async function withExchanges(
+  register: Register,
+  use: (route: Route) => Promise<void>,
+  more: object = {},
+): Promise<void> {
+  const server = oauth2orize.createServer()
+  register(server)
+  for (const framework of [express, express4 as unknown as typeof express]) {
+    const app = framework()
+    const endpoint = tokenEndpoint({ server, findClient, enforceGrantTypes: false, ...more })
+    app.use('/token', endpoint as RequestHandler)
+    const route = await listen(createServer(app))
+    try {
+      await use(route)
+    } finally {
+      await route.close()
+    }
+  }
+}
+
+const oneAnswer = async (route: Route, body: Record<string, string>, status: number, error: string | undefined) => {
+  const answer = await post(route.url, body, BASIC)
+  assert.deepEqual([answer.status, answer.json?.error], [status, error], answer.text)
+  assert.equal(answer.headers.get('cache-control'), 'no-store', 'O14')
+  return answer
+}
+
+const code = { grant_type: 'authorization_code', code: 'c', redirect_uri: 'https://client.example/cb' }
+
+test('an async exchange that throws is answered with server_error (O7)', async () => {
+  const register: Register = (server) => {
+    server.exchange('own', async () => {
+      throw new Error('pg: password authentication failed for user "prod"')
+    })
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
+    assert.doesNotMatch(answer.text, /prod/)
+  })
+})
+
+test('an async issue callback that rejects is answered, through safeIssue (O7)', async () => {
+  const register: Register = (server) => {
+    const issue = async (_client: unknown, _code: string, _redirectURI: string, _done: Done) => {
+      await Promise.resolve()
+      throw Object.assign(new Error('connect ECONNREFUSED 10.0.0.3:5432'), { code: 'ECONNREFUSED' })
+    }
+    server.exchange(oauth2orize.exchange.code(safeIssue(issue)))
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 500, 'server_error')
+    assert.doesNotMatch(answer.text, /ECONNREFUSED|10\.0\.0\.3/, 'O12')
+  })
+})
+
+test('safeIssue keeps what oauth2orize tells apart by the number of parameters (O6)', async () => {
+  const seen: unknown[] = []
+  const register: Register = (server) => {
+    const issue = async (client: unknown, scope: unknown, body: object, authInfo: unknown, done: Done) => {
+      seen.push([(client as Client).client_id, scope, { ...body }, authInfo])
+      done(null, 'token')
+    }
+    server.exchange(oauth2orize.exchange.clientCredentials({}, safeIssue(issue)))
+  }
+  const body = { grant_type: 'client_credentials', scope: 'a b' }
+  await withExchanges(register, (route) => oneAnswer(route, body, 200, undefined).then(() => undefined))
+  assert.deepEqual(seen[0], ['any', ['a', 'b'], body, { method: 'client_secret_basic' }])
+})
+
+test('a sync throw in an issue callback is server_error without its text (O8)', async () => {
+  const register: Register = (server) => {
+    const issue = (_client: unknown, _code: string, _redirectURI: string, _done: Done) => {
+      throw new TypeError("Cannot read properties of undefined (reading 'userId')")
+    }
+    server.exchange(oauth2orize.exchange.code(issue))
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 500, 'server_error')
+    assert.doesNotMatch(answer.text, /userId/)
+  })
+})
+
+test('done called twice, at once or later, answers once (O9)', async () => {
+  const register: Register = (server) => {
+    const issue = (_client: unknown, _code: string, _redirectURI: string, done: Done) => {
+      done(null, 'first')
+      done(null, 'second')
+      setTimeout(() => done(null, 'third'), 5)
+      setTimeout(() => done(new Error('late')), 5)
+    }
+    server.exchange(oauth2orize.exchange.code(issue))
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 200, undefined)
+    assert.equal(answer.json.access_token, 'first')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.equal((await oneAnswer(route, code, 200, undefined)).json.access_token, 'first', 'the server lives on')
+  })
+})
+
+test('next called twice answers once', async () => {
+  const register: Register = (server) => {
+    server.exchange('own', (_req, _res, next) => {
+      next(new Error('one'))
+      next(new Error('two'))
+    })
+  }
+  await withExchanges(register, (route) =>
+    oneAnswer(route, { grant_type: 'own' }, 500, 'server_error').then(() => undefined),
+  )
+})
+
+test('done(null, false) is invalid_grant with 400 and our sentence (O5, O10)', async () => {
+  const register: Register = (server) => {
+    server.exchange(
+      oauth2orize.exchange.code((_c: unknown, _code: string, _r: string, done: Done) => done(null, false)),
+    )
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 400, 'invalid_grant')
+    assert.match(answer.json.error_description, /expired, spent/)
+  })
+})
+
+test("a database's error with a code of its own does not become an OAuth error (O12)", async () => {
+  const register: Register = (server) => {
+    const issue = (_c: unknown, _code: string, _r: string, done: Done) => {
+      done(Object.assign(new Error('duplicate key "tokens"'), { code: '23505', status: 409, uri: 'https://x.example' }))
+    }
+    server.exchange(oauth2orize.exchange.code(issue))
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 500, 'server_error')
+    assert.doesNotMatch(answer.text, /duplicate|23505|x\.example/)
+  })
+})
+
+test("an application's TokenError keeps its code and sentence, with our status and charset (O5, O17)", async () => {
+  const register: Register = (server) => {
+    const issue = (_c: unknown, _code: string, _r: string, done: Done) => {
+      done(new oauth2orize.TokenError('Not "allowed"\r\nSet-Cookie: x=é', 'invalid_scope', 'https://x.example', 501))
+    }
+    server.exchange(oauth2orize.exchange.code(issue))
+    server.exchange('device', (_req, _res, next) => next(new oauth2orize.TokenError('wait', 'authorization_pending')))
+    server.exchange('leak', (_req, _res, next) => next(new oauth2orize.TokenError('pg: no', 'server_error')))
+    server.exchange('odd', (_req, _res, next) => next(new oauth2orize.TokenError('text', 'E_NOT_OAUTH')))
+  }
+  await withExchanges(register, async (route) => {
+    const answer = await oneAnswer(route, code, 400, 'invalid_scope')
+    assert.deepEqual(Object.keys(answer.json), ['error', 'error_description'])
+    assert.match(answer.json.error_description, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/)
+    await oneAnswer(route, { grant_type: 'device' }, 400, 'authorization_pending')
+    assert.doesNotMatch((await oneAnswer(route, { grant_type: 'leak' }, 500, 'server_error')).text, /pg/)
+    await oneAnswer(route, { grant_type: 'odd' }, 500, 'server_error')
+  })
+})
+
+test('an exchange that never answers is answered for (O7)', async () => {
+  const register: Register = (server) => {
+    server.exchange('own', () => undefined)
+  }
+  const use = (route: Route) => oneAnswer(route, { grant_type: 'own' }, 500, 'server_error').then(() => undefined)
+  await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
+})
+
+test("repeated and nested parameters never reach the application's exchanges (O18, O19, O23)", async () => {
+  const seen: unknown[] = []
+  const register: Register = (server) => {
+    server.exchange('own', (req, res) => {
+      seen.push((req as { body?: unknown }).body)
+      res.end('{}')
+    })
+  }
+  await withExchanges(register, async (route) => {
+    for (const body of ['grant_type=own&code[$ne]=x', 'grant_type=own&refresh_token=a&refresh_token=b']) {
+      assert.equal((await post(route.url, body, BASIC)).status, 400)
+    }
+  })
+  assert.deepEqual(seen, [])
+})
+
+test('an exchange may pass a request on to the next of its name, and the last one to nobody', async () => {
+  const register: Register = (server) => {
+    server.exchange('own', (_req, _res, next) => next())
+    server.exchange('own', (_req, res) => res.end('{"access_token":"second"}'))
+    server.exchange('nobody', (_req, _res, next) => next())
+  }
+  await withExchanges(register, async (route) => {
+    assert.equal((await oneAnswer(route, { grant_type: 'own' }, 200, undefined)).json.access_token, 'second')
+    await oneAnswer(route, { grant_type: 'nobody' }, 400, 'unsupported_grant_type')
+  })
+})
+
+test('exchanges registered later are served and guarded too, and the server itself stays as it was', async () => {
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const before = (server as unknown as { _exchanges: { handle: unknown }[] })._exchanges.map(({ handle }) => handle)
+  const app = express()
+  const endpoint = tokenEndpoint({ server, findClient, enforceGrantTypes: false })
+  app.use('/token', endpoint as RequestHandler)
+  server.exchange('late', async () => {
+    throw new Error('late')
+  })
+  assert.deepEqual(endpoint.grantTypes, ['echo', 'late'])
+  const route = await listen(createServer(app))
+  await oneAnswer(route, { grant_type: 'late' }, 500, 'server_error')
+  await oneAnswer(route, { grant_type: 'echo' }, 200, undefined)
+  await route.close()
+  const after = (server as unknown as { _exchanges: { handle: unknown }[] })._exchanges.map(({ handle }) => handle)
+  assert.equal(after[0], before[0])
+})
+
+test('the user of a browser session is not taken for a client (O25, O26, T23)', async () => {
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize({ ...echo, grantType: 'echo' }))
+  const app = express()
+  app.use((req, _res, next) => {
+    req.user = { id: 7, username: 'alice' } as unknown as Express.User // as passport.session() does
+    next()
+  })
+  app.use('/route', tokenEndpoint({ server, findClient }) as RequestHandler)
+  const parse = express.urlencoded({ extended: true })
+  app.post('/token', parse, server.token() as RequestHandler, errorResponse())
+  const route = await listen(createServer(app))
+  const unauthenticated = await post(route.url, { grant_type: 'echo' })
+  assert.deepEqual([unauthenticated.status, unauthenticated.json.error], [400, 'invalid_client'])
+  const viaRoute = route.url.replace('/token', '/route')
+  assert.equal((await post(viaRoute, { grant_type: 'echo' })).json.error, 'invalid_client')
+  assert.equal((await post(viaRoute, { grant_type: 'echo' }, BASIC)).json.client_id, 'any')
+  await route.close()
+})
+
+test('our exchanges hold their rules in a set-up of the usual kind (O1, O11, O14, O18, O19)', async () => {
+  for (const extended of [true, false]) {
+    const passport = new Passport()
+    passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+    const verify = clientPasswordVerify({ findClient })
+    passport.use(new ClientPasswordStrategy({ passReqToCallback: true }, verify))
+    const server = oauth2orize.createServer()
+    server.exchange(toOauth2orize(echo))
+    const app = express()
+    app.use(express.urlencoded({ extended }), express.json())
+    app.post(
+      '/token',
+      passport.authenticate(['basic', 'oauth2-client-password'], { session: false }),
+      server.token() as RequestHandler,
+      server.errorHandler() as never,
+    )
+    const route = await listen(createServer(app))
+    const good = await post(route.url, { grant_type: 'echo' }, BASIC)
+    assert.deepEqual([good.status, good.json.client_id], [200, 'any'], good.text)
+    assert.equal(good.headers.get('cache-control'), 'no-store')
+    for (const body of ['grant_type=echo&code[$ne]=x', 'grant_type=echo&code=a&code=b']) {
+      const answer = await post(route.url, body, BASIC)
+      assert.deepEqual([answer.status, answer.json.error], [400, 'invalid_request'])
+    }
+    const json = await post(route.url, '{"grant_type":"echo"}', { 'Content-Type': 'application/json', ...BASIC })
+    assert.deepEqual([json.status, json.json.error], [415, 'invalid_request'])
+    const body = { grant_type: 'echo', client_id: 'any', client_secret: SECRET }
+    const failed = await post(route.url, body, { Authorization: basicHeader('any', 'wrong') })
+    assert.deepEqual([failed.status, failed.json.error], [401, 'invalid_client'], 'O28: a failed header is final')
+    await route.close()
+  }
+})
+
+test("Passport's and the parsers' own errors are in the table, through errorResponse (O13, O16, O30)", async (t) => {
+  const events: Events['request.refused'][] = []
+  t.after(onEvent('request.refused', (event) => events.push(event)))
+  const passport = new Passport()
+  passport.use(new BasicStrategy((_user, _password, done) => done(null, false)))
+  const app = express()
+  app.use('/token', express.urlencoded({ extended: true, limit: 100 }))
+  app.post('/token', passport.authenticate('basic', { session: false, failWithError: true }), errorResponse())
+  app.use(errorResponse())
+  const route = await listen(createServer(app))
+  const failed = await post(route.url, { grant_type: 'x' }, BASIC)
+  assert.deepEqual([failed.status, failed.json.error], [401, 'invalid_client'], failed.text)
+  assert.equal(failed.headers.get('www-authenticate'), 'Basic realm="OAuth"')
+  const without = await post(route.url, { grant_type: 'x' })
+  assert.deepEqual([without.status, without.headers.get('www-authenticate')], [400, null])
+  const large = await post(route.url, { grant_type: 'x'.repeat(200) }, BASIC)
+  assert.deepEqual([large.status, large.json.error], [413, 'invalid_request'])
+  await route.close()
+  assert.deepEqual(
+    events.map(({ status, reason }) => [status, reason]),
+    [
+      [401, 'client_authentication_missing'],
+      [400, 'client_authentication_missing'],
+      [413, 'body_too_large'],
+    ],
+  )
+})
+
+test('safeExchange alone guards an exchange that is registered in a host without tokenEndpoint (O7, O9)', async () => {
+  const server = oauth2orize.createServer()
+  const failing = safeExchange(async function own() {
+    throw new Error('inside')
+  })
+  assert.equal(failing.name, 'own')
+  server.exchange(failing as never)
+  const app = express()
+  app.post('/token', express.urlencoded({ extended: true }), server.token() as RequestHandler, errorResponse())
+  const route = await listen(createServer(app))
+  await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
+  await route.close()
+})
+
+test('a fault of a strategy of the application is 503, and none of its text goes out (O36)', async () => {
+  const passport = new Passport()
+  const fail = new Error('connect ECONNREFUSED 10.0.0.3:5432')
+  passport.use(new BasicStrategy((_user, _password, done) => done(fail)))
+  passport.use(new ClientPasswordStrategy((_id, _secret, done) => done(null, false)))
+  const strategies = { basic: 'basic', clientPassword: 'oauth2-client-password' }
+  const server = oauth2orize.createServer()
+  const app = express()
+  app.use('/token', tokenEndpoint({ server, passport, strategies }) as RequestHandler)
+  const route = await listen(createServer(app))
+  const down = await post(route.url, { grant_type: 'x' }, BASIC)
+  assert.deepEqual([down.status, down.json.error], [503, 'temporarily_unavailable'])
+  assert.doesNotMatch(down.text, /ECONNREFUSED/)
+  const refused = await post(route.url, { client_id: 'a', client_secret: 'b' })
+  assert.deepEqual([refused.status, refused.json.error], [400, 'invalid_client'])
+  assert.equal((await post(route.url, { client_id: 'a' })).json.error, 'invalid_client', 'no strategy for it')
+  await route.close()
+})
+
+test('strategies may be given as instances, without Passport, also under overlapping requests', async () => {
+  const slow: typeof findClient = async (id, context) => {
+    await new Promise((resolve) => setTimeout(resolve, id === 'any' ? 30 : 1))
+    return findClient(id, context)
+  }
+  const basic = new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient: slow }))
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const app = express()
+  app.use('/token', tokenEndpoint({ server, strategies: { basic } }) as RequestHandler)
+  const route = await listen(createServer(app))
+  const send = (id: string) => post(route.url, { grant_type: 'echo' }, { Authorization: basicHeader(id, SECRET) })
+  const answers = await Promise.all([send('any'), send('basic'), send('any'), send('basic')])
+  assert.deepEqual(
+    answers.map(({ json }) => json.client_id),
+    ['any', 'basic', 'any', 'basic'],
+  )
+  await route.close()
+})
