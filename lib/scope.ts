@@ -1,11 +1,16 @@
 // RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), separated by single spaces.
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
+/** A longer scope is nobody's: it is refused before work is put into it. */
+const MOST_CHARACTERS = 8192
+
 /**
  * The scope values of a `scope` parameter, sorted and without repeats. Runs of spaces count as one separator, nothing
- * else separates. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow.
+ * else separates. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow, and for more than 8192
+ * characters.
  */
 export function parseScope(scope: string): string[] | undefined {
+  if (scope.length > MOST_CHARACTERS) return undefined
   if (SCOPE_TOKEN.test(scope)) return [scope] // one value, as most requests have it
   const values = new Set<string>()
   for (const value of scope.split(' ')) {
@@ -39,6 +44,7 @@ export const formatScope = (values: readonly string[]): string => values.join(' 
 /** Whether every value of `inner` is one of `outer`. Both are scope strings of our records. */
 export function isScopeWithin(inner: string, outer: string): boolean {
   if (inner === '' || inner === outer) return true
+  if (inner.length > outer.length) return false // both have no repeats
   if (!inner.includes(' ')) return ` ${outer} `.includes(` ${inner} `)
   const allowed = new Set(outer.split(' '))
   return inner.split(' ').every((value) => allowed.has(value))
