@@ -21,6 +21,6 @@ test('each entry names the code that the reason goes out as, and says what to do
   for (const reason of REASONS) {
     const entry = entries.get(reason) ?? ''
     assert.ok(entry.startsWith(`${reason}\n\n\`${codeOfReason(reason)}\``), reason)
-    assert.match(entry, /\*What to do:\* \S/, reason)
+    assert.match(entry, /_What to do:_ \S/, reason)
   }
 })
