@@ -170,6 +170,7 @@ export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
 /** The error code a reason goes out as. */
 export const codeOfReason = (reason: Reason): OAuthErrorCode => CODE_OF_REASON[reason]
 
+/** What an `OAuthError` may carry beside its code. */
 export interface OAuthErrorOptions {
   readonly reason?: Reason | undefined
   /** Sentence for the wire at verbosity `normal` and above, in place of the fixed one of the code. Never a secret. */

@@ -11,6 +11,7 @@ export interface AdvertisedEndpoint {
   readonly endpoint: EndpointFacts
 }
 
+/** The options of `authorizationServerMetadata`. */
 export interface MetadataOptions {
   /** The issuer identifier: a URL without query and fragment. */
   readonly issuer: string
@@ -113,6 +114,7 @@ export function authorizationServerMetadata(options: MetadataOptions): Authoriza
   return members as unknown as AuthorizationServerMetadata
 }
 
+/** The options of `metadataHandler`. */
 export interface MetadataHandlerOptions {
   /** Seconds for which the document may be cached. Default 300. */
   readonly maxAgeSeconds?: number | undefined

@@ -16,7 +16,7 @@ import { type AuthenticationOptions, authenticatorOf, type EndpointFacts } from 
 
 /** What of an oauth2orize server is used. */
 export interface ServerLike {
-  // Never called with what `never` stands for: it lets a server be typed for the options of its own.
+  /** The middleware that runs the exchange. `never` lets a server be typed for the options of its own. */
   token(options?: never): unknown
 }
 
@@ -27,6 +27,7 @@ export interface PassportAuthentication {
   readonly strict?: boolean | undefined
 }
 
+/** The options of `tokenEndpoint`. */
 export type TokenEndpointOptions = (AuthenticationOptions | PassportAuthentication) &
   ErrorResponseOptions &
   FormBodyOptions & {

@@ -21,6 +21,7 @@ export interface EndpointFacts {
 /** How clients are authenticated: by a function that does it, or by the options of one. */
 export type AuthenticationOptions = ClientAuthenticatorOptions | { readonly authenticateClient: AuthenticateClient }
 
+/** The options of `clientEndpoint`, and of the handlers that are made with it. */
 export type ClientEndpointOptions = AuthenticationOptions & EndpointOptions
 
 /** The function that authenticates clients, made from options where it is not given. */
@@ -40,6 +41,7 @@ export function clientEndpoint(answer: Answer, options: ClientEndpointOptions): 
 /** An exchange, plain or in the shape of oauth2orize. */
 export type AnyExchange = Exchange | { readonly exchange: Exchange }
 
+/** The options of `tokenHandler`. */
 export type TokenHandlerOptions = ClientEndpointOptions & {
   /** One for each grant type that is offered. */
   readonly exchanges: readonly AnyExchange[]

@@ -31,7 +31,7 @@ const application = await Application.bootstrapWithPlugins({
   excludeExternals: true,
   githubPages: false,
   validation: { notExported: false, invalidLink: true, notDocumented: true },
-  requiredToBeDocumented: ['Class', 'Interface', 'TypeAlias', 'Function', 'Variable', 'Property', 'Method'],
+  requiredToBeDocumented: ['Class', 'Interface', 'TypeAlias', 'Function', 'Variable'],
   ...{
     router: 'module',
     entryFileName: 'README',
@@ -45,7 +45,9 @@ const application = await Application.bootstrapWithPlugins({
 })
 const project = await application.convert()
 if (project === undefined) process.exit(1)
+const front = project.getChildByName('index')
+if (front !== undefined) front.name = entries['index.ts']
 application.validate(project)
 rmSync(out, { recursive: true, force: true })
 await application.outputs.writeOutput({ name: 'markdown', path: out }, project)
-if (application.logger.hasErrors()) process.exitCode = 1
+if (application.logger.hasErrors() || application.logger.hasWarnings()) process.exitCode = 1

@@ -35,6 +35,7 @@ export interface AuthenticateClient {
   readonly signingAlgorithms: readonly string[]
 }
 
+/** The options of `createClientAuthenticator`. */
 export interface ClientAuthenticatorOptions {
   /** Looks up clients that present a secret or nothing. Assertions are looked up by the verifier itself. */
   readonly findClient: FindClient

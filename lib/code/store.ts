@@ -10,6 +10,7 @@ import type { AuthorizationCode } from './authorization_code.ts'
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
  */
 export interface CodeStore {
+  /** Keeps a new code. */
   add(code: AuthorizationCode): Promise<void>
   /** Reads without spending, so that a wrong verifier does not burn the code. Has `spent` and `failures` as they stand. */
   find(id: string): Promise<AuthorizationCode | undefined>

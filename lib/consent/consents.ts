@@ -21,6 +21,7 @@ export interface Consent {
   readonly extendedAt: number
 }
 
+/** The options of `createConsents`. */
 export interface ConsentsOptions {
   /** The session store: consent is a record of type `consent` in it, shared by all processes that share the store. */
   readonly store: SessionStore

@@ -32,5 +32,6 @@ export interface ExchangeRequest {
  */
 export interface Exchange {
   readonly grantType: string
+  /** Serves one request of an authenticated client. */
   run(request: ExchangeRequest): Promise<TokenResponse>
 }

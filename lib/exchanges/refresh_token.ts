@@ -16,6 +16,7 @@ export interface AdoptedPermission extends Permission {
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** The options of `refreshToken`. */
 export interface RefreshTokenOptions {
   readonly sessions: Sessions
   readonly tokens: Tokens

@@ -11,12 +11,13 @@ import type { Middleware, Next, Request, Response } from './message.ts'
 
 /** A strategy as Passport knows it. */
 export interface StrategyLike {
-  // `never`, because strategies are typed for the request of their own framework.
+  /** `never`, because strategies are typed for the request of their own framework. */
   authenticate(request: never, options?: never): unknown
 }
 
 /** What of Passport is used: the form of `authenticate` that calls back. */
 export interface PassportLike {
+  /** Makes the middleware that runs a strategy. */
   authenticate(
     strategy: string,
     options: { session: boolean; endpoint?: string },
@@ -36,6 +37,7 @@ export interface ClientStrategies {
   readonly publicClient?: string | StrategyLike | undefined
 }
 
+/** Client authentication by Passport strategies, one for each method. */
 export interface StrategyAuthenticationOptions {
   /** The application's Passport; needed for strategies given by name. */
   readonly passport?: PassportLike | undefined
@@ -45,6 +47,7 @@ export interface StrategyAuthenticationOptions {
   readonly endpoint?: string | undefined
 }
 
+/** The options of `clientAuthentication`: a function that authenticates clients, or Passport strategies that do. */
 export type ClientAuthenticationOptions = (
   | { readonly authenticateClient: AuthenticateClient }
   | StrategyAuthenticationOptions

@@ -1,6 +1,7 @@
 import { badOption, wholeNumber } from '../options.ts'
 import type { Middleware, Request } from './message.ts'
 
+/** Which origins may call an endpoint from a browser. */
 export interface CorsOptions {
   /**
    * The origins that scripts may call from: `'*'` (default), or a list such as `['https://app.example']`. Client

@@ -13,6 +13,7 @@ import { NO_STORE } from './no_store.ts'
  */
 export type Verbosity = 'minimal' | 'normal' | 'debug'
 
+/** How refusals and faults are answered. */
 export interface ErrorResponseOptions {
   /** Default `'normal'`. */
   readonly verbosity?: Verbosity | undefined
@@ -98,6 +99,7 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
   }
 }
 
+/** The options of `errorResponse`. */
 export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
   /** The CORS headers of the endpoint, where an earlier middleware may fail before `cors` has set them. */
   readonly cors?: CorsOptions | undefined

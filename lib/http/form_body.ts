@@ -4,6 +4,7 @@ import type { FormParameters } from '../parameters.ts'
 import { parsedForm, parseForm, REPEATABLE } from './form.ts'
 import type { Middleware, Request } from './message.ts'
 
+/** How request bodies are read. */
 export interface FormBodyOptions {
   /** The largest body taken, in octets. Default 65536; a larger one is answered with 413. */
   readonly limitBytes?: number | undefined

@@ -116,6 +116,7 @@ export interface ShownError {
   readonly retry: string | undefined
 }
 
+/** The options of `authorizationErrors`. */
 export interface AuthorizationErrorsOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string

@@ -97,6 +97,7 @@ function answered<C extends Client>(answer: Parameters<ValidateDone<C>>, done: V
 /** The callback oauth2orize hands to an immediate function. */
 export type ImmediateDone = (error: Error | null, allow: boolean, info: unknown, locals: unknown) => void
 
+/** The options of `rememberedConsent`. */
 export interface RememberedConsentOptions<User = unknown> {
   readonly consents: Pick<Consents, 'allows'>
   /** The user's subject identifier. Default: its `sub`, or else its `id`. */

@@ -13,6 +13,7 @@ import { parseRequest } from './pkce_extension.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
+/** The options of `codeGrant`. */
 export interface CodeGrantOptions<User = unknown> {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string

@@ -62,6 +62,8 @@ type Issued = (error: unknown, ...tokens: unknown[]) => void
  * Wraps an `async` issue function for the exchanges that oauth2orize brings, such as `oauth2orize.exchange.code(issue)`:
  * they drop the promise, so that a rejection would end the process and leave the client waiting. It keeps the number of
  * parameters, from which oauth2orize tells what to pass. The callback works once; a rejection before it is an error.
+ *
+ * @typeParam Issue the issue function, which keeps its type
  */
 export function safeIssue<Issue extends (...parameters: never[]) => unknown>(issue: Issue): Issue {
   const call = issue as unknown as (...parameters: readonly unknown[]) => unknown

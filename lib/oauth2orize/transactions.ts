@@ -51,18 +51,22 @@ export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRu
 
 /** A transaction store as `oauth2orize.createServer({ store })` takes it. */
 export interface TransactionStore {
+  /** Reads the transaction that the request continues. */
   load(request: TransactionRequest, done: (error: Error | null, transaction?: Oauth2orizeTransaction) => void): void
+  /** Keeps a new transaction, and answers with its id. */
   store(
     request: TransactionRequest,
     transaction: Oauth2orizeTransaction,
     done: (error: Error | null, transactionId?: string) => void,
   ): void
+  /** Keeps a changed one, and answers with its id, which may be another. */
   update(
     request: TransactionRequest,
     transactionId: string,
     transaction: Oauth2orizeTransaction,
     done: (error: Error | null, transactionId?: string) => void,
   ): void
+  /** Forgets one. */
   remove(request: TransactionRequest, transactionId: string, done: (error: Error | null) => void): void
 }
 

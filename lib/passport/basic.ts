@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
 import { type Done, report, with401 } from './done.ts'
 
+/** The options of `basicVerify`. */
 export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' | 'basicDecoding' | 'strict'>
 
 /** The verify function of passport-http's `BasicStrategy` with `passReqToCallback: true`. */

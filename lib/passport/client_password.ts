@@ -2,6 +2,7 @@ import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../c
 import { refusal } from '../errors.ts'
 import { type Done, report } from './done.ts'
 
+/** The options of `clientPasswordVerify`. */
 export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient'>
 
 /** The verify function of passport-oauth2-client-password, with and without `passReqToCallback`. */

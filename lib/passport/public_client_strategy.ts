@@ -13,6 +13,7 @@ interface Actions {
   error(error: unknown): void
 }
 
+/** The options of `PublicClientStrategy`. */
 export interface PublicClientStrategyOptions {
   readonly findClient: ClientAuthenticatorOptions['findClient']
   /** Default `'oauth2-public-client'`. */
@@ -36,6 +37,7 @@ export class PublicClientStrategy {
     this.authenticateClient = createClientAuthenticator({ findClient: options.findClient, methods: ['none'] })
   }
 
+  /** Called by Passport. Ends in exactly one of success, fail and error. */
   authenticate(request: IncomingMessage): void {
     const { success, fail, error } = this as unknown as Actions // bound to this request: read before anything is awaited
     const { body } = request as { body?: unknown }

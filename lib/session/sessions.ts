@@ -97,6 +97,7 @@ export interface Sessions {
     token: { readonly jti: string; readonly sub: string; readonly client_id: string; readonly exp: number },
     now: number,
   ): Promise<void>
+  /** Whether this one access token was revoked; whether its session lives is another question. */
   isAccessTokenRevoked(jti: string, now: number): Promise<boolean>
 }
 

@@ -16,6 +16,7 @@ import type { Session } from './session.ts'
 export interface SessionStore {
   /** Atomic. `gone` when the id was ended before, or is already in use. */
   create(session: Session): Promise<'created' | 'gone'>
+  /** The live session of this id. */
   get(id: string): Promise<Session | undefined>
   /**
    * Atomic compare-and-set: saved only where the stored `lockVersion` is the one of `session`, and stored with the next.

@@ -10,6 +10,7 @@ import { createExpiryBuckets } from './expiry_buckets.ts'
 import { copyCode, copySession, endOf } from './records.ts'
 import { replayKey } from './replay_key.ts'
 
+/** The options of the memory stores: the clock, and how much they may hold. */
 export interface MemoryStoresOptions {
   /** Tells the time; default: the clock of this machine. */
   readonly clock?: Clock
@@ -23,6 +24,7 @@ export interface MemoryStoresOptions {
   readonly maximumSessions?: number
 }
 
+/** The three stores in the memory of this process. */
 export interface MemoryStores {
   readonly replayRegister: ReplayRegister
   readonly codeStore: CodeStore

@@ -24,6 +24,7 @@ export type PostgresQuery = (
   values: (string | number)[],
 ) => Promise<{ readonly rows: readonly unknown[] }>
 
+/** The options of `postgresStores`. */
 export interface PostgresStoresOptions extends BoundedCallsOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
@@ -33,6 +34,7 @@ export interface PostgresStoresOptions extends BoundedCallsOptions {
   readonly tables?: Partial<PostgresTables>
 }
 
+/** The three stores on PostgreSQL, and what looks after their tables. */
 export interface PostgresStores {
   readonly replayRegister: ReplayRegister
   readonly codeStore: CodeStore

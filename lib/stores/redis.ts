@@ -22,6 +22,7 @@ import { createSeal } from './sealed.ts'
  */
 export type RedisCommand = (args: string[], key: string) => Promise<unknown>
 
+/** The options of `redisStores`. */
 export interface RedisStoresOptions extends BoundedCallsOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand
@@ -34,6 +35,7 @@ export interface RedisStoresOptions extends BoundedCallsOptions {
   readonly prefix?: string
 }
 
+/** The three stores on Redis. */
 export interface RedisStores {
   readonly replayRegister: ReplayRegister
   readonly codeStore: CodeStore

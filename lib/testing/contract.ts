@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 
 /** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
 export interface ContractRunner {
+  /** Groups tests under a title. */
   readonly describe: (title: string, body: () => void) => unknown
+  /** Adds a test. */
   readonly it: (title: string, body: () => Promise<void>) => unknown
 }
 

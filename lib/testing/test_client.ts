@@ -9,6 +9,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 const HASH_OF_MAC: Readonly<Record<string, string>> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
 
+/** The options of `createTestClient`. */
 export interface TestClientOptions {
   /** Issuer identifier of the server under test: the `aud` of its assertions unless an override says otherwise. */
   readonly issuer: string

@@ -17,7 +17,9 @@ export type TokenKind = 'access_token' | 'refresh_token'
  * - A rejection is a fault.
  */
 export interface TokenFactory {
+  /** Makes a token of these claims. Its kind must be told from the token when it is verified. */
   sign(kind: TokenKind, claims: Claims): string | Promise<string>
+  /** The claims of a token of this kind that this factory made, expired or not; `undefined` for any other text. */
   verify(kind: TokenKind, token: string): Claims | undefined | Promise<Claims | undefined>
   /** The public keys for `jwks_uri`; without it the server has none to show. */
   jwks?(): { keys: readonly PublicJwk[] }
@@ -26,6 +28,7 @@ export interface TokenFactory {
 /** A keyset, or a function that gives the one in force, for rotation while the server runs. */
 export type KeysetSource = Keyset | (() => Keyset)
 
+/** The options of `createTokenFactory`. */
 export interface TokenFactoryOptions {
   /**
    * The secret every key that is not given is derived from; the same on every node. Of several the first signs and the

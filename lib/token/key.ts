@@ -13,6 +13,7 @@ export const SIGNING_ALGORITHMS = [
   'HS384',
   'HS512',
 ] as const
+/** The JOSE algorithms that tokens of this package may be signed with. */
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number]
 
 /** A public key as RFC 7517 spells it. */

@@ -24,6 +24,7 @@ export interface TokenSet {
   readonly [extension: string]: unknown
 }
 
+/** The options of `createTokens`. */
 export interface TokensOptions extends TokenFactoryOptions {
   /** The issuer identifier of this server, exactly as its metadata has it. */
   readonly issuer: string
