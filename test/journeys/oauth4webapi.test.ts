@@ -4,6 +4,7 @@ import * as oauth from 'oauth4webapi'
 import { type RunningExample, startExample } from '../support/example.ts'
 import { ALICE, type ExampleClient, exampleClients, USERS } from '../support/example_clients.ts'
 import { createFormBrowser } from '../support/form_browser.ts'
+import { freePort } from '../support/temporary.ts'
 
 const REDIRECT_URI = 'http://127.0.0.1:1/callback'
 const insecure = { [oauth.allowInsecureRequests]: true }
@@ -15,10 +16,7 @@ describe('oauth4webapi, against an issuer with a path', () => {
 
   before(async () => {
     clients = await exampleClients({ redirect_uris: [REDIRECT_URI] })
-    // a free port, and an issuer that names it
-    const probe = await startExample()
-    await probe.stop()
-    issuer = new URL(`${probe.url}/tenant/one`)
+    issuer = new URL(`http://localhost:${await freePort()}/tenant/one`)
     example = await startExample({
       environment: { PORT: issuer.port, ISSUER: issuer.href },
       clients: Object.values(clients).map(({ record }) => record),
