@@ -35,7 +35,8 @@ export function createLogins(options: {
 
   const endPresented = async (request: IncomingMessage): Promise<void> => {
     const secret = cookie.read(request)
-    if (secret !== undefined) await sessions.end(idOf(secret))
+    // Looked up first: to end what was never open would leave a marker for each cookie that somebody makes up.
+    if (secret !== undefined && (await sessions.get(idOf(secret)))) await sessions.end(idOf(secret))
   }
 
   return {

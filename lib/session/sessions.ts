@@ -85,7 +85,8 @@ export interface Sessions {
   /**
    * Ends a session, also one that is still being opened elsewhere: it can not be opened or moved on afterwards. True
    * when it was live. `markerExpiresAt` (epoch seconds) is how long an id without a session is remembered as ended, and
-   * must outlive what could open that session; by default the idle lifetime, and a day at least.
+   * must outlive what could open that session; by default the idle lifetime, and a day at least. Look an id up first
+   * that comes from outside: each unknown one that is ended leaves a marker.
    */
   end(id: string, now?: number, options?: { readonly markerExpiresAt?: number | undefined }): Promise<boolean>
   /** The live sessions of a subject that have this type, oldest first. */
