@@ -1,7 +1,13 @@
+import pg from 'pg'
+import { createClient } from 'redis'
 import type { ReplayRegister } from '../lib/assertion/replay.ts'
 import type { CodeStore } from '../lib/code/store.ts'
 import type { SessionStore } from '../lib/session/store.ts'
 import { memoryStores } from '../lib/stores/memory.ts'
+import { postgresStores } from '../lib/stores/postgres.ts'
+import { redisStores } from '../lib/stores/redis.ts'
+import { startPostgres } from '../test/support/postgres_server.ts'
+import { startRedis } from '../test/support/redis_server.ts'
 
 /** A database of the benchmark's own. */
 export interface RunningStore {
@@ -16,13 +22,53 @@ export interface Stores {
   readonly sessionStore: SessionStore
 }
 
+async function redis(): Promise<RunningStore> {
+  // not synced to disk: the figure is this process's, not the disk's
+  const server = await startRedis(['--appendonly', 'no'])
+  return {
+    async empty() {
+      const client = await createClient({ url: server.url }).connect()
+      await client.flushAll()
+      client.destroy()
+      return server.url
+    },
+    end: () => server.stop(),
+  }
+}
+
+async function postgres(): Promise<RunningStore> {
+  const server = await startPostgres(['synchronous_commit=off'])
+  return {
+    async empty() {
+      const client = new pg.Client({ connectionString: server.url })
+      await client.connect()
+      await postgresStores({ query: (text, values) => client.query(text, values as unknown[]) }).migrate()
+      await client.query('truncate oauth_assertions, oauth_codes, oauth_sessions')
+      await client.end()
+      return server.url
+    },
+    end: () => server.stop(),
+  }
+}
+
 export async function startStore(kind: string): Promise<RunningStore> {
-  if (kind === 'memory') return { empty: async () => 'memory:', end: async () => {} }
-  throw new Error(`no store ${kind} yet`)
+  if (kind === 'redis') return redis()
+  if (kind === 'postgres') return postgres()
+  return { empty: async () => 'memory:', end: async () => {} }
 }
 
 /** The stores behind a URL that `empty` answered. */
 export async function openStores(url: string): Promise<Stores> {
-  if (url === 'memory:') return memoryStores({ maximumAssertionsPerClient: 2 ** 24 })
-  throw new Error(`no store for ${url}`)
+  if (url.startsWith('redis:')) {
+    const client = await createClient({ url }).connect()
+    return redisStores({
+      signingKeys: 'a signing key of the benchmark, 32 octets or more',
+      command: (args) => client.sendCommand([...args]),
+    })
+  }
+  if (url.startsWith('postgres:')) {
+    const pool = new pg.Pool({ connectionString: url, max: 16 })
+    return postgresStores({ query: (text, values) => pool.query(text, values as unknown[]) })
+  }
+  return memoryStores({ maximumAssertionsPerClient: 2 ** 24 })
 }
