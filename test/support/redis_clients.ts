@@ -10,7 +10,12 @@ export interface RedisConnection {
   close(): Promise<void>
 }
 
-export type ConnectRedis = (ports: readonly number[]) => Promise<RedisConnection>
+export interface RedisCredentials {
+  readonly username: string
+  readonly password: string
+}
+
+export type ConnectRedis = (ports: readonly number[], as?: RedisCredentials) => Promise<RedisConnection>
 
 const quiet = () => undefined
 const first = (ports: readonly number[]): number => ports[0] ?? 0
@@ -20,18 +25,19 @@ Logger.setLoggerConfig('off')
 // Each as its users would set it up for this package: nothing queues up while there is no connection, and a command
 // whose answer was lost is not sent a second time.
 export const redisClients: Readonly<Record<string, ConnectRedis>> = {
-  'node-redis': async (ports) => {
-    const client = createClient({ url: `redis://127.0.0.1:${first(ports)}`, disableOfflineQueue: true })
+  'node-redis': async (ports, as) => {
+    const client = createClient({ url: `redis://127.0.0.1:${first(ports)}`, disableOfflineQueue: true, ...as })
     client.on('error', quiet)
     await client.connect()
     return { command: (args) => client.sendCommand(args), close: async () => client.destroy() }
   },
-  ioredis: async (ports) => {
+  ioredis: async (ports, as) => {
     const client = new IoRedis(first(ports), '127.0.0.1', {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       lazyConnect: true,
+      ...as,
     })
     client.on('error', quiet)
     await client.connect()
@@ -40,12 +46,13 @@ export const redisClients: Readonly<Record<string, ConnectRedis>> = {
       close: async () => client.disconnect(),
     }
   },
-  iovalkey: async (ports) => {
+  iovalkey: async (ports, as) => {
     const client = new IoValkey(first(ports), '127.0.0.1', {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       lazyConnect: true,
+      ...as,
     })
     client.on('error', quiet)
     await client.connect()
@@ -54,17 +61,21 @@ export const redisClients: Readonly<Record<string, ConnectRedis>> = {
       close: async () => client.disconnect(),
     }
   },
-  'valkey-glide': async (ports) => {
-    const client = await GlideClient.createClient({ addresses: hosts(ports), requestTimeout: 2000 })
+  'valkey-glide': async (ports, as) => {
+    const client = await GlideClient.createClient({
+      addresses: hosts(ports),
+      requestTimeout: 2000,
+      ...(as && { credentials: as }),
+    })
     return { command: (args) => client.customCommand(args), close: async () => client.close() }
   },
 }
 
 export const redisClusterClients: Readonly<Record<string, ConnectRedis>> = {
-  'node-redis cluster': async (ports) => {
+  'node-redis cluster': async (ports, as) => {
     const cluster = createCluster({
       rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })),
-      defaults: { disableOfflineQueue: true },
+      defaults: { disableOfflineQueue: true, ...as },
     })
     cluster.on('error', quiet)
     await cluster.connect()
@@ -73,20 +84,32 @@ export const redisClusterClients: Readonly<Record<string, ConnectRedis>> = {
       close: async () => cluster.destroy(),
     }
   },
-  'ioredis cluster': async (ports) => {
-    const cluster = new IoRedisCluster(hosts(ports), { enableOfflineQueue: false, lazyConnect: true })
+  'ioredis cluster': async (ports, as) => {
+    const cluster = new IoRedisCluster(hosts(ports), {
+      enableOfflineQueue: false,
+      lazyConnect: true,
+      redisOptions: { ...as },
+    })
     cluster.on('error', quiet)
     await cluster.connect()
     return { command: ([name = '', ...rest]) => cluster.call(name, ...rest), close: async () => cluster.disconnect() }
   },
-  'iovalkey cluster': async (ports) => {
-    const cluster = new IoValkeyCluster(hosts(ports), { enableOfflineQueue: false, lazyConnect: true })
+  'iovalkey cluster': async (ports, as) => {
+    const cluster = new IoValkeyCluster(hosts(ports), {
+      enableOfflineQueue: false,
+      lazyConnect: true,
+      redisOptions: { ...as },
+    })
     cluster.on('error', quiet)
     await cluster.connect()
     return { command: ([name = '', ...rest]) => cluster.call(name, ...rest), close: async () => cluster.disconnect() }
   },
-  'valkey-glide cluster': async (ports) => {
-    const cluster = await GlideClusterClient.createClient({ addresses: hosts(ports), requestTimeout: 2000 })
+  'valkey-glide cluster': async (ports, as) => {
+    const cluster = await GlideClusterClient.createClient({
+      addresses: hosts(ports),
+      requestTimeout: 2000,
+      ...(as && { credentials: as }),
+    })
     return { command: (args) => cluster.customCommand(args), close: async () => cluster.close() }
   },
 }
