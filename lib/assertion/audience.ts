@@ -1,6 +1,8 @@
 import type { RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { badOption } from '../options.ts'
+import type { Envelope } from './envelope.ts'
+import { isTyped } from './header.ts'
 import type { AssertionRules, RuleOptions, ServerName } from './rules.ts'
 
 /** The names this server goes by in one request. */
@@ -100,3 +102,17 @@ export function checkAudience(
 }
 
 const shown = (aud: unknown): string => (aud === undefined ? 'none' : JSON.stringify(aud).slice(0, 300))
+
+/** `aud` names this server, or the endpoint that is called. */
+export function checkAddressee(
+  { claims, header }: Envelope,
+  names: ServerNames,
+  endpoint: string | undefined,
+  rules: AssertionRules,
+  own: readonly string[] | undefined,
+): void {
+  const narrowed = rules.typNarrowsAudience && isTyped(header)
+  const accepted = own ?? (narrowed ? names.typedAudiences : names.audiences)
+  const another = own === undefined && names.takesEndpoint && !narrowed ? endpoint : undefined
+  checkAudience(claims.aud, rules.audienceForm, accepted, another)
+}

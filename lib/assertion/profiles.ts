@@ -19,6 +19,8 @@ export interface ProfileRules {
   readonly requireKeyId: boolean
   /** `capped`: a long-lived assertion is taken while it is fresh. `refused`: it is not taken at all. */
   readonly longLifetime: 'capped' | 'refused'
+  /** The upper bound of the option `clockToleranceSeconds`: FAPI 2.0 §5.3.2.1 refuses more than a minute. */
+  readonly mostClockToleranceSeconds: number
 }
 
 const OIDC: ProfileRules = {
@@ -30,6 +32,7 @@ const OIDC: ProfileRules = {
   algorithms: ALL_ALGORITHMS,
   requireKeyId: false,
   longLifetime: 'capped',
+  mostClockToleranceSeconds: 300,
 }
 
 /** The profiles, each as what it changes. `addressedTo` names the widest: each one includes those before it. */
@@ -44,7 +47,13 @@ export const PROFILES: Readonly<Record<AssertionProfile, ProfileRules>> = {
     audienceForm: 'containing',
     algorithms: ['PS256', 'ES256'],
   },
-  fapi2: { ...OIDC, addressedTo: 'issuer', audienceForm: 'string', algorithms: ['PS256', 'ES256', 'Ed25519'] },
+  fapi2: {
+    ...OIDC,
+    addressedTo: 'issuer',
+    audienceForm: 'string',
+    algorithms: ['PS256', 'ES256', 'Ed25519'],
+    mostClockToleranceSeconds: 60,
+  },
   smart: {
     ...OIDC,
     typNarrowsAudience: false,

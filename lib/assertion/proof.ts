@@ -5,6 +5,7 @@ import type { Algorithm } from './algorithms.ts'
 import type { Envelope } from './envelope.ts'
 import { candidatesIn, type Jwk, jwksOf } from './jwks.ts'
 import type { KeySets, RemoteKeySet } from './key_sets.ts'
+import { isPromise } from './maybe_promise.ts'
 import type { PublicKeys } from './public_keys.ts'
 import type { AssertionRules } from './rules.ts'
 import { macKeys } from './secrets.ts'
@@ -33,10 +34,6 @@ export interface Claimed {
 export interface Proof {
   readonly kid: string | undefined
 }
-
-/** Whether a value is to be awaited. Steps that are done at once cost no turn of the event loop. */
-export const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
-  typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
 
 const proofBy = (jwk: Jwk): Proof => ({ kid: typeof jwk.kid === 'string' ? jwk.kid : undefined })
 

@@ -74,14 +74,15 @@ export interface RuleOptions {
   readonly longLifetime?: 'capped' | 'refused'
   /** Whether `iat` must be there. Default `false`. */
   readonly requireIat?: boolean
-  /** How far the clocks of client and server may differ, 0 to 300; more than 60 is unwise. Default 15. */
+  /** How far the clocks of client and server may differ, 0 to 300; more than 60 is unwise, and refused by `fapi2`.
+   * Default 15. */
   readonly clockToleranceSeconds?: number
   /** Longest assertion that is looked at, in octets, 256 to 1048576. Default 16384. */
   readonly maxAssertionBytes?: number
 }
 
 /** The rules of one verifier, decided once. */
-export interface AssertionRules extends Omit<ProfileRules, 'algorithms'> {
+export interface AssertionRules extends Omit<ProfileRules, 'algorithms' | 'mostClockToleranceSeconds'> {
   readonly methods: readonly AssertionMethod[]
   readonly algorithms: readonly string[]
   readonly edDsaAlias: boolean
@@ -124,7 +125,13 @@ export function rulesOf(options: RuleOptions): AssertionRules {
     maxLifetimeSeconds: wholeNumber('maxLifetimeSeconds', options.maxLifetimeSeconds, 300, 1, 86_400),
     longLifetime: oneOf('longLifetime', options.longLifetime, profile.longLifetime, ['capped', 'refused']),
     requireIat: booleanOption('requireIat', options.requireIat, false),
-    clockToleranceSeconds: wholeNumber('clockToleranceSeconds', options.clockToleranceSeconds, 15, 0, 300),
+    clockToleranceSeconds: wholeNumber(
+      'clockToleranceSeconds',
+      options.clockToleranceSeconds,
+      15,
+      0,
+      profile.mostClockToleranceSeconds,
+    ),
     maxAssertionBytes: wholeNumber('maxAssertionBytes', options.maxAssertionBytes, 16_384, 256, 1_048_576),
     allowReuse: false,
     allowShortSecrets: false,

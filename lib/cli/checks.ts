@@ -1,12 +1,12 @@
 import { type Algorithm, algorithmNamed } from '../assertion/algorithms.ts'
-import { serverNames } from '../assertion/audience.ts'
+import { checkAddressee, serverNames } from '../assertion/audience.ts'
 import { checkId, checkIssuer, checkSubject, checkTimes } from '../assertion/claims.ts'
+import { checkClient, checkRegistration } from '../assertion/client_record.ts'
 import { type Envelope, openEnvelope } from '../assertion/envelope.ts'
 import { checkAlgorithm, checkExtensions, checkKeyId, checkTyp } from '../assertion/header.ts'
 import { prove } from '../assertion/proof.ts'
 import { createPublicKeys } from '../assertion/public_keys.ts'
 import { type RuleOptions, rulesOf } from '../assertion/rules.ts'
-import { checkAddressee, checkClient, checkRegistration } from '../assertion/verify.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { OAuthError, type Reason, refusal } from '../errors.ts'
 
@@ -164,8 +164,7 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     return algorithm().method
   })
   await check('aud', 'aud is this server', () => {
-    const context = question.endpoint === undefined ? {} : { endpoint: question.endpoint }
-    checkAddressee(envelope(), names, context, rules, undefined)
+    checkAddressee(envelope(), names, question.endpoint, rules, undefined)
     return JSON.stringify(envelope().claims['aud'])
   })
   await check('time', 'Not expired, not too old, not of the future (exp, iat, nbf)', () => {

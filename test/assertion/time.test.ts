@@ -100,6 +100,17 @@ test('R22 the tolerance is 15 s, can be set from 0 to 300 and not above', async 
     )
 })
 
+test('R22 the profile fapi2 allows a minute of tolerance at most', async () => {
+  await assert.doesNotReject(scene({ profile: 'fapi2', clockToleranceSeconds: 60 }))
+  await assert.rejects(scene({ profile: 'fapi2', clockToleranceSeconds: 61 }), /option 'clockToleranceSeconds'/)
+})
+
+test('a clock that gives no number lets nothing pass', async () => {
+  const { outcome } = await scene({ clock: () => Number.NaN })
+  assert.equal(await outcome(), 'misconfigured')
+  assert.equal(await outcome({ exp: 1 }), 'misconfigured')
+})
+
 test('all moments of one request come from one reading of the clock, or from the moment that is handed in', async () => {
   let read = 0
   const { verify, key } = await scene({

@@ -1,0 +1,70 @@
+import type { Client, FindClient, RequestContext } from '../client.ts'
+import { answerOf, refusal, unavailable } from '../errors.ts'
+import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
+import { isPromise } from './maybe_promise.ts'
+import { type AssertionRules, type PerClient, rulesForClient } from './rules.ts'
+
+/** The client's record. Look-ups that answer at once cost no turn of the event loop. */
+export function lookUp<C extends Client>(
+  find: FindClient<C>,
+  clientId: string,
+  context: RequestContext,
+): C | undefined | null | Promise<C | undefined | null> {
+  try {
+    const found = find(clientId, context)
+    return isPromise(found) ? answerOf(() => found) : found
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+}
+
+/** The record is one, and of the very client that was asked for: a database may compare without regard to case. */
+export function checkClient<C extends Client>(found: C | undefined | null, clientId: string): C {
+  if (found === undefined || found === null)
+    throw refusal('client_unknown', { clientId, detail: `no client has the id ${JSON.stringify(clientId)}` })
+  if (typeof found !== 'object' || typeof found.client_id !== 'string')
+    throw refusal('client_misconfigured', { clientId, detail: 'findClient gave no record with a client_id' })
+  if (found.client_id !== clientId)
+    throw refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })
+  return found
+}
+
+/** A member of a client's record that should be a name, for operators. It may be anything. */
+const named = (value: unknown): string =>
+  typeof value === 'string'
+    ? JSON.stringify(value)
+    : value === undefined
+      ? 'nothing'
+      : `a value of type ${typeof value}`
+
+/** The client is registered for this method and, where it says so, for this algorithm (RFC 7591 §2). */
+export function checkRegistration(client: Client, alg: string, algorithm: Algorithm, rules: AssertionRules): void {
+  const clientId = client.client_id
+  const registered: unknown = client.token_endpoint_auth_method
+  if (registered !== algorithm.method || !rules.methods.includes(algorithm.method))
+    throw refusal('client_method_mismatch', {
+      clientId,
+      detail: `alg ${alg} is one of ${algorithm.method}, the client is registered for ${named(registered)}`,
+    })
+  const only: unknown = client.token_endpoint_auth_signing_alg
+  if (only === undefined || only === null) return
+  if (typeof only !== 'string' || !isSameAlgorithm(alg, only, rules.edDsaAlias))
+    throw refusal('client_algorithm_mismatch', { clientId, detail: `expected alg ${named(only)}, got ${alg}` })
+}
+
+/** The rules and audiences that hold for this client. */
+export function settle<C extends Client>(
+  rules: AssertionRules,
+  perClient: PerClient<C> | undefined,
+  client: C,
+): { rules: AssertionRules; audience?: readonly string[] } {
+  if (perClient === undefined) return { rules }
+  try {
+    const own = perClient(client)
+    if (own === undefined || own === null) return { rules }
+    const settled = rulesForClient(rules, own)
+    return own.audience === undefined ? { rules: settled } : { rules: settled, audience: own.audience }
+  } catch (cause) {
+    throw refusal('misconfigured', { clientId: client.client_id, detail: 'perClient failed', cause })
+  }
+}
