@@ -72,6 +72,8 @@ export async function readSettings(environment: Readonly<Record<string, string |
   const port = wholeNumber('PORT', 3000, 0, 65_535)
   const issuer = checkedIssuer(value('ISSUER'))
   const warnings: string[] = []
+  if (value('ERROR_VERBOSITY') === 'debug' && environment['NODE_ENV'] === 'production')
+    throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
   if (issuer !== undefined && !issuer.startsWith('https:') && !isHttpLoopback(issuer))
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
   const settings = {
