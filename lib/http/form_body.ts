@@ -22,6 +22,9 @@ const NONE: FormParameters = Object.freeze(Object.create(null))
 
 const FORM = 'application/x-www-form-urlencoded'
 
+// No two parts of it can match the same character: a header is as long as its sender likes.
+const UTF8_CHARSET = /^(?:utf-?8|"utf-?8")$/i
+
 const unsupported = (detail: string) =>
   refusal('content_type_unsupported', {
     status: 415,
@@ -48,8 +51,9 @@ export function requireForm(headers: Request['headers']): boolean {
   const [essence = '', ...parameters] = type.split(';')
   if (essence.trim().toLowerCase() !== FORM) throw unsupported(`expected ${FORM}, got another content type`)
   for (const parameter of parameters) {
-    const charset = /^\s*charset\s*=\s*"?([^"]*?)"?\s*$/i.exec(parameter)?.[1]
-    if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw unsupported('expected the charset UTF-8')
+    const equals = parameter.indexOf('=')
+    if (equals === -1 || parameter.slice(0, equals).trim().toLowerCase() !== 'charset') continue
+    if (!UTF8_CHARSET.test(parameter.slice(equals + 1).trim())) throw unsupported('expected the charset UTF-8')
   }
   return true
 }

@@ -115,6 +115,22 @@ for (const host of HOSTS.filter(({ name }) => !name.includes('express.json'))) {
       assertError(await send(rawPost([BASIC])), 400, 'invalid_request')
     })
 
+    test('a content type costs no more than its length, whatever it holds (T5)', async () => {
+      const type = `${FORM_TYPE}; charset=${' '.repeat(2000)}x"y`
+      const before = performance.now()
+      const answer = await send(rawPost([type, BASIC], 'grant_type=echo'))
+      assert.ok(performance.now() - before < 1000)
+      assert.ok([400, 415].includes(answer.status), answer.body)
+    })
+
+    test('a request target that names the host is the same path (RFC 9112 section 3.2.2)', async () => {
+      const request = rawPost([FORM_TYPE, BASIC], 'grant_type=echo').toString()
+      for (const target of ['http://as.example/token', 'HTTP://as.example/token?x=y']) {
+        const answer = await send(request.replace('POST /token', `POST ${target}`))
+        assert.equal(answer.status, 200, `${target} ${answer.body}`)
+      }
+    })
+
     test('one connection carries on after a refusal', async () => {
       const refused = rawPost([FORM_TYPE, BASIC], 'grant_type=echo&grant_type=echo')
       const socket = connect(route.port, '127.0.0.1')
