@@ -148,6 +148,7 @@ const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known
 function withoutIssuerPath(base: string): RequestHandler {
   const documents = new Map(METADATA_PATHS.map((path) => [path + base, path]))
   return (req, _res, next) => {
+    if (/^https?:\/\//i.test(req.url)) req.url = req.url.replace(/^[^/]*\/\/[^/?]*\/?/, '/') // RFC 9112 §3.2.2
     const end = req.url.indexOf('?')
     const path = end < 0 ? req.url : req.url.slice(0, end)
     const rest = req.url.slice(path.length)

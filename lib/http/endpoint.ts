@@ -43,18 +43,25 @@ export const methodNotAllowed = () =>
     detail: `expected one of ${ALLOWED}`,
   })
 
+/** Path and query of a request target, also of one that names the host (RFC 9112 §3.2.2 makes servers take both). */
+const pathAndQuery = (url: string): string =>
+  url === '' || url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '')
+
 /** Whether the request is for a path below the one where Express mounted the handler. */
 export function isBelowMount(request: Request): boolean {
   if (request.baseUrl === undefined || request.baseUrl === '' || request.route !== undefined) return false
-  const { url = '/' } = request
-  return url !== '/' && !url.startsWith('/?')
+  const url = pathAndQuery(request.url ?? '/')
+  return url !== '' && url !== '/' && !/^\/?\?/.test(url)
 }
 
 function pathMatcher(path: string | undefined): (request: Request) => boolean {
   if (path === undefined) return (request) => !isBelowMount(request)
   if (typeof path !== 'string' || !path.startsWith('/')) throw badOption('path', "a path that begins with '/'", path)
   const withQuery = `${path}?`
-  return ({ url = '' }) => url === path || url.startsWith(withQuery)
+  return (request) => {
+    const url = pathAndQuery(request.url ?? '')
+    return url === path || url.startsWith(withQuery)
+  }
 }
 
 /**
