@@ -63,18 +63,28 @@ export async function hashClientSecret(secret: string): Promise<string> {
   return `scrypt$${cost}$${salt.toString('base64url')}$${key.toString('base64url')}`
 }
 
+/** A moment of a record: absent means never, as 0 does. What is no number, nor text of one, is no moment (`NaN`). */
+const momentOf = (value: unknown): number =>
+  value === undefined || value === null
+    ? 0
+    : typeof value === 'number'
+      ? value
+      : typeof value === 'string' && value !== ''
+        ? Number(value)
+        : Number.NaN
+
 /** The secrets on a client's record, with their expiry. An entry without its own follows `client_secret_expires_at`. */
 export function secretsOf(client: Client): readonly { value: string | Uint8Array; expiresAt: number }[] {
   const { client_secret: secret, client_secret_expires_at: expiresAt } = client
   if (secret === undefined || secret === null) return []
   if (typeof secret === 'string' || secret instanceof Uint8Array) {
-    return secret.length === 0 ? [] : [{ value: secret, expiresAt: expiresAt ?? 0 }]
+    return secret.length === 0 ? [] : [{ value: secret, expiresAt: momentOf(expiresAt) }]
   }
   if (!Array.isArray(secret)) return []
   return (secret as readonly { value?: unknown; expires_at?: unknown }[]).flatMap((each) => {
     const value = each?.value
     if (typeof value !== 'string' && !(value instanceof Uint8Array)) return []
-    return value.length === 0 ? [] : [{ value, expiresAt: Number(each.expires_at ?? expiresAt ?? 0) }]
+    return value.length === 0 ? [] : [{ value, expiresAt: momentOf(each.expires_at ?? expiresAt) }]
   })
 }
 
