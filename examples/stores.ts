@@ -147,7 +147,9 @@ const messageOf = (cause: unknown): string => {
 
 /** Which address could not be reached, without the password that may stand in it. */
 function unreachable(url: string, cause: unknown): Error {
-  const { protocol, host, pathname } = URL.canParse(url) ? new URL(url) : { protocol: '', host: '', pathname: url }
+  // Of what is no URL no part is safe to show, nor is what somebody else made of it.
+  if (!URL.canParse(url)) return new Error('is not a URL: a password must be percent-encoded in it')
+  const { protocol, host, pathname } = new URL(url)
   return new Error(`cannot use ${protocol}//${host}${pathname} (${messageOf(cause)})`)
 }
 

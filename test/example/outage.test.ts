@@ -155,8 +155,14 @@ for (const [program, start] of [
   })
 }
 
-for (const url of ['redis://:hush@127.0.0.1:1', 'postgres://me:hush@127.0.0.1:1/db', 'pglite:/proc/nowhere']) {
-  test(`${url.split(':')[0]}: a store that can not be opened ends the process with status 1 and one line`, async () => {
+const UNUSABLE = [
+  'redis://:hush@127.0.0.1:1',
+  'postgres://me:hush@127.0.0.1:1/db',
+  'postgres://me:hush#hush@127.0.0.1:1/db', // what is no URL, because the password is not encoded
+  'pglite:/proc/nowhere',
+]
+for (const url of UNUSABLE) {
+  test(`${url}: a store that can not be opened ends the process with status 1 and one line`, async () => {
     const { status, stderr } = await runExample({ environment: { STORE_URL: url } })
     assert.equal(status, 1)
     assert.match(stderr, /^STORE_URL: [^\n]+\n$/)
