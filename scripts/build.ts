@@ -21,7 +21,10 @@ const filesOf = (folder: string, ending: string): string[] =>
     .sort()
 
 /** tsc leaves `.ts` in the import paths of declarations; older compilers want `.js`. */
-const declarationOf = (text: string): string => text.replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2')
+const declarationOf = (text: string): string =>
+  text
+    .replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2')
+    .replace(/import\("(http|stream|net|events)"\)/g, 'import("node:$1")') // types that tsc inferred
 
 /** The names that the emitted modules import from `jose`. */
 function namesFromJose(sources: Iterable<string>): string[] {

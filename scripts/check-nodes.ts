@@ -3,33 +3,20 @@
 // The binaries come from the registry's own packages of Node and are kept in .tmp/nodes between runs. Tests that need a
 // database server, a browser or an installation of their own run on one Node only and are left out here.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { binaryOf, LINES } from './node_binaries.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-// The first is the oldest release that `engines` allows.
-const LINES = ['20.19', '22', '24', '26']
-const NOT_UNIT =
-  /^(journeys|package|examples|bench|docs|recipes|types|support|fixtures)\b|^stores\/(redis|postgres|shared|cluster|race)/
+/** What has unit tests: everything of lib/ but the stores that need a server. */
+const UNIT =
+  /^(assertion|cli|client_authentication|code|consent|exchanges|http|oauth2orize|passport|session|testing|token)[\\/]|^stores[\\/]memory|^[^\\/]+$/
 
 const testFiles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.test.ts') && !NOT_UNIT.test(name))
+  .filter((name) => name.endsWith('.test.ts') && UNIT.test(name) && name !== 'docs.test.ts')
   .sort()
   .map((name) => join('test', name))
-
-function binaryOf(line: string): string {
-  const name = `node-${process.platform}-${process.arch}`
-  const folder = join(root, '.tmp/nodes', line)
-  const binary = join(folder, 'node_modules', name, 'bin/node')
-  if (existsSync(binary)) return binary
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const install = ['install', '--no-save', '--ignore-scripts', '--prefer-offline', '--loglevel=error']
-  const { status } = spawnSync('npm', [...install, `${name}@${line}`], { cwd: folder, stdio: 'inherit' })
-  if (status !== 0 || !existsSync(binary)) throw new Error(`cannot install ${name}@${line}`)
-  return binary
-}
 
 const chosen = process.argv.slice(2)
 let failed = false

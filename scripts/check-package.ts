@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { binaryOf, LINES } from './node_binaries.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const fixtures = join(root, 'test/package')
@@ -158,8 +159,12 @@ describe('a project without any of the optional peers', () => {
     await node(folder, '--input-type=module', '-e', code)
   })
 
-  test('verifies an assertion, imported', async () => assert.match(await node(folder, 'verifier.mjs'), /verified/))
-  test('verifies an assertion, required', async () => assert.match(await node(folder, 'verifier.cjs'), /verified/))
+  for (const line of LINES)
+    test(`verifies assertions on Node ${line}, imported and required`, async () => {
+      const binary = binaryOf(line)
+      assert.match(await run(binary, ['verifier.mjs'], folder), /verified/)
+      assert.match(await run(binary, ['verifier.cjs'], folder), /verified/)
+    })
 
   test('has the command line', async () => {
     const command = join(folder, 'node_modules/.bin', NAME)
@@ -242,14 +247,10 @@ describe('a project that tests with Jest, which cannot require an ECMAScript mod
   test('requires and imports the package in a test', async () => {
     const folder = await project('jest', { jest: '^30.0.0' }, 'commonjs')
     copy(folder, 'jest')
-    const told = await node(
+    const told = await run(
+      binaryOf(LINES[0] ?? ''),
+      ['node_modules/jest/bin/jest.js', '--rootDir', 'jest', '--testMatch', '**/*.spec.js', '--ci'],
       folder,
-      'node_modules/jest/bin/jest.js',
-      '--rootDir',
-      'jest',
-      '--testMatch',
-      '**/*.spec.js',
-      '--ci',
     )
     assert.match(told, /Tests: +\d+ passed/)
   })
