@@ -39,7 +39,9 @@ export async function readClients(
   const unsound: UnsoundClient[] = []
   const notes: UnsoundClient[] = []
   const seen = new Set<string>()
-  for (const [index, record] of (await readJsonArray(path)).entries()) {
+  for (const [index, row] of (await readJsonArray(path)).entries()) {
+    // what some database writes as null is not there
+    const record = Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
     const clientId = record['client_id']
     if (typeof clientId !== 'string' || clientId === '')
       throw new Error(`has a client (number ${index + 1}) without client_id`)

@@ -13,6 +13,9 @@ import { openStores, type Stores } from './stores.ts'
 /** How long open requests may take to finish when the server is told to end. */
 const GRACE_MILLISECONDS = 10_000
 
+/** After a login the browser comes back with the whole authorization request in its URL. */
+const MOST_HEADER_BYTES = 65_536
+
 /** A secret of the length that keys are made of. One that is shorter than that is stretched, which makes it no better. */
 const stretched = (secret: string): Uint8Array =>
   Buffer.byteLength(secret) < 32 ? scryptSync(secret, 'base secret of the example', 32) : Buffer.from(secret)
@@ -24,7 +27,7 @@ async function start(): Promise<void> {
     throw new UnusableSetting('STORE_URL', error.message)
   })
   const app = express()
-  const server = createServer(app)
+  const server = createServer(app, { maxHeaderSize: MOST_HEADER_BYTES })
   const listeners = await listen(server, settings).catch(async (error: Error) => {
     await stores.close()
     throw error

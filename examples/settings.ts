@@ -30,6 +30,8 @@ const ERROR_VERBOSITIES = ['debug', 'normal', 'minimal'] as const
 const STORE_SCHEMES = ['memory:', 'redis://', 'rediss://', 'postgres://', 'postgresql://', 'pglite:']
 
 const YEAR_SECONDS = 365 * 24 * 3600
+/** RFC 6749 §4.1.2. */
+const LONGEST_CODE_LIFETIME_SECONDS = 600
 
 /** A variable that cannot be used. The message is one line that names it and says what is wrong with it. */
 export class UnusableSetting extends Error {
@@ -76,6 +78,9 @@ export async function readSettings(environment: Readonly<Record<string, string |
     throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
   if (issuer !== undefined && !issuer.startsWith('https:') && !isHttpLoopback(issuer))
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
+  const codeLifetime = wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, YEAR_SECONDS)
+  if (codeLifetime > LONGEST_CODE_LIFETIME_SECONDS)
+    warnings.push(`AUTHORIZATION_CODE_TTL: codes live for ${LONGEST_CODE_LIFETIME_SECONDS} seconds at most`)
   const settings = {
     port,
     issuer,
@@ -85,7 +90,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
     errorVerbosity: oneOf('ERROR_VERBOSITY', 'normal', ERROR_VERBOSITIES),
     accessTokenLifetimeSeconds: wholeNumber('ACCESS_TOKEN_TTL', 900, 1, YEAR_SECONDS),
     refreshTokenIdleLifetimeSeconds: wholeNumber('REFRESH_TOKEN_TTL', 5_184_000, 1, 100 * YEAR_SECONDS),
-    authorizationCodeLifetimeSeconds: wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, 600),
+    authorizationCodeLifetimeSeconds: Math.min(codeLifetime, LONGEST_CODE_LIFETIME_SECONDS),
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
       readClients(path, { httpLoopbackKeySets: isHttpLoopback(issuer ?? 'http://localhost') }),

@@ -176,6 +176,16 @@ describe('the pages', () => {
       })
     }
 
+    test('a long state comes back as it was sent, through login and consent', async () => {
+      const state = 'é%+&"<'.repeat(1500)
+      const arrival = await createFormBrowser(example.url).authorize(
+        authorizationUrl({ state: state.slice(0, 2000) }),
+        BOB,
+        'cancel',
+      )
+      assert.equal(arrival.searchParams.get('state'), state.slice(0, 2000))
+    })
+
     test('an empty parameter counts as absent, resource is accepted', async () => {
       const url = `${authorizationUrl({ redirect_uri: '', scope: '', state: '' })}&resource=https://api.example.com&resource=https://b.example.com`
       const arrival = await (await loggedIn(ALICE)).authorize(url, ALICE)

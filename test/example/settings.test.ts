@@ -132,7 +132,8 @@ const unsound: readonly (readonly [problem: RegExp, record: object])[] = [
   [/jwks or jwks_uri is missing/, signing],
   [/jwks is not JSON/, { ...signing, jwks: '{' }],
   [/array named keys/, { ...signing, jwks: {} }],
-  [/array named keys/, { ...signing, jwks: null }],
+  [/array named keys/, { ...signing, jwks: [] }],
+  [/jwks or jwks_uri is missing/, { ...signing, jwks: null }],
   [/jwks holds no key/, { ...signing, jwks: { keys: [] } }],
   [/key 1 of jwks cannot be read/, { ...signing, jwks: { keys: [{ ...ec, y: 'AAAA' }] } }],
   [/key 1 of jwks is a private key/, { ...signing, jwks: { keys: [{ ...ec, d: 'AAAA' }] } }],
@@ -193,6 +194,27 @@ test('a key set over http on this machine is taken only while the issuer is http
 test('a base secret that is easy to guess is worth a warning', async () => {
   assert.match((await readSettings({ BASE_SECRET: 'secret' })).warnings.join(), /BASE_SECRET: shorter than 32/)
   assert.deepEqual((await readSettings({ BASE_SECRET: 'x'.repeat(32) })).warnings, [])
+})
+
+test('codes live for ten minutes at most (RFC 6749 §4.1.2), whatever is asked for, and a warning says so', async () => {
+  const settings = await readSettings({ AUTHORIZATION_CODE_TTL: '3600', BASE_SECRET: 'x'.repeat(32) })
+  assert.equal(settings.authorizationCodeLifetimeSeconds, 600)
+  assert.deepEqual(settings.warnings, ['AUTHORIZATION_CODE_TTL: codes live for 600 seconds at most'])
+})
+
+test('what is null in a client record is not there', async () => {
+  const path = await file([{ client_id: 'a', client_secret: 'b', jwks_uri: null, redirect_uris: null, scope: null }])
+  const { clients, warnings } = await readSettings({ CLIENTS_FILE: path, BASE_SECRET: 'x'.repeat(32) })
+  assert.deepEqual(clients.find('a'), { client_id: 'a', client_secret: 'b' })
+  assert.deepEqual(warnings, [])
+})
+
+test('debug errors are not for production', async () => {
+  await assert.rejects(
+    readSettings({ ERROR_VERBOSITY: 'debug', NODE_ENV: 'production' }),
+    /^UnusableSetting: ERROR_VERBOSITY: /,
+  )
+  assert.equal((await readSettings({ ERROR_VERBOSITY: 'debug' })).errorVerbosity, 'debug')
 })
 
 test('a password is the whole password of that very user', async () => {
