@@ -28,6 +28,7 @@ const users = Array.from({ length: 20 }, (_, at) => ({
 export interface Answer {
   /** 0 where there was none: the connection was refused or broke. */
   readonly status: number
+  readonly retryAfter?: string | undefined
   readonly body: Readonly<Record<string, unknown>>
 }
 
@@ -68,10 +69,12 @@ export async function startNodes(size: number, storeUrl: string): Promise<Nodes>
         response.once('error', lost)
         response.once('close', lost)
         response.once('end', () => {
+          const status = response.statusCode ?? 0
+          const retryAfter = response.headers['retry-after']
           try {
-            resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as Answer['body'] })
+            resolve({ status, retryAfter, body: JSON.parse(text) as Answer['body'] })
           } catch {
-            resolve({ status: response.statusCode ?? 0, body: {} })
+            resolve({ status, retryAfter, body: {} })
           }
         })
       })
