@@ -1,9 +1,7 @@
 /** A map of bounded size that forgets what was used longest ago. */
 export interface BoundedCache<V> {
-  readonly size: number
   get(key: string): V | undefined
   set(key: string, value: V): void
-  delete(key: string): void
 }
 
 /**
@@ -22,9 +20,6 @@ export function createBoundedCache<V>(most: number): BoundedCache<V> {
     young.set(key, value)
   }
   return {
-    get size() {
-      return young.size + old.size
-    },
     get(key) {
       const value = young.get(key)
       if (value !== undefined) return value
@@ -37,10 +32,6 @@ export function createBoundedCache<V>(most: number): BoundedCache<V> {
     set(key, value) {
       old.delete(key)
       put(key, value)
-    },
-    delete(key) {
-      young.delete(key)
-      old.delete(key)
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   ISSUER,
   jws,
   macScene,
+  newKey,
   outcomeOf,
   SECRET,
   scene,
@@ -153,6 +154,26 @@ test('R31 the list is published, can be narrowed, and can not be widened beyond 
       JSON.stringify(algorithms),
     )
   await assert.rejects(scene({ algorithms: ['HS256'], methods: ['private_key_jwt'] }), /option 'algorithms'/)
+})
+
+test('R31 ML-DSA is taken where it is asked for by name and Node.js has it; elsewhere it can not be asked for', async () => {
+  const { verify } = await scene()
+  assert.ok(!verify.algorithms.some((alg) => alg.startsWith('ML-DSA')))
+  for (const alg of ['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87']) {
+    const key = await newKey(alg).catch(() => undefined)
+    if (key === undefined) {
+      await assert.rejects(scene({ algorithms: [alg] }), /option 'algorithms'/)
+      continue
+    }
+    const quantum = await scene({ algorithms: [alg, 'ES256'] }, { jwks: { keys: [key.jwk] } })
+    const [header, payload] = [JSON.stringify({ alg }), JSON.stringify(claimsOf())]
+    assert.equal(await quantum.outcomeOfText(jws(header, payload, alg, key.privateKey)), 'accepted')
+    const other = await newKey(alg)
+    const forged = jws(header, JSON.stringify(claimsOf()), alg, other.privateKey)
+    assert.equal(await quantum.outcomeOfText(forged), 'assertion_signature_wrong')
+    const unasked = await scene({}, { jwks: { keys: [key.jwk] } })
+    assert.equal(await unasked.outcomeOfText(forged), 'assertion_algorithm_not_allowed')
+  }
 })
 
 test('R32 a client that registered an algorithm may use that one only', async () => {

@@ -60,7 +60,7 @@ export function signatureOver(input: string, alg: string, key: KeyObject | strin
       .update(input)
       .digest()
   const data = Buffer.from(input)
-  if (alg === 'EdDSA' || alg === 'Ed25519') return sign(null, data, key)
+  if (alg === 'EdDSA' || alg === 'Ed25519' || alg.startsWith('ML-DSA')) return sign(null, data, key)
   const hash = `sha${alg.slice(2)}`
   if (alg.startsWith('ES')) return sign(hash, data, { key, dsaEncoding: 'ieee-p1363' })
   return alg.startsWith('PS') ? sign(hash, data, { key, padding: 6, saltLength: -1 }) : sign(hash, data, key)
