@@ -45,10 +45,13 @@ export function authorizationServer(
     findClient,
     replayRegister,
     keySets: { allowHttpLoopback: isHttpLoopback(issuer) },
+    misconfiguredClient: 'refuse', // such a record was warned of at start
   })
   const sessions = createSessions({
     store: sessionStore,
     idleLifetimeSeconds: options.refreshTokenIdleLifetimeSeconds,
+    // Requests within the overlap do not prolong a session: one that is to stay alive in use must outlast it.
+    overlapSeconds: Math.min(10, Math.floor(options.refreshTokenIdleLifetimeSeconds / 2)),
   })
   const tokens = createTokens({
     issuer,

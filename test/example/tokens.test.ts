@@ -314,6 +314,32 @@ describe('the variables', () => {
     assert.match(String(refused['error_description']), /client_secret_wrong/)
   })
 
+  test('REFRESH_TOKEN_TTL: a session that is used lives on, also where the time is shorter than the usual overlap', async () => {
+    const { none } = await exampleClients({ redirect_uris: [REDIRECT_URI] })
+    const example = await startExample({
+      clients: [none?.record],
+      users: USERS,
+      environment: { REFRESH_TOKEN_TTL: '4' },
+    })
+    try {
+      const { verifier, challenge } = newPkce()
+      const query = `response_type=code&client_id=none&redirect_uri=${REDIRECT_URI}&code_challenge=${challenge}&code_challenge_method=S256`
+      const arrival = await createFormBrowser(example.url).authorize(`${example.url}/authorize?${query}`, ALICE)
+      const post = async (parameters: Readonly<Record<string, string>>) => {
+        const body = new URLSearchParams({ client_id: 'none', ...parameters })
+        return (await fetch(`${example.url}/token`, { method: 'POST', body })).json() as Promise<Tokens>
+      }
+      const code = arrival.searchParams.get('code') ?? ''
+      const grant = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, code_verifier: verifier }
+      const { refresh_token, refresh_expires_in } = await post(grant)
+      assert.equal(refresh_expires_in, 4)
+      await new Promise((resolve) => setTimeout(resolve, 3050))
+      assert.equal((await post({ grant_type: 'refresh_token', refresh_token })).refresh_expires_in, 4)
+    } finally {
+      await example.stop()
+    }
+  })
+
   test('ERROR_VERBOSITY=minimal says the code and nothing else', async () => {
     const example = await startExample({ clients: [client], environment: { ERROR_VERBOSITY: 'minimal' } })
     const refused = await ask(example, { client_secret: 'wrong' })
