@@ -193,9 +193,13 @@ test("T59: a session that is not the client's is refused, whatever the token say
 })
 
 test('T55, S21: only sessions of the type oauth2 can be refreshed', async () => {
-  const { connect, refresh } = setUp()
-  const { token } = await connect(app, 'read', 'full')
+  const { connect, refresh, tokens, calls, clock } = setUp()
+  const { token, session } = await connect(app, 'read', 'full')
   await assert.rejects(refresh(token), refused('invalid_grant', 'session_type_mismatch'))
+  assert.deepEqual(calls, [], 'the token says so itself')
+  const given = { client: app, scope: '', generation: 1, now: clock(), context: {} }
+  const { refresh_token } = await tokens.issue({ ...session, type: 'oauth2' }, given)
+  await assert.rejects(refresh(refresh_token), refused('invalid_grant', 'session_type_mismatch'))
 })
 
 test('T65: an ended session is invalid_grant', async () => {

@@ -246,6 +246,16 @@ test('a revoked token of the client itself is inactive', async () => {
   assert.deepEqual(await introspect(access_token), INACTIVE)
 })
 
+test("a refresh token that names another client's session, or one of another type, is inactive", async () => {
+  const { connect, tokens, introspect, clock } = setUp()
+  const { session } = await connect()
+  const given = { scope: '', generation: 1, now: clock(), context: {} }
+  const foreign = await tokens.issue(session, { client: { ...app, client_id: 'other' }, ...given })
+  assert.deepEqual(await introspect(foreign.refresh_token ?? ''), INACTIVE)
+  const retyped = await tokens.issue({ ...session, type: 'full' }, { client: app, ...given })
+  assert.deepEqual(await introspect(retyped.refresh_token ?? ''), INACTIVE)
+})
+
 test("another client's tokens are left alone, and the answer is the same", async () => {
   const { connect, introspect, revoke } = setUp()
   const { access, refresh } = await connect()
