@@ -156,6 +156,14 @@ for (const alg of ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'] as const) {
   })
 }
 
+test('J11: what is derived never changes: tokens must outlive releases', () => {
+  const kidOf = (alg: 'ES256' | 'EdDSA' | 'HS256') =>
+    deriveKeyset('0123456789abcdef0123456789abcdef', { alg }).signingKey.kid
+  assert.equal(kidOf('ES256'), '7Dpm_R4-NMoCUizXtNx40IWNqctbKKRnQRePcflGUSA')
+  assert.equal(kidOf('EdDSA'), 'GyZE0sZYNrfj3c1eGL_Yslk4VPmx5YKx6bRMfup4_do')
+  assert.equal(kidOf('HS256'), 'bTINxdTY6q7z')
+})
+
 test('a derived P-256 key is sound for any secret', () => {
   for (let count = 0; count < 200; count += 1) {
     const { signingKey } = deriveKeyset(`${SECRET}${count}`)
