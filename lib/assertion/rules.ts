@@ -37,7 +37,7 @@ export type TypRule = 'checked' | 'required' | 'ignored'
 
 /** The options that say what makes an assertion acceptable. */
 export interface RuleOptions {
-  /** The bundle of rules to begin with. Default `oidc`. Table: `docs/reasons.md` and the README. */
+  /** The bundle of rules to begin with. Default `oidc`. Table: `docs/assertions.md`. */
   readonly profile?: AssertionProfile
   /** The issuer identifier of this server (RFC 8414 §2). */
   readonly issuer: ServerName
