@@ -197,6 +197,8 @@ const TYPES = {
   '@types/passport': '^1.0.0',
   '@types/oauth2orize': '^1.11.0',
   typescript: '^6.0.0',
+  // The oldest compiler that the declarations are for.
+  'typescript-5.4': 'npm:typescript@~5.4.0',
 }
 
 /** How TypeScript looks for a package, and the module system that goes with it. */
@@ -240,6 +242,10 @@ for (const [index, [title, packages]] of Object.entries(HOSTS).entries()) {
         await node(folder, 'node_modules/typescript/bin/tsc', '-p', tsconfig)
       })
     }
+
+    test('compiles with TypeScript 5.4', async () => {
+      await node(folder, 'node_modules/typescript-5.4/bin/tsc', '-p', 'tsconfig.nodenext.json')
+    })
   })
 }
 
