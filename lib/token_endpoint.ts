@@ -6,7 +6,9 @@ import { type ClientStrategies, clientAuthentication, type PassportLike } from '
 import { type CorsOptions, createCors } from './http/cors.ts'
 import { ALLOWED, isBelowMount, methodNotAllowed } from './http/endpoint.ts'
 import { createErrorWriter, type ErrorResponseOptions } from './http/error_response.ts'
+import { marked } from './http/form.ts'
 import { createFormReader, type FormBodyOptions } from './http/form_body.ts'
+import { prepare, setPrepared } from './http/json_response.ts'
 import type { Middleware, Next, Request, Response } from './http/message.ts'
 import { NO_STORE } from './http/no_store.ts'
 import { type ExchangeLayer, safeExchange } from './oauth2orize/foreign_exchange.ts'
@@ -89,7 +91,7 @@ export function tokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
         fail(unreadable)
         return
       }
-      request.body = parameters
+      request.body = marked(parameters)
       authenticate(request, response, (refused) => {
         try {
           if (refused !== undefined) throw refused
@@ -108,19 +110,19 @@ export function tokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
       return
     }
     const preflight = request.method === 'OPTIONS'
+    const headers = cors.of(request, preflight)
     const fail = (error: unknown): void => writeError(error, request, response)
-    for (const [name, value] of Object.entries(cors.of(request, preflight))) response.setHeader(name, value)
     if (request.method === 'POST') {
-      // for exchanges that answer by themselves
-      for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
+      prepare(response, headers)
       exchange(request, response, fail)
       return
     }
     request.resume()
     if (preflight) {
-      response.writeHead(204, { Allow: ALLOWED })
+      response.writeHead(204, { Allow: ALLOWED, ...headers })
       response.end()
     } else {
+      prepare(response, headers)
       fail(methodNotAllowed())
     }
   }
@@ -170,7 +172,14 @@ function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => r
     if ('exchange' in layer.handle) return layer
     let guard = made.get(layer)
     if (guard === undefined) {
-      guard = { type: layer.type, handle: safeExchange(layer.handle, timeoutMilliseconds) }
+      const safe = safeExchange(layer.handle, timeoutMilliseconds)
+      const handle = (request: Request, response: Response, next: Next): unknown => {
+        // it answers by itself
+        for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
+        setPrepared(response)
+        return safe(request, response, next)
+      }
+      guard = { type: layer.type, handle }
       made.set(layer, guard)
     }
     return guard

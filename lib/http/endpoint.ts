@@ -31,6 +31,8 @@ export type RequestHandler = (request: Request, response: Response, next?: Next)
 /** What an endpoint does for an authenticated client: resolves to the JSON of a 200, or rejects with an `OAuthError`. */
 export type Answer = (request: ExchangeRequest) => Promise<object>
 
+type Headers = Readonly<Record<string, string>>
+
 /** The methods this kind of endpoint answers. */
 export const ALLOWED = 'POST, OPTIONS'
 
@@ -81,6 +83,17 @@ export function createEndpoint(
   const writeError = createErrorWriter(options)
   const cors = createCors(options.cors)
 
+  // nearly always those of the answer before
+  let corsBefore: Headers | undefined
+  let headersBefore: Headers = NO_STORE
+  function headersOf(corsHeaders: Headers): Headers {
+    if (corsHeaders !== corsBefore) {
+      corsBefore = corsHeaders
+      headersBefore = { ...NO_STORE, ...corsHeaders }
+    }
+    return headersBefore
+  }
+
   function withoutBody(request: Request, response: Response): void {
     request.resume()
     if (request.method === 'OPTIONS') {
@@ -107,7 +120,7 @@ export function createEndpoint(
       const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
       authenticateClient(request, parameters, context)
         .then(({ client, authentication }) => answer({ client, authentication, parameters, now, context }))
-        .then((body) => answerJson(response, 200, body, { ...NO_STORE, ...cors.of(request, false) }))
+        .then((body) => answerJson(response, 200, body, headersOf(cors.of(request, false))))
         .catch(fail)
       return undefined
     })

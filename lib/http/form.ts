@@ -95,8 +95,8 @@ export function parseForm(octets: Uint8Array, repeatable: readonly string[] = RE
   if (!isUtf8(octets)) throw notUtf8('the octets are not UTF-8')
   const { buffer, byteOffset, byteLength } = spaced(octets)
   const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
-  const all: Record<string, string> = Object.create(null)
   const parameters: Record<string, string> = Object.create(null)
+  const blank = new Set<string>() // not a list: there may be many, and each name is looked for
   let at = 0
   let count = 0
   while (at < text.length) {
@@ -108,7 +108,7 @@ export function parseForm(octets: Uint8Array, repeatable: readonly string[] = RE
       const equals = pair.indexOf('=')
       const name = equals === -1 ? pair : pair.slice(0, equals)
       const value = equals === -1 ? '' : pair.slice(equals + 1)
-      take(all, parameters, percentDecode(name), percentDecode(value), repeatable)
+      take(parameters, blank, percentDecode(name), percentDecode(value), repeatable)
     }
     at = end + 1
   }
@@ -116,20 +116,30 @@ export function parseForm(octets: Uint8Array, repeatable: readonly string[] = RE
 }
 
 function take(
-  all: Record<string, string>,
   parameters: Record<string, string>,
+  blank: Set<string>,
   name: string,
   value: string,
   repeatable: readonly string[],
 ): void {
-  if (all[name] !== undefined) {
+  const present = parameters[name]
+  if (present === undefined && knownWithBracket(name)) throw notOneString(name)
+  if (present !== undefined || blank.has(name)) {
     if (!repeatable.includes(name)) throw repeated(name)
-    if (!isBlank(value)) parameters[name] = parameters[name] === undefined ? value : `${parameters[name]} ${value}`
-    return
+    if (!isBlank(value)) parameters[name] = present === undefined ? value : `${present} ${value}`
+  } else if (isBlank(value)) {
+    blank.add(name)
+  } else {
+    parameters[name] = value
   }
-  if (knownWithBracket(name)) throw notOneString(name)
-  all[name] = value
-  if (!isBlank(value)) parameters[name] = value
+}
+
+const sound = new WeakSet<object>()
+
+/** Marks what was read here, so that it is not looked at again on its way through several middlewares. */
+export function marked(parameters: FormParameters): FormParameters {
+  sound.add(parameters)
+  return parameters
 }
 
 /**
@@ -138,6 +148,7 @@ function take(
  * whether a percent sign was stray; octets that were no UTF-8 show as U+FFFD and are refused.
  */
 export function parsedForm(body: object, repeatable: readonly string[] = REPEATABLE): FormParameters {
+  if (sound.has(body)) return body as FormParameters
   const parameters: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(body)) {
     if (typeof value === 'string') {

@@ -1,7 +1,7 @@
 import { refusal } from '../errors.ts'
 import { badOption, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
-import { parsedForm, parseForm, REPEATABLE } from './form.ts'
+import { marked, parsedForm, parseForm, REPEATABLE } from './form.ts'
 import type { Middleware, Request } from './message.ts'
 
 /** How request bodies are read. */
@@ -177,7 +177,7 @@ export function formBody(options: FormBodyOptions = {}): Middleware {
   const read = createFormReader(options)
   return (request, _response, next) => {
     read(request, (error, parameters) => {
-      if (error === undefined) request.body = parameters
+      if (error === undefined) request.body = marked(parameters)
       next(error)
     })
   }
