@@ -7,6 +7,9 @@ import { accountPage, sendPage } from './pages.ts'
 
 const APP_SESSION = 'oauth2'
 
+/** Other text is no id of ours. Not every database takes all text: PostgreSQL refuses NUL. */
+const SESSION_ID = /^[A-Za-z0-9_-]{1,100}$/
+
 /** The account page: which apps are connected, and the forms that end them and the user's logins. */
 export function accountRoutes(options: {
   /** Path of the issuer, '' where it has none: forms and redirects go where the outside reaches us. */
@@ -48,7 +51,8 @@ export function accountRoutes(options: {
     login.required,
     async (req, res, next) => {
       const { sub } = login.userOf(res)
-      const session = await sessions.get(req.body.session ?? '')
+      const id: string = req.body.session ?? ''
+      const session = SESSION_ID.test(id) ? await sessions.get(id) : undefined
       // Nobody ends what is not theirs, and nobody learns whether it exists.
       if (session?.type === APP_SESSION && session.subject === sub) {
         await consents.withdraw(sub, session.clientId) // first: if the other step fails, the row is still there to try again

@@ -56,14 +56,19 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
     throw unreachable(url, cause)
   })
   wasConnected = true
-  return {
-    ...redisStores({
-      command: (args) => client.sendCommand(args),
-      signingKeys: new Uint8Array(hkdfSync('sha256', baseSecret, '', 'records in Redis', 32)),
-      timeoutMilliseconds: TIMEOUT_MILLISECONDS,
-    }),
-    close: async () => client.destroy(),
+  const derived = (purpose: string, octets: number) => Buffer.from(hkdfSync('sha256', baseSecret, '', purpose, octets))
+  const options = {
+    command: (args: string[]) => client.sendCommand(args),
+    signingKeys: derived('records in Redis', 32),
+    timeoutMilliseconds: TIMEOUT_MILLISECONDS,
   }
+  const { replayRegister } = redisStores(options)
+  // Records that another secret signed can not be read, so that each secret has keys of its own in Redis.
+  const { codeStore, sessionStore } = redisStores({
+    ...options,
+    prefix: `oauth-${derived('keys in Redis', 6).toString('hex')}`,
+  })
+  return { replayRegister, codeStore, sessionStore, close: async () => client.destroy() }
 }
 
 async function openPostgres(url: string): Promise<Stores> {

@@ -152,6 +152,43 @@ for (const [program, start] of [
         await other.stop()
       }
     })
+
+    test('another BASE_SECRET on the same store: old logins may end, everybody can go on', async () => {
+      await connect() // a login and a consent under the first secret
+      const { port } = new URL(example.url)
+      const client = {
+        client_id: 'app',
+        token_endpoint_auth_method: 'none',
+        redirect_uris: [REDIRECT_URI],
+        scope: 'profile',
+      }
+      const other = await startExample({
+        clients: [client],
+        users: USERS,
+        environment: {
+          STORE_URL: store.url,
+          BASE_SECRET: 'another secret than that of the other nodes',
+          ISSUER: `http://localhost:${port}`,
+        },
+      })
+      try {
+        const browser = createFormBrowser(other.url)
+        for (const [name, value] of alice.cookies) browser.cookies.set(name, value)
+        assert.equal((await browser.visit(`${other.url}/account`)).status, 200)
+        const query = `response_type=code&client_id=app&redirect_uri=${REDIRECT_URI}&code_challenge=${newPkce().challenge}&code_challenge_method=S256`
+        const arrival = await browser.authorize(`${other.url}/authorize?${query}`, ALICE)
+        assert.ok(arrival.searchParams.get('code'), arrival.href)
+      } finally {
+        await other.stop()
+      }
+    })
+
+    test('a hidden input that no database can keep is no fault', async () => {
+      await connect()
+      const account = await alice.visit(`${example.url}/account`)
+      const answer = await alice.submit(account, '/account/disconnect', { session: 'a\0b' })
+      assert.ok(answer.status < 500, `${answer.status}`)
+    })
   })
 }
 
