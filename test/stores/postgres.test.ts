@@ -50,7 +50,7 @@ describe('PGlite', () => {
     const stores = postgresStores({ query, schema: 'pruned' })
     await stores.migrate()
     const { replayRegister, codeStore, sessionStore } = stores
-    const end = now() + 1
+    const end = now() + 4
     for (let at = 0; at < 7; at += 1) {
       await replayRegister.remember('i', 'c', `${at}`, end)
       await codeStore.add(newCode({ keepUntil: end }))
@@ -63,7 +63,7 @@ describe('PGlite', () => {
     await sessionStore.create(session)
     await sessionStore.end('lasting', now() + 60)
     assert.equal(await stores.prune(), 0)
-    await new Promise((resolve) => setTimeout(resolve, 1100))
+    await new Promise((resolve) => setTimeout(resolve, end * 1000 - Date.now() + 50))
     assert.equal(await stores.prune({ batchSize: 5 }), 28)
     assert.equal(await stores.prune(), 0)
     assert.equal(await replayRegister.remember('i', 'c', 'lasting', now() + 60), false)

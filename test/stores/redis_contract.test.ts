@@ -8,6 +8,7 @@ import { redisServer, without } from '../support/programs.ts'
 import { type ConnectRedis, redisClients, redisClusterClients } from '../support/redis_clients.ts'
 import { startRedis, startRedisCluster } from '../support/redis_server.ts'
 
+const timeoutMilliseconds = 20_000 // a busy machine is not what is tested
 const signingKeys = 'a secret of these tests, more than 32 octets'
 
 const opened =
@@ -20,8 +21,8 @@ const opened =
       connected = false
     }
     return {
-      store: pick(redisStores({ command: one.command, signingKeys })),
-      other: pick(redisStores({ command: two.command, signingKeys })),
+      store: pick(redisStores({ command: one.command, signingKeys, timeoutMilliseconds })),
+      other: pick(redisStores({ command: two.command, signingKeys, timeoutMilliseconds })),
       disconnect,
       close: async () => {
         await disconnect()

@@ -1,0 +1,57 @@
+import { after, describe, it } from 'node:test'
+import { type PostgresQuery, type PostgresStores, postgresStores } from '../../lib/stores/postgres.ts'
+import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
+import type { OpenedStore } from '../../lib/testing/contract.ts'
+import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
+import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+
+const timeoutMilliseconds = 20_000 // a busy machine is not what is tested
+
+export interface Connection {
+  readonly query: PostgresQuery
+  close(): Promise<void>
+}
+type Connect = () => Promise<Connection>
+
+// Two connections are shared by all tests of a client; a test that breaks its connection does so with one of its own.
+export const hold = (name: string, connect: Connect) => {
+  const shared: Promise<Connection>[] = []
+  const opened =
+    <Store>(pick: (stores: PostgresStores) => Store) =>
+    async (): Promise<OpenedStore<Store>> => {
+      if (shared.length === 0) shared.push(connect(), connect())
+      const [one, two] = (await Promise.all(shared)) as [Connection, Connection]
+      let mine = one
+      return {
+        store: pick(postgresStores({ query: (text, values) => mine.query(text, values), timeoutMilliseconds })),
+        other: pick(postgresStores({ query: two.query, timeoutMilliseconds })),
+        disconnect: async () => {
+          mine = await connect()
+          await mine.query('select 1', [])
+          await mine.close()
+        },
+      }
+    }
+  after(async () => {
+    for (const connection of shared) await (await connection).close()
+  })
+  describe(name, { concurrency: 3 }, () => {
+    replayRegisterContract(
+      { describe, it },
+      name,
+      opened((stores) => stores.replayRegister),
+    )
+    codeStoreContract(
+      { describe, it },
+      name,
+      opened((stores) => stores.codeStore),
+    )
+    sessionStoreContract(
+      { describe, it },
+      name,
+      opened((stores) => stores.sessionStore),
+    )
+  })
+}
+
+export const migrated = async ({ query }: Connection) => postgresStores({ query }).migrate()
