@@ -3,7 +3,7 @@ import { refusal } from '../errors.ts'
 import { badOption } from '../options.ts'
 import type { Envelope } from './envelope.ts'
 import { isTyped } from './header.ts'
-import type { AssertionRules, RuleOptions, ServerName } from './rules.ts'
+import { type AssertionRules, isTextList, type RuleOptions, type ServerName } from './rules.ts'
 
 /** The names this server goes by in one request. */
 export interface ServerNames {
@@ -25,9 +25,6 @@ function checkName(option: string, value: ServerName | undefined, required: bool
   throw badOption(option, 'an absolute URL without a fragment, or a function that gives one', value)
 }
 
-const checkAudiences = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '')
-
 function named(option: string, name: ServerName | undefined, context: RequestContext): string | undefined {
   if (typeof name !== 'function') return name
   const value: unknown = name(context)
@@ -39,7 +36,7 @@ function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestC
   const issuer = named('issuer', options.issuer, context) as string
   if (options.audience !== undefined) {
     const listed: unknown = typeof options.audience === 'function' ? options.audience(context) : options.audience
-    if (!checkAudiences(listed)) throw refusal('misconfigured', { detail: `option 'audience' gave no list of texts` })
+    if (!isTextList(listed)) throw refusal('misconfigured', { detail: `option 'audience' gave no list of texts` })
     return { issuer, audiences: listed, typedAudiences: listed, takesEndpoint: false }
   }
   const audiences = [issuer]
@@ -65,7 +62,7 @@ export function serverNames(options: RuleOptions, rules: AssertionRules): (conte
   checkName('issuer', options.issuer, true)
   checkName('tokenEndpoint', options.tokenEndpoint, false)
   checkName('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint, false)
-  if (options.audience !== undefined && typeof options.audience !== 'function' && !checkAudiences(options.audience))
+  if (options.audience !== undefined && typeof options.audience !== 'function' && !isTextList(options.audience))
     throw badOption('audience', 'a non-empty array of texts, or a function that gives one', options.audience)
   const perRequest = [
     options.issuer,

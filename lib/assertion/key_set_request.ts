@@ -26,12 +26,15 @@ const isLoopbackName = (hostname: string): boolean => hostname === 'localhost' |
 /** The host of a URL as an address where it is one: without the brackets of IPv6. */
 const hostOf = ({ hostname }: URL): string => (hostname.startsWith('[') ? hostname.slice(1, -1) : hostname)
 
+/** Longest `jwks_uri` that is looked at. */
+export const MOST_URI_CHARACTERS = 2048
+
 /**
  * A URL that a key set may be fetched from (RFC 7591 §2): https, with a host, without user information. `http:` only on
  * the loopback interface, and only where it is allowed. `undefined` for anything else.
  */
 export function keySetUrl(uri: string, allowHttpLoopback: boolean): URL | undefined {
-  if (uri.length > 2048 || !URL.canParse(uri)) return undefined
+  if (uri.length > MOST_URI_CHARACTERS || !URL.canParse(uri)) return undefined
   const url = new URL(uri)
   if (url.hostname === '' || url.username !== '' || url.password !== '') return undefined
   if (url.protocol === 'https:') return url

@@ -1,11 +1,17 @@
 import type { LookupFunction } from 'node:net'
-import { refusal } from '../errors.ts'
+import { type OAuthError, refusal } from '../errors.ts'
 import { badOption, booleanOption, requireFunction, wholeNumber } from '../options.ts'
 import type { IsAllowedAddress } from './address.ts'
 import { createBoundedCache } from './bounded_cache.ts'
 import { type Jwk, keysOf } from './jwks.ts'
 import { fetchKeySet } from './key_set_fetch.ts'
-import { type KeySetRequestOptions, type KeySetResponse, keySetUrl, requestKeySet } from './key_set_request.ts'
+import {
+  type KeySetRequestOptions,
+  type KeySetResponse,
+  keySetUrl,
+  MOST_URI_CHARACTERS,
+  requestKeySet,
+} from './key_set_request.ts'
 import { parseJsonObject } from './strict_json.ts'
 
 /** How remote key sets (`jwks_uri`) are fetched and kept. */
@@ -82,6 +88,9 @@ function lifetimeOf(cacheControl: string | undefined, usual: number): number {
   return Math.min(Math.max(Number(age[1]), LEAST_LIFETIME_SECONDS), MOST_LIFETIME_SECONDS)
 }
 
+const notAllowed = (clientId: string): OAuthError =>
+  refusal('key_set_uri_not_allowed', { clientId, detail: 'jwks_uri must be an https URL without user information' })
+
 /** Whether less than `seconds` have passed since then, on a clock that may have been set back. */
 const isWithin = (since: number | undefined, seconds: number, now: number): boolean =>
   since !== undefined && now < since + seconds && now > since - CLOCK_STEP_SECONDS
@@ -146,11 +155,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
     if (entry.pending === undefined) {
       if (isWithin(entry.askedAt, cooldown, now)) return
       const url = keySetUrl(uri, allowHttpLoopback)
-      if (url === undefined)
-        throw refusal('key_set_uri_not_allowed', {
-          clientId,
-          detail: 'jwks_uri must be an https URL without user information',
-        })
+      if (url === undefined) throw notAllowed(clientId)
       entry.askedAt = now
       entry.pending = ask(url, entry, now)
     }
@@ -169,6 +174,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
 
   return {
     get(uri, now, clientId) {
+      if (uri.length > MOST_URI_CHARACTERS) throw notAllowed(clientId)
       const entry = entryOf(uri)
       const { set } = entry
       return set !== undefined && isUsable(set, now) ? set : getLater(uri, entry, now, clientId)

@@ -140,9 +140,15 @@ export function rulesOf(options: RuleOptions): AssertionRules {
 
 const methodOf = (alg: string): AssertionMethod => (alg.startsWith('HS') ? 'client_secret_jwt' : 'private_key_jwt')
 
+/** Whether a value is a list of audiences. A text alone is not one: it would match by its parts. */
+export const isTextList = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '')
+
 /** The rules for one client: those of the verifier where `perClient` says nothing. Throws `TypeError` like `rulesOf`. */
 export function rulesForClient(rules: AssertionRules, own: ClientRules): AssertionRules {
   const name = (member: string): string => `perClient(…).${member}`
+  if (own.audience !== undefined && !isTextList(own.audience))
+    throw badOption(name('audience'), 'a non-empty array of texts', own.audience)
   return {
     ...rules,
     maxLifetimeSeconds: wholeNumber(

@@ -158,7 +158,15 @@ test('perClient settles rules for one client and leaves those of others alone', 
   assert.equal(await outcome({ aud: [ISSUER, 'x'] }), 'accepted')
   const keyed = await scene({ perClient: () => ({ requireKeyId: true }) })
   assert.equal(await keyed.outcome(), 'assertion_key_id_missing')
-  for (const wrong of [{ maxLifetimeSeconds: '60' }, { jti: 'maybe' }, { allowReuse: 1 }, { typ: 'x' }, 5]) {
+  for (const wrong of [
+    { maxLifetimeSeconds: '60' },
+    { jti: 'maybe' },
+    { allowReuse: 1 },
+    { typ: 'x' },
+    { audience: ISSUER },
+    { audience: [] },
+    5,
+  ]) {
     const { outcome: broken } = await scene({ perClient: () => wrong as never })
     assert.equal(await broken(), wrong === 5 ? 'accepted' : 'misconfigured', JSON.stringify(wrong))
   }
