@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { test } from 'node:test'
+import oauth2orize from 'oauth2orize'
+import { Passport } from 'passport'
+import {
+  authorizationServerMetadata,
+  ClientAssertionStrategy,
+  createAssertionVerifier,
+  createClientAuthenticator,
+  createSessions,
+  createTokens,
+  introspectionHandler,
+  metadataHandler,
+  PublicClientStrategy,
+  revocationHandler,
+  tokenEndpoint,
+  tokenHandler,
+  toOauth2orize,
+  wellKnownPaths,
+} from '../../lib/index.ts'
+import { memoryStores } from '../../lib/stores/memory.ts'
+import { answerOf, echo, findClient, listen } from '../support/token_route.ts'
+
+const issuer = 'https://as.example/tenant'
+const { replayRegister, sessionStore } = memoryStores()
+const verifyAssertion = createAssertionVerifier({
+  issuer,
+  tokenEndpoint: `${issuer}/token`,
+  findClient,
+  replayRegister,
+  profile: 'fapi2',
+})
+
+function documentOf(methods?: readonly ('private_key_jwt' | 'client_secret_basic' | 'none')[]) {
+  const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion, methods })
+  const sessions = createSessions({ store: sessionStore })
+  const tokens = createTokens({ issuer, baseSecret: 'x'.repeat(32) })
+  return authorizationServerMetadata({
+    issuer,
+    authorizationEndpoint: '/authorize',
+    jwksUri: '/jwks.json',
+    token: { url: '/token', endpoint: tokenHandler({ authenticateClient, exchanges: [echo] }) },
+    revocation: { url: '/revoke', endpoint: revocationHandler({ authenticateClient, sessions, tokens }) },
+    introspection: { url: 'https://other.example/i', endpoint: introspectionHandler({ findClient, sessions, tokens }) },
+    scopes: ['read', 'write'],
+    extra: { service_documentation: 'https://as.example/docs' },
+  })
+}
+
+test('the document says what the handlers do, each for itself (RFC 8414 §2)', () => {
+  const all = ['private_key_jwt', 'client_secret_jwt', 'client_secret_basic', 'client_secret_post', 'none']
+  assert.deepEqual(documentOf(), {
+    issuer,
+    authorization_endpoint: 'https://as.example/tenant/authorize',
+    token_endpoint: 'https://as.example/tenant/token',
+    token_endpoint_auth_methods_supported: all,
+    token_endpoint_auth_signing_alg_values_supported: [...verifyAssertion.algorithms],
+    revocation_endpoint: 'https://as.example/tenant/revoke',
+    revocation_endpoint_auth_methods_supported: all,
+    revocation_endpoint_auth_signing_alg_values_supported: [...verifyAssertion.algorithms],
+    introspection_endpoint: 'https://other.example/i',
+    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    jwks_uri: 'https://as.example/tenant/jwks.json',
+    scopes_supported: ['read', 'write'],
+    response_types_supported: ['code'],
+    grant_types_supported: ['echo'],
+    response_modes_supported: ['query'],
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+    service_documentation: 'https://as.example/docs',
+  })
+})
+
+test('fewer methods in the configuration are fewer in the document', () => {
+  const fewer = documentOf(['client_secret_basic', 'none'])
+  assert.deepEqual(fewer['token_endpoint_auth_methods_supported'], ['client_secret_basic', 'none'])
+  assert.equal('token_endpoint_auth_signing_alg_values_supported' in fewer, false)
+})
+
+test('an endpoint around oauth2orize and Passport tells its facts too', () => {
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const assertion = new ClientAssertionStrategy({ verifyAssertion })
+  const passport = new Passport()
+  passport.use('by-name', assertion)
+  const publicClient = new PublicClientStrategy({ findClient })
+  for (const endpoint of [
+    tokenEndpoint({ server, strategies: { assertion, publicClient } }),
+    tokenEndpoint({ server, passport, strategies: { assertion: 'by-name', publicClient } }),
+  ]) {
+    const document = authorizationServerMetadata({ issuer, token: { url: '/token', endpoint } })
+    assert.deepEqual(document['token_endpoint_auth_signing_alg_values_supported'], [...verifyAssertion.algorithms])
+    const methods = ['private_key_jwt', 'client_secret_jwt', 'none']
+    assert.deepEqual(document['token_endpoint_auth_methods_supported'], methods)
+    assert.deepEqual(document['grant_types_supported'], ['echo'])
+    assert.deepEqual(document['response_types_supported'], [])
+  }
+})
+
+test('the document is where clients look for it, with and without a path (RFC 8414 §3.1)', () => {
+  assert.deepEqual(wellKnownPaths('https://as.example').all, [
+    '/.well-known/oauth-authorization-server',
+    '/.well-known/openid-configuration',
+  ])
+  assert.deepEqual(wellKnownPaths('https://as.example/tenant/'), {
+    authorizationServer: '/.well-known/oauth-authorization-server/tenant',
+    openidConfiguration: '/tenant/.well-known/openid-configuration',
+    all: [
+      '/.well-known/oauth-authorization-server/tenant',
+      '/tenant/.well-known/openid-configuration',
+      '/tenant/.well-known/oauth-authorization-server',
+      '/.well-known/openid-configuration/tenant',
+    ],
+  })
+  for (const bad of ['as.example', 'ftp://as.example', 'https://as.example?x', 'https://as.example/#', 7]) {
+    assert.throws(() => wellKnownPaths(bad as string), /option 'issuer'/)
+  }
+})
+
+test('anybody may read and cache it, by GET and HEAD alone', async () => {
+  let document = { issuer }
+  const route = await listen(createServer(metadataHandler(() => document)))
+  const get = await answerOf(await fetch(route.url))
+  assert.deepEqual([get.status, get.json], [200, { issuer }])
+  assert.equal(get.headers.get('cache-control'), 'public, max-age=300')
+  assert.equal(get.headers.get('access-control-allow-origin'), '*')
+  assert.equal(get.headers.get('content-type'), 'application/json; charset=utf-8')
+  document = { issuer: 'https://later.example' }
+  assert.deepEqual((await answerOf(await fetch(route.url))).json, document)
+  assert.equal((await fetch(route.url, { method: 'HEAD' })).status, 200)
+  assert.equal((await fetch(route.url, { method: 'OPTIONS' })).status, 204)
+  const posted = await fetch(route.url, { method: 'POST' })
+  assert.deepEqual([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD, OPTIONS'])
+  await route.close()
+})
