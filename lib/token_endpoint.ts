@@ -1,5 +1,6 @@
 import { type Client, grantTypesOf } from './client.ts'
 import type { AssertionVerification } from './client_authentication/authenticator.ts'
+import { isServedBy } from './client_authentication/registered.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { refusal } from './errors.ts'
 import { type ClientStrategies, clientAuthentication, type PassportLike } from './http/client_authentication.ts'
@@ -149,19 +150,22 @@ function authentication(options: TokenEndpointOptions, clock: Clock): EndpointFa
     ['client_secret_post', clientPassword],
     ['none', publicClient],
   ]
+  const algorithms = algorithmsOf(options)
   return {
     authenticate: clientAuthentication({ ...options, clock }),
-    methods: offered.flatMap(([method, strategy]) => (strategy === undefined ? [] : [method])),
-    signingAlgorithms: algorithmsOf(options),
+    methods: offered.flatMap(([method, strategy]) =>
+      strategy === undefined || !isServedBy(method, algorithms) ? [] : [method],
+    ),
+    signingAlgorithms: algorithms ?? [],
   }
 }
 
 /** The algorithms of a strategy of this package, given or registered with Passport. */
-function algorithmsOf(options: PassportAuthentication): readonly string[] {
+function algorithmsOf(options: PassportAuthentication): readonly string[] | undefined {
   const { assertion } = options.strategies
   const registered = options.passport as { _strategy?: (name: string) => unknown } | undefined
   const strategy = typeof assertion === 'string' ? registered?._strategy?.(assertion) : assertion
-  return (strategy as { verifyAssertion?: AssertionVerification } | undefined)?.verifyAssertion?.algorithms ?? []
+  return (strategy as { verifyAssertion?: AssertionVerification } | undefined)?.verifyAssertion?.algorithms
 }
 
 /** The exchanges registered with the server at this moment, the application's own ones guarded. Keeps what it made. */

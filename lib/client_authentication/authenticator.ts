@@ -5,7 +5,7 @@ import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type BasicDecoding, parseBasic } from './basic.ts'
 import { namesTwoClients, type Presented, presentedMethod, type RequestHead } from './presented.ts'
-import { lookUpClient, METHODS, mayUse, methodMismatch } from './registered.ts'
+import { isServedBy, lookUpClient, METHODS, mayUse, methodMismatch } from './registered.ts'
 import { createSecretVerification } from './secret.ts'
 
 /** What is known of the request beside its headers and parameters. */
@@ -41,7 +41,7 @@ export interface ClientAuthenticatorOptions {
   readonly findClient: FindClient
   /** Verifies client assertions. Absent: assertions are refused with `invalid_client`. */
   readonly verifyAssertion?: AssertionVerification | undefined
-  /** The methods offered. Default: all; the two of assertions only with `verifyAssertion`. */
+  /** The methods offered. Default: all; the two of assertions only where `verifyAssertion` takes algorithms of theirs. */
   readonly methods?: readonly ClientAuthenticationMethod[] | undefined
   /**
    * Refuses a `client_id` of another client and any `client_secret` in the body beside Basic with `invalid_request`.
@@ -145,12 +145,12 @@ export function publishAuthenticated({ client, authentication }: AuthenticatedCl
 function offeredMethods(options: ClientAuthenticatorOptions): readonly ClientAuthenticationMethod[] {
   const { methods, verifyAssertion } = options
   const possible = verifyAssertion === undefined ? METHODS.filter((method) => !method.endsWith('_jwt')) : METHODS
-  if (methods === undefined) return possible
+  if (methods === undefined) return possible.filter((method) => isServedBy(method, verifyAssertion?.algorithms))
   if (!Array.isArray(methods) || methods.length === 0 || !methods.every((each) => METHODS.includes(each))) {
     throw badOption('methods', `a list of some of ${METHODS.join(', ')}`, methods)
   }
   const impossible = methods.find((each) => !possible.includes(each))
   if (impossible !== undefined)
     throw badOption('verifyAssertion', `a function where '${impossible}' is offered`, undefined)
-  return METHODS.filter((method) => methods.includes(method))
+  return METHODS.filter((method) => methods.includes(method) && isServedBy(method, verifyAssertion?.algorithms))
 }

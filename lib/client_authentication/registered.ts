@@ -10,6 +10,15 @@ export const METHODS = [
   'none',
 ] as const satisfies readonly ClientAuthenticationMethod[]
 
+/**
+ * Whether any of the JOSE algorithms serves the method: a profile without HMAC offers no `client_secret_jwt`. Methods
+ * other than the two of assertions need none; `undefined` algorithms are not known, and may be all.
+ */
+export const isServedBy = (method: string, algorithms: readonly string[] | undefined): boolean =>
+  !method.endsWith('_jwt') ||
+  algorithms === undefined ||
+  algorithms.some((alg) => alg.startsWith('HS') === (method === 'client_secret_jwt'))
+
 /** Client identifiers may be URLs, but not books. */
 const LONGEST_CLIENT_ID = 1024
 

@@ -48,8 +48,8 @@ function documentOf(methods?: readonly ('private_key_jwt' | 'client_secret_basic
   })
 }
 
-test('the document says what the handlers do, each for itself (RFC 8414 §2)', () => {
-  const all = ['private_key_jwt', 'client_secret_jwt', 'client_secret_basic', 'client_secret_post', 'none']
+test('the document says what the handlers do, each for itself: no client_secret_jwt in a profile without HMAC (R31, RFC 8414 §2)', () => {
+  const all = ['private_key_jwt', 'client_secret_basic', 'client_secret_post', 'none']
   assert.deepEqual(documentOf(), {
     issuer,
     authorization_endpoint: 'https://as.example/tenant/authorize',
@@ -91,7 +91,7 @@ test('an endpoint around oauth2orize and Passport tells its facts too', () => {
   ]) {
     const document = authorizationServerMetadata({ issuer, token: { url: '/token', endpoint } })
     assert.deepEqual(document['token_endpoint_auth_signing_alg_values_supported'], [...verifyAssertion.algorithms])
-    const methods = ['private_key_jwt', 'client_secret_jwt', 'none']
+    const methods = ['private_key_jwt', 'none']
     assert.deepEqual(document['token_endpoint_auth_methods_supported'], methods)
     assert.deepEqual(document['grant_types_supported'], ['echo'])
     assert.deepEqual(document['response_types_supported'], [])
