@@ -97,7 +97,8 @@ const transactionOf = (req: Request): Required<Oauth2orizeTransaction> =>
 
 /** The parameters of an authorization request as one query, also where they came in a body. */
 function queryOf(req: Request): string {
-  const parameters = new URLSearchParams(req.url.split('?')[1] ?? '')
+  const start = req.url.indexOf('?') // the first one: others may stand in values
+  const parameters = new URLSearchParams(start < 0 ? '' : req.url.slice(start))
   for (const [name, value] of Object.entries(req.body ?? {})) parameters.append(name, String(value))
   return parameters.toString()
 }

@@ -186,6 +186,13 @@ describe('the pages', () => {
       assert.equal(arrival.searchParams.get('state'), state.slice(0, 2000))
     })
 
+    test('a question mark in the query goes through login and consent too', async () => {
+      const url = `${authorizationUrl({ state: undefined })}&state=a?b`
+      const arrival = await createFormBrowser(example.url).authorize(url.replace('client_id', 'x=?&client_id'), ALICE)
+      assert.equal(arrival.searchParams.get('state'), 'a?b')
+      assert.ok(arrival.searchParams.get('code'))
+    })
+
     test('an empty parameter counts as absent, resource is accepted', async () => {
       const url = `${authorizationUrl({ redirect_uri: '', scope: '', state: '' })}&resource=https://api.example.com&resource=https://b.example.com`
       const arrival = await (await loggedIn(ALICE)).authorize(url, ALICE)
