@@ -47,6 +47,7 @@ async function remote(
         lookup: resolvingTo('127.0.0.1'),
         isAllowedAddress: (address) => address === '127.0.0.1',
         ...(server.ca === undefined ? {} : { ca: server.ca }),
+        timeoutMilliseconds: 20_000, // the machine may be busy
         ...keySets,
       },
     },
@@ -374,6 +375,7 @@ test('R65 50 requests at once ask a URI once, and a slow URI holds up no other',
     keySets: {
       lookup: resolvingTo('127.0.0.1'),
       isAllowedAddress: () => true,
+      timeoutMilliseconds: 20_000,
       ...(server.ca === undefined ? {} : { ca: server.ca }),
     },
     findClient: (client_id) => ({

@@ -237,6 +237,30 @@ test('a key is imported once, also when every look-up gives a fresh record, and 
   importing.stop()
 })
 
+test('the number of imported keys that are kept is bounded by keyCacheSize', async () => {
+  const keys = await Promise.all(Array.from({ length: 20 }, () => newKey('EdDSA')))
+  const { verify } = await scene({
+    keyCacheSize: 16,
+    findClient: (client_id) => ({
+      client_id,
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [keys[Number(client_id)]?.jwk ?? {}] },
+    }),
+  })
+  const round = async () => {
+    for (const [index, key] of keys.entries()) {
+      const own = { iss: String(index), sub: String(index) }
+      assert.equal(await outcomeOf(verify(formWith(assertionBy(key, own)))), 'accepted')
+    }
+  }
+  const importing = spyOnImports()
+  await round()
+  assert.equal(importing.count(), 20)
+  await round()
+  assert.ok(importing.count() > 20, 'some were forgotten')
+  importing.stop()
+})
+
 test('a key set changed in place is the changed one from the next request on', async () => {
   const { outcome, client } = await scene()
   assert.equal(await outcome(), 'accepted')
