@@ -10,7 +10,8 @@ import type { Session } from './session.ts'
  *   `markerExpiresAt`, and at least until the ended session would have expired of itself.
  * - Must, in `endAll`: also stop sessions of that subject and type whose `create` is under way and answered afterwards.
  * - May: forget a session, or a marker, from its expiry on.
- * - May assume: records are plain JSON of some hundred octets; ids are text of the server's own making.
+ * - May assume: records are plain JSON of some hundred octets; ids are text of the server's own making; the `type` and the
+ *   `subject` of a session never change; moments are whole seconds.
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
  */
 export interface SessionStore {
@@ -23,7 +24,10 @@ export interface SessionStore {
    * Never inserts: `gone` where the session is not there (any more).
    */
   save(session: Session): Promise<'saved' | 'conflict' | 'gone'>
-  /** Ends a session, whether it exists yet or not. `markerExpiresAt`: epoch seconds, see above. */
+  /**
+   * Ends a session, whether it exists yet or not: `ended` where there was a live one. `markerExpiresAt`: epoch seconds, see
+   * above; a later call never shortens it.
+   */
   end(id: string, markerExpiresAt: number): Promise<'ended' | 'unknown'>
   /** The live sessions of a subject that have this type, oldest first. */
   list(subject: string, type: string): Promise<readonly Session[]>

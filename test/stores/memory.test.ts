@@ -138,6 +138,68 @@ test('expiry touches what is due and nothing else', () => {
   assert.equal(due.length, moments.length)
 })
 
+test('the work of a call does not grow with what is stored: the same number of look-ups at 1,000 and at 100,000', async () => {
+  let counting = false
+  let count = 0
+  const original = {
+    get: Map.prototype.get,
+    set: Map.prototype.set,
+    has: Map.prototype.has,
+    delete: Map.prototype.delete,
+  }
+  for (const [verb, method] of Object.entries(original))
+    Object.defineProperty(Map.prototype, verb, {
+      configurable: true,
+      writable: true,
+      value(this: Map<unknown, unknown>, ...given: [unknown, unknown]) {
+        if (counting) count += 1
+        return (method as (...all: unknown[]) => unknown).apply(this, given)
+      },
+    })
+  try {
+    const workAt = async (size: number): Promise<number[]> => {
+      let now = NOW
+      const stores = memoryStores({ clock: () => now })
+      const fill = async (at: number) => {
+        await stores.replayRegister.remember('i', `c-${at}`, `j-${at}`, now + 60 + (at % 60))
+        await stores.sessionStore.create(
+          session(`s-${at}`, { subject: `u-${at}`, refreshExpiresAt: now + 60 + (at % 60) }),
+        )
+      }
+      for (let at = 0; at < size; at += 1) await fill(at)
+      now += 30
+      const counts: number[] = []
+      const counted = async (act: () => Promise<unknown>) => {
+        count = 0
+        counting = true
+        await act()
+        counting = false
+        counts.push(count)
+      }
+      await counted(() => stores.replayRegister.remember('i', 'c-1', 'new', now + 60))
+      await counted(() => stores.replayRegister.remember('i', 'c-1', 'j-1', now + 60))
+      await counted(() => stores.sessionStore.get('s-7'))
+      await counted(() => stores.sessionStore.save(session('s-7', { subject: 'u-7', refreshExpiresAt: now + 60 })))
+      await counted(() => stores.sessionStore.create(session('new', { subject: 'u-8' })))
+      await counted(() => stores.sessionStore.list('u-8', 'oauth2'))
+      await counted(() => stores.sessionStore.endAll('u-8', 'oauth2'))
+      now += 1000 // everything is due at once, and cleared away a little at a time
+      await counted(() => stores.replayRegister.remember('i', 'c-1', 'newer', now + 60))
+      return counts
+    }
+    const [small, large] = [await workAt(1000), await workAt(100_000)]
+    assert.deepEqual(large, small)
+    assert.ok(
+      small.slice(0, -1).every((each) => each > 0 && each < 20),
+      small.join(' '),
+    )
+  } finally {
+    counting = false
+    for (const [verb, value] of Object.entries(original))
+      Object.defineProperty(Map.prototype, verb, { configurable: true, writable: true, value })
+  }
+})
+
 test('options are checked by name', () => {
   assert.throws(() => memoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
   assert.throws(() => memoryStores({ clock: 3 as never }), /option 'clock'/)
