@@ -4,16 +4,27 @@ const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 /** A longer scope is nobody's: it is refused before work is put into it. */
 const MOST_CHARACTERS = 8192
 
+/** How the `scope` parameters of requests are read. */
+export interface ScopeRules {
+  /**
+   * Whether `read,write` in a request is two values, as CharonOauth2 has it, and not one. Default false: RFC 6749 §3.3
+   * has spaces only, and a comma belongs to the value. Scopes that are registered or stored are separated by spaces in
+   * either case, and so is what is answered; a value that holds a comma can not be asked for with it.
+   */
+  readonly commaSeparatesScope?: boolean | undefined
+}
+
 /**
  * The scope values of a `scope` parameter, sorted and without repeats. Runs of spaces count as one separator, nothing
- * else separates. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow, and for more than 8192
- * characters.
+ * else separates unless the rules say so. `undefined` when a value holds a character that RFC 6749 §3.3 does not allow,
+ * and for more than 8192 characters.
  */
-export function parseScope(scope: string): string[] | undefined {
+export function parseScope(scope: string, rules: ScopeRules = {}): string[] | undefined {
   if (scope.length > MOST_CHARACTERS) return undefined
-  if (SCOPE_TOKEN.test(scope)) return [scope] // one value, as most requests have it
+  const spaced = rules.commaSeparatesScope === true ? scope.replaceAll(',', ' ') : scope
+  if (SCOPE_TOKEN.test(spaced)) return [spaced] // one value, as most requests have it
   const values = new Set<string>()
-  for (const value of scope.split(' ')) {
+  for (const value of spaced.split(' ')) {
     if (value === '') continue
     if (!SCOPE_TOKEN.test(value)) return undefined
     values.add(value)

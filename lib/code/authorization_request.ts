@@ -1,7 +1,7 @@
 import { type Client, grantTypesOf, isPublicClient } from '../client.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
-import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { formatScope, isScopeWithin, parseScope, type ScopeRules } from '../scope.ts'
 import { isCodeChallenge } from './challenge.ts'
 import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from './redirect_uri.ts'
 
@@ -12,7 +12,7 @@ import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from '.
 export type PkcePolicy = 'all' | 'public' | 'optional'
 
 /** What an authorization request may ask for. */
-export interface AuthorizationRules extends RedirectUriRules {
+export interface AuthorizationRules extends RedirectUriRules, ScopeRules {
   /** Default `'all'`. */
   readonly pkce?: PkcePolicy
   /** All scope values this server knows. Default: whatever clients are registered for. */
@@ -145,13 +145,14 @@ function judgeScope(sent: string | undefined, client: Client, rules: Authorizati
   const registered = parseScope(typeof client.scope === 'string' ? client.scope : '') ?? []
   const { scopesSupported } = rules
   const offered = scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered
-  if (sent === undefined) {
-    if (rules.missingScope === 'refuse') throw missingError('scope', clientId)
-    return formatScope(offered)
-  }
-  const values = parseScope(sent)
+  const values = parseScope(sent ?? '', rules)
   if (values === undefined) {
     throw refusal('scope_malformed', { clientId, detail: 'a scope value holds a character outside of RFC 6749 §3.3' })
+  }
+  // Nothing but separators is as good as absent.
+  if (values.length === 0) {
+    if (rules.missingScope === 'refuse') throw missingError('scope', clientId)
+    return formatScope(offered)
   }
   const scope = formatScope(values)
   if (!isScopeWithin(scope, formatScope(offered))) {

@@ -1,19 +1,26 @@
 import { grantTypesOf, isPublicClient } from '../client.ts'
 import { refusal } from '../errors.ts'
-import { requireVerbs } from '../options.ts'
-import { formatScope, isScopeWithin, parseScope, registeredScope } from '../scope.ts'
+import { booleanOption, requireVerbs } from '../options.ts'
+import { formatScope, isScopeWithin, parseScope, registeredScope, type ScopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
 
 const GRANT_TYPE = 'client_credentials'
+
+/** The options of `clientCredentials`. */
+export interface ClientCredentialsOptions extends ScopeRules {
+  readonly tokens: Tokens
+}
 
 /**
  * RFC 6749 §4.4: an access token for the client itself, whose `sub` is the client. No session is kept and no refresh
  * token given. Without `scope` the client gets all it is registered for; a public client gets nothing, whatever
  * it is registered for.
  */
-export function clientCredentials({ tokens }: { readonly tokens: Tokens }): Exchange {
+export function clientCredentials(options: ClientCredentialsOptions): Exchange {
+  const { tokens } = options
   requireVerbs('tokens', tokens, ['issueForClient'])
+  const commaSeparatesScope = booleanOption('commaSeparatesScope', options.commaSeparatesScope, false)
   return {
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context }) {
@@ -32,13 +39,13 @@ export function clientCredentials({ tokens }: { readonly tokens: Tokens }): Exch
       }
       const requested = parameters['scope']
       if (requested === undefined) return tokens.issueForClient(client, { scope: allowed, now, context })
-      const values = parseScope(requested)
+      const values = parseScope(requested, { commaSeparatesScope })
       if (values === undefined) throw refusal('scope_malformed', { clientId })
       const scope = formatScope(values)
       if (!isScopeWithin(scope, allowed)) {
         throw refusal('scope_exceeded', { clientId, detail: `the client is registered for: ${allowed || 'none'}` })
       }
-      // A scope of nothing but spaces asks for nothing in particular.
+      // A scope of nothing but separators asks for nothing in particular.
       return tokens.issueForClient(client, { scope: scope === '' ? allowed : scope, now, context })
     },
   }

@@ -1,8 +1,8 @@
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
-import { requireFunction, requireVerbs } from '../options.ts'
+import { booleanOption, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { formatScope, isScopeWithin, parseScope, type ScopeRules } from '../scope.ts'
 import { OAUTH2_SESSION, type Permission, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
@@ -17,7 +17,7 @@ export interface AdoptedPermission extends Permission {
 }
 
 /** The options of `refreshToken`. */
-export interface RefreshTokenOptions {
+export interface RefreshTokenOptions extends ScopeRules {
   readonly sessions: Sessions
   readonly tokens: Tokens
   /**
@@ -68,6 +68,9 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   requireVerbs('tokens', tokens, ['issue', 'readRefreshToken'])
   if (permits !== undefined) requireFunction('permits', permits)
   if (adopt !== undefined) requireFunction('adopt', adopt)
+  const rules: ScopeRules = {
+    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
+  }
 
   /** What a token of this server names, or one that is adopted. */
   async function presentedBy(token: string, request: ExchangeRequest): Promise<Presented> {
@@ -156,7 +159,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
-      const scope = narrowed(granted, client, parameters['scope'])
+      const scope = narrowed(granted, client, parameters['scope'], rules)
       const session = await presented.open()
       const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
       return tokens.issue(moved.session, { client, scope, generation: moved.generation, now, context })
@@ -165,7 +168,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
 }
 
 /** The scope of this access token: what was granted, as far as the client is still registered for it, or less. */
-function narrowed(sessionScope: string, client: Client, requested: string | undefined): string {
+function narrowed(sessionScope: string, client: Client, requested: string | undefined, rules: ScopeRules): string {
   const clientId = client.client_id
   const registered = client.scope === undefined ? undefined : new Set(client.scope.split(' '))
   const granted = sessionScope
@@ -173,7 +176,7 @@ function narrowed(sessionScope: string, client: Client, requested: string | unde
     .filter((value) => value !== '' && (registered === undefined || registered.has(value)))
     .join(' ')
   if (requested === undefined) return granted
-  const values = parseScope(requested)
+  const values = parseScope(requested, rules)
   if (values === undefined) throw refusal('scope_malformed', { clientId })
   const scope = formatScope(values)
   if (!isScopeWithin(scope, granted)) {

@@ -131,6 +131,24 @@ test('A18 without scope a request asks for all the client is registered for, or 
   refused(() => judge({ scope: undefined }, { missingScope: 'refuse' }), 'parameter_missing', 'invalid_request')
 })
 
+test('T84 a comma belongs to a scope value, and separates values only with the option', () => {
+  const comma = { commaSeparatesScope: true }
+  refused(() => judge({ scope: 'read,write' }), 'scope_exceeded', 'invalid_scope')
+  assert.equal(judge({ scope: 'write,read' }, comma).scope, 'read write')
+  assert.equal(judge({ scope: ' ,write , ,read,read' }, comma).scope, 'read write')
+  refused(() => judge({ scope: 'read,admin' }, comma), 'scope_exceeded', 'invalid_scope')
+  refused(() => judge({ scope: 'read,r"d' }, comma), 'scope_malformed', 'invalid_scope')
+})
+
+test('T85 T86 a scope of nothing but separators is as good as none', () => {
+  for (const scope of [' ', ',', ' , ']) {
+    const rules = { commaSeparatesScope: true } as const
+    assert.equal(judge({ scope }, rules).scope, 'read write')
+    refused(() => judge({ scope }, { ...rules, missingScope: 'refuse' }), 'parameter_missing', 'invalid_request')
+  }
+  refused(() => judge({ scope: ',' }), 'scope_exceeded', 'invalid_scope')
+})
+
 test('A12 PKCE is required of all clients by default, of public ones with public, of none with optional', () => {
   const without = { code_challenge: undefined, code_challenge_method: undefined }
   refused(() => judge(without), 'pkce_required', 'invalid_request')

@@ -45,6 +45,26 @@ test("T70: without scope all of the client's, with it at most those", async () =
   await assert.rejects(run({ scope: 're"ad' }), refused('invalid_scope', 'scope_malformed'))
 })
 
+test('T84: a comma belongs to a scope value, and separates values only with the option', async () => {
+  await assert.rejects(run({ scope: 'read,write' }), refused('invalid_scope', 'scope_exceeded'))
+  const lenient = clientCredentials({ tokens, commaSeparatesScope: true })
+  const given = async (scope: string) =>
+    (await lenient.run({ client, parameters: { scope }, now: NOW, context: {} })).scope
+  assert.equal(await given('write,read'), 'read write')
+  assert.equal(await given(', write ,, read,read '), 'read write')
+  assert.equal(await given('read'), 'read')
+  await assert.rejects(given('read,admin'), refused('invalid_scope', 'scope_exceeded'))
+  await assert.rejects(given('read;write'), refused('invalid_scope', 'scope_exceeded'))
+  await assert.rejects(given('read,"'), refused('invalid_scope', 'scope_malformed'))
+})
+
+test('T85: with the option, nothing but commas asks for nothing in particular', async () => {
+  const lenient = clientCredentials({ tokens, commaSeparatesScope: true })
+  const { scope } = await lenient.run({ client, parameters: { scope: ',' }, now: NOW, context: {} })
+  assert.equal(scope, 'read write')
+  await assert.rejects(run({ scope: ',' }), refused('invalid_scope', 'scope_exceeded'))
+})
+
 test('T71: the grant is judged before the scope', async () => {
   await assert.rejects(
     run({ scope: '"' }, { ...client, grant_types: [] }),
@@ -64,4 +84,6 @@ test("a client whose registered scope is malformed is the server's fault", async
 
 test('the exchange refuses parts it cannot work with when it is made', () => {
   assert.throws(() => clientCredentials({ tokens: {} as typeof tokens }), /'tokens'/)
+  const commaSeparatesScope = ',' as unknown as boolean
+  assert.throws(() => clientCredentials({ tokens, commaSeparatesScope }), /'commaSeparatesScope'/)
 })

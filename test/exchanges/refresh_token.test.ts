@@ -20,9 +20,7 @@ const app: Client = {
 const other: Client = { ...app, client_id: 'other' }
 const spa: Client = { ...app, client_id: 'spa', token_endpoint_auth_method: 'none' }
 
-function setUp(
-  options: Partial<TokensOptions> & Partial<SessionsOptions> & Pick<RefreshTokenOptions, 'permits' | 'adopt'> = {},
-) {
+function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> & Partial<RefreshTokenOptions> = {}) {
   const clock = createFakeClock()
   const inner = memorySessionStore({ clock })
   const calls: string[] = []
@@ -37,8 +35,8 @@ function setUp(
   ) as unknown as SessionStore
   const sessions = createSessions({ store, clock, ...options })
   const tokens = createTokens({ issuer: ISSUER, baseSecret: BASE_SECRET, ...options })
-  const { permits, adopt } = options
-  const exchange = refreshToken({ sessions, tokens, permits, adopt })
+  const { permits, adopt, commaSeparatesScope } = options
+  const exchange = refreshToken({ sessions, tokens, permits, adopt, commaSeparatesScope })
   return {
     clock,
     inner,
@@ -246,6 +244,17 @@ test('T60: permits that fails is a 503, and the token still works', async () => 
   await assert.rejects(refresh(token), { status: 503, reason: 'store_unavailable' })
   broken = false
   assert.ok(await refresh(token))
+})
+
+test('T84, T85: with commaSeparatesScope a comma separates values, and commas alone ask for nothing', async () => {
+  const lenient = setUp({ commaSeparatesScope: true })
+  const connected = await lenient.connect()
+  const given = async (scope: string) => (await lenient.refresh(connected.token, { scope })).scope
+  assert.equal(await given('write,read'), 'read write')
+  assert.equal(await given('read, ,read'), 'read')
+  assert.equal(await given(','), 'read write')
+  await assert.rejects(given('read,admin'), refused('invalid_scope', 'scope_exceeded'))
+  assert.throws(() => setUp({ commaSeparatesScope: 'yes' as unknown as boolean }), /'commaSeparatesScope'/)
 })
 
 test('T61, Q10: scope may narrow, never widen; it is within what the session has and the client is still registered for', async () => {

@@ -341,6 +341,19 @@ test('showError shows the errors for the person in the words of the application'
   })
 })
 
+test('T84 with commaSeparatesScope a request with commas is asked about, allowed and remembered by its values', async (context) => {
+  const app = await appOf(context, { options: { commaSeparatesScope: true } })
+  const { verifier, challenge } = pkcePair()
+  const asked = await app.authorizeWith(rightRequest(challenge, { scope: 'write,read' }))
+  const { transaction_id, scope } = (await asked.json()) as { transaction_id: string; scope: string[] }
+  assert.deepEqual(scope, ['read', 'write'])
+  const code = redirected(await app.post('/authorize/decision', { transaction_id })).searchParams.get('code') ?? ''
+  const tokens = await app.redeem('web', { code, redirect_uri: CALLBACK, code_verifier: verifier })
+  assert.equal(tokens.scope, 'read write')
+  const again = await app.authorizeWith(rightRequest(pkcePair().challenge, { scope: 'read, write' }))
+  assert.ok(redirected(again).searchParams.has('code'))
+})
+
 test('M10 a decision narrows the scope within what was requested, and a client that lost a scope does not get it', async (context) => {
   const clients: Client[] = CLIENTS.map((each) => ({ ...each }))
   const app = await appOf(context, { clients })

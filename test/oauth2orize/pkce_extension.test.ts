@@ -185,5 +185,6 @@ test('options are checked when the function is made', () => {
   assert.throws(make({ scopesSupported: 'read' }), /option 'scopesSupported' must/)
   assert.throws(make({ responseTypes: [1] }), /option 'responseTypes' must/)
   assert.throws(make({ missingScope: 'all' }), /option 'missingScope' must/)
+  assert.throws(make({ commaSeparatesScope: 1 }), /option 'commaSeparatesScope' must/)
   assert.throws(make({ privateUseSchemes: 'x' }), /option 'privateUseSchemes' must/)
 })
