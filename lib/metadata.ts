@@ -44,7 +44,7 @@ export interface WellKnownPaths {
   /** OpenID Connect Discovery §4: it is appended to the path of the issuer. */
   readonly openidConfiguration: string
   /** All places where clients look, those two included, without repeats. */
-  readonly all: readonly string[]
+  readonly all: string[]
 }
 
 function parsedIssuer(issuer: unknown): URL {
