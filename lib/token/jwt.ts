@@ -3,7 +3,7 @@ import type { Key, SigningAlgorithm } from './key.ts'
 import type { Keyset } from './keyset.ts'
 
 // Signing and verifying our own tokens with node:crypto and keys that are prepared once: half the time of a general
-// JOSE library, and a twentieth for HMAC (docs/decisions/tokens.md).
+// JOSE library, and a twentieth for HMAC (docs/decisions/0004-tokens.md).
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -78,7 +78,8 @@ export interface JwtCodec {
 
 /**
  * Tokens of the kind `typ` (RFC 8725 §3.11) under a keyset. The key is found by `kid`, and the algorithm is the key's
- * own: the header's must be the same and never decides.
+ * own: the header's must be the same and never decides. A header without `kid` names the key `kid_not_set.<alg>`, if
+ * the keyset has one.
  */
 export function jwtCodec(typ: string, keyset: Keyset): JwtCodec {
   const headerOf = ({ alg, kid }: Key): string => Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url')
@@ -94,8 +95,9 @@ export function jwtCodec(typ: string, keyset: Keyset): JwtCodec {
   const keyOfOther = (segment: string): Key | undefined => {
     const header = objectOf(segment)
     if (header === undefined || header['typ'] !== typ || 'crit' in header || 'b64' in header) return undefined
-    const key = typeof header['kid'] === 'string' ? keyset.keys.get(header['kid']) : undefined
-    return key !== undefined && key.alg === header['alg'] ? key : undefined
+    const { alg, kid = `kid_not_set.${alg}` } = header
+    const key = typeof kid === 'string' ? keyset.keys.get(kid) : undefined
+    return key !== undefined && key.alg === alg ? key : undefined
   }
 
   return {

@@ -181,6 +181,42 @@ test('J4, J5: a header is believed only with our kid, typ, and no critical exten
   }
 })
 
+test('J5: a token without kid is of the key kid_not_set.<alg>, where the keyset has one; typ and alg stay pinned', async () => {
+  const old = Buffer.alloc(64, 7)
+  const made = (header: Record<string, unknown>, alg = 'sha256'): string => {
+    const input = `${segment(header)}.${segment(claims)}`
+    return `${input}.${createHmac(alg, old).update(input).digest('base64url')}`
+  }
+  const current = { key: pems['ES256'] ?? '', kid: 'current' }
+  const keyset = createKeyset([current, { key: old, alg: 'HS256', kid: 'kid_not_set.HS256' }])
+  const factory = createTokenFactory({ keyset })
+  const bare = { alg: 'HS256', typ: 'at+jwt' }
+  assert.deepEqual(await factory.verify('access_token', made(bare)), claims)
+  assert.equal(headerOf(await factory.sign('access_token', claims))['kid'], 'current')
+  for (const forged of [
+    made({ ...bare, typ: 'rt+jwt' }),
+    made({ ...bare, typ: 'JWT' }),
+    made({ ...bare, kid: null }),
+    made({ ...bare, kid: '' }),
+    made({ ...bare, kid: 'current' }),
+    made({ ...bare, alg: 'HS512' }, 'sha512'),
+    made({ ...bare, alg: ['HS256'] }),
+    made({ ...bare, crit: ['exp'] }),
+    `${made(bare).slice(0, -2)}AA`,
+    `${segment({ ...bare, alg: 'none' })}.${segment(claims)}.`,
+    made({ typ: 'at+jwt' }),
+  ]) {
+    assert.equal(await factory.verify('access_token', forged), undefined, forged)
+  }
+  // An entry whose own algorithm is another than its name says is of no use to anybody.
+  const misnamed = createKeyset([current, { key: old, alg: 'HS512', kid: 'kid_not_set.HS256' }])
+  assert.equal(await createTokenFactory({ keyset: misnamed }).verify('access_token', made(bare)), undefined)
+  assert.equal(
+    await createTokenFactory({ keyset: createKeyset([current]) }).verify('access_token', made(bare)),
+    undefined,
+  )
+})
+
 test('a token that another library signed with the same key is taken, whatever the order of its header', async () => {
   const keyset = ownKeyset('ES256', 'k')
   const factory = createTokenFactory({ keyset })
