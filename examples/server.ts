@@ -3,7 +3,7 @@
 import { scryptSync } from 'node:crypto'
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import { createServer as createNetServer, type Server as NetServer } from 'node:net'
+import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import express from 'express'
 import { createServer } from 'passport-client-assertion-jwt'
 import { authorizationServer } from './authorization_server.ts'
@@ -28,6 +28,11 @@ async function start(): Promise<void> {
   })
   const app = express()
   const server = createServer(app, { maxHeaderSize: MOST_HEADER_BYTES })
+  const connections = new Set<Socket>()
+  server.on('connection', (connection: Socket) => {
+    connections.add(connection)
+    connection.once('close', () => connections.delete(connection))
+  })
   const listeners = await listen(server, settings).catch(async (error: Error) => {
     await stores.close()
     throw error
@@ -41,7 +46,7 @@ async function start(): Promise<void> {
   const ending = { begun: false } // npm hands on a signal that the whole process group may have had already
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
-      if (!ending.begun) void end(server, listeners, stores)
+      if (!ending.begun) void end(server, listeners, connections, stores)
       ending.begun = true
     })
   console.log(`The authorization server listens on ${url}${issuer === url ? '' : ` and is ${issuer}`}`)
@@ -65,11 +70,20 @@ async function listen(server: Server, { port }: Settings): Promise<readonly NetS
 }
 
 /** Takes no new requests, answers the open ones, closes the stores, ends the process. */
-async function end(server: Server, listeners: readonly NetServer[], stores: Stores): Promise<void> {
+async function end(
+  server: Server,
+  listeners: readonly NetServer[],
+  connections: ReadonlySet<Socket>,
+  stores: Stores,
+): Promise<void> {
   const closed = Promise.all(listeners.map((listener) => once(listener, 'close')))
   for (const listener of listeners) listener.close()
-  // A connection is kept open after its answer, in case there is more to come. There is not.
-  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  // A connection is kept open after its answer, in case there is more to come. There is not. Nor on those that browsers
+  // open in advance: node:http takes them for busy, though nothing was ever sent on them.
+  const idle = setInterval(() => {
+    server.closeIdleConnections()
+    for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
+  }, 50)
   const late = setTimeout(() => server.closeAllConnections(), GRACE_MILLISECONDS)
   await closed
   clearInterval(idle)

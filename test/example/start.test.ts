@@ -83,6 +83,17 @@ describe('starting the example', () => {
     assert.match(answer, /^HTTP\/1\.1 400 .*invalid_client/s)
   })
 
+  test('SIGTERM does not wait for connections on which nothing was ever sent', async () => {
+    const example = await startExample()
+    const { port } = new URL(example.url)
+    const ahead = connect(Number(port), '127.0.0.1')
+    await once(ahead, 'connect')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const before = performance.now()
+    assert.deepEqual(await example.stop(), { status: 0, signal: null })
+    assert.ok(performance.now() - before < 5000)
+  })
+
   test('a second signal while it ends does not break it off', async () => {
     const example = await startExample()
     example.process.kill('SIGTERM')
