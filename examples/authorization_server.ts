@@ -125,6 +125,7 @@ export function authorizationServer(
       login,
     }),
   )
+  app.get('/login', (req, res) => login.show(req, res, '')) // where a reload after a failed login leads
   app.post('/login', ...login.submit)
   app.use(accountRoutes({ base, sessions, consents, logins, clients, login }))
   app.get('/', (_req, res) => {
