@@ -15,6 +15,7 @@ const DIGEST: Readonly<Record<SigningAlgorithm, string | null>> = {
   ES384: 'sha384',
   EdDSA: null,
   Ed25519: null,
+  Ed448: null,
   PS256: 'sha256',
   RS256: 'sha256',
   HS256: 'sha256',

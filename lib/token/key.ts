@@ -7,6 +7,7 @@ export const SIGNING_ALGORITHMS = [
   'ES384',
   'EdDSA',
   'Ed25519',
+  'Ed448',
   'PS256',
   'RS256',
   'HS256',
@@ -40,23 +41,27 @@ export interface KeyInput {
   readonly key: KeyObject | Readonly<Record<string, unknown>> | string | Uint8Array
   /** Default: the `kid` of a JWK, otherwise the thumbprint of the public key (RFC 7638). HMAC secrets need one. */
   readonly kid?: string | undefined
-  /** Default: the `alg` of a JWK, otherwise ES256, ES384 or EdDSA by the curve. RSA and HMAC keys need one. */
+  /**
+   * Default: the `alg` of a JWK, otherwise ES256, ES384 or EdDSA (for Ed25519 and Ed448) by the curve. RSA and HMAC keys
+   * need one. Of the libraries resource servers use, few verify Ed448.
+   */
   readonly alg?: SigningAlgorithm | undefined
 }
 
-/** What the algorithm asks of the key: its type, curve, least size in bits, and the key's curve name in node:crypto. */
+/** What the algorithm asks of the key, in the words of node:crypto: its types, curve, least size in bits. */
 const REQUIRED: Readonly<
-  Record<SigningAlgorithm, { readonly type: string; readonly curve?: string; readonly leastBits?: number }>
+  Record<SigningAlgorithm, { readonly types: readonly string[]; readonly curve?: string; readonly leastBits?: number }>
 > = {
-  ES256: { type: 'ec', curve: 'prime256v1' },
-  ES384: { type: 'ec', curve: 'secp384r1' },
-  EdDSA: { type: 'ed25519' },
-  Ed25519: { type: 'ed25519' },
-  PS256: { type: 'rsa', leastBits: 2048 },
-  RS256: { type: 'rsa', leastBits: 2048 },
-  HS256: { type: 'secret', leastBits: 256 },
-  HS384: { type: 'secret', leastBits: 384 },
-  HS512: { type: 'secret', leastBits: 512 },
+  ES256: { types: ['ec'], curve: 'prime256v1' },
+  ES384: { types: ['ec'], curve: 'secp384r1' },
+  EdDSA: { types: ['ed25519', 'ed448'] }, // RFC 8037: the key says which; RFC 9864 has a name for each
+  Ed25519: { types: ['ed25519'] },
+  Ed448: { types: ['ed448'] },
+  PS256: { types: ['rsa'], leastBits: 2048 },
+  RS256: { types: ['rsa'], leastBits: 2048 },
+  HS256: { types: ['secret'], leastBits: 256 },
+  HS384: { types: ['secret'], leastBits: 384 },
+  HS512: { types: ['secret'], leastBits: 512 },
 }
 
 /** The members a thumbprint covers, in its order (RFC 7638 §3.2, RFC 8037 §2). */
@@ -88,17 +93,17 @@ const typeOf = (key: KeyObject): string => (key.type === 'secret' ? 'secret' : (
 
 function defaultAlgorithm(key: KeyObject): SigningAlgorithm | undefined {
   const type = typeOf(key)
-  if (type === 'ed25519') return 'EdDSA'
+  if (type === 'ed25519' || type === 'ed448') return 'EdDSA'
   if (type !== 'ec') return undefined
   const curve = key.asymmetricKeyDetails?.namedCurve
   return curve === 'prime256v1' ? 'ES256' : curve === 'secp384r1' ? 'ES384' : undefined
 }
 
 const fits = (key: KeyObject, alg: SigningAlgorithm): boolean => {
-  const { type, curve, leastBits = 0 } = REQUIRED[alg]
+  const { types, curve, leastBits = 0 } = REQUIRED[alg]
   const details = key.asymmetricKeyDetails
   const bits = key.type === 'secret' ? (key.symmetricKeySize ?? 0) * 8 : (details?.modulusLength ?? 0)
-  return typeOf(key) === type && (curve === undefined || details?.namedCurve === curve) && bits >= leastBits
+  return types.includes(typeOf(key)) && (curve === undefined || details?.namedCurve === curve) && bits >= leastBits
 }
 
 /** Imports and checks a key. `name` is what a `TypeError` calls it; no error shows the key. */
@@ -119,8 +124,12 @@ export function preparedKey(input: KeyInput, name: string): Key {
   }
   if (jwk['alg'] !== undefined && jwk['alg'] !== alg) throw badOption(`${name}.alg`, 'the alg of its JWK', alg)
   if (!fits(imported, alg)) {
-    const { type, curve, leastBits } = REQUIRED[alg]
-    const wanted = [type, curve, leastBits === undefined ? undefined : `${leastBits} bits or more`].filter(Boolean)
+    const { types, curve, leastBits } = REQUIRED[alg]
+    const wanted = [
+      types.join(' or '),
+      curve,
+      leastBits === undefined ? undefined : `${leastBits} bits or more`,
+    ].filter(Boolean)
     throw badSecretOption(`${name}.key`, `a key for ${alg} (${wanted.join(', ')})`, input.key)
   }
   const given = input.kid ?? jwk['kid']

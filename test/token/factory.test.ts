@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
+import { createHmac, createPublicKey, generateKeyPair as generate, verify } from 'node:crypto'
 import { before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { createLocalJWKSet, exportPKCS8, generateKeyPair, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose'
 import { deriveKeyset } from '../../lib/token/derived_keys.ts'
 import { createTokenFactory, type TokenKind } from '../../lib/token/factory.ts'
@@ -47,6 +48,26 @@ for (const alg of ['HS256', 'HS384', 'HS512'] as const) {
     assert.deepEqual(await factory.verify('refresh_token', token), claims)
   })
 }
+
+test('J2: Ed448: whoever has the published key verifies an access token, which no Ed25519 key makes', async () => {
+  const { privateKey } = await promisify(generate)('ed448', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  const factory = createTokenFactory({ keyset: createKeyset([{ key: privateKey, kid: 'k' }]) })
+  const token = await factory.sign('access_token', claims)
+  assert.deepEqual(headerOf(token), { alg: 'EdDSA', typ: 'at+jwt', kid: 'k' })
+  const published = factory.jwks?.().keys[0]
+  assert.equal(published?.['crv'], 'Ed448')
+  const [input, signature] = [token.slice(0, token.lastIndexOf('.')), token.slice(token.lastIndexOf('.') + 1)]
+  const publicKey = createPublicKey({ key: { ...published }, format: 'jwk' })
+  assert.ok(verify(null, Buffer.from(input), publicKey, Buffer.from(signature, 'base64url')))
+  assert.deepEqual(await factory.verify('access_token', token), claims)
+  assert.equal(await factory.verify('refresh_token', token), undefined)
+  const smaller = createTokenFactory({ keyset: ownKeyset('EdDSA', 'k') })
+  assert.equal(await smaller.verify('access_token', token), undefined)
+  assert.equal(await factory.verify('access_token', await smaller.sign('access_token', claims)), undefined)
+})
 
 test('S16: headers hold alg, the typ of the kind, and kid', async () => {
   const factory = createTokenFactory({ baseSecret: SECRET })

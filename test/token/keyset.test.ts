@@ -47,6 +47,37 @@ test('J1: the algorithm of a curve need not be named, and of a JWK that names it
   assert.throws(() => createKeyset([{ key: key('RS256').pem }]), /keys\[0\]\.alg/)
 })
 
+// RFC 8032 §7.4, the first pair.
+const ED448 = {
+  d: Buffer.from(
+    '6c82a562cb808d10d632be89c8513ebf6c929f34ddfa8c9f63c9960ef6e348a3528c8a3fcc2f044e39a3fc5b94492f8f032e7549a20098f95b',
+    'hex',
+  ).toString('base64url'),
+  x: Buffer.from(
+    '5fd7449b59b461fd2ce787ec616ad46a1da1342485a70e1f8a0ea75d80e96778edf124769b46c7061bd6783df1e50f6cd1fa1abeafe8256180',
+    'hex',
+  ).toString('base64url'),
+}
+
+test('J2: an Ed448 key of the application is EdDSA, or Ed448 by its own name, and published with its curve', async () => {
+  const jwk = { kty: 'OKP', crv: 'Ed448', ...ED448 }
+  const { d: _, ...publicJwk } = jwk
+  const kid = await calculateJwkThumbprint(publicJwk)
+  const pem = createPrivateKey({ key: jwk, format: 'jwk' }).export({ type: 'pkcs8', format: 'pem' })
+  for (const [input, alg] of [
+    [{ key: pem }, 'EdDSA'],
+    [{ key: jwk }, 'EdDSA'],
+    [{ key: { ...jwk, alg: 'Ed448' } }, 'Ed448'],
+    [{ key: pem, alg: 'Ed448' }, 'Ed448'],
+  ] as const) {
+    const keyset = createKeyset([input as KeyInput])
+    assert.equal(keyset.signingKey.alg, alg)
+    assert.deepEqual(publicJwks(keyset).keys, [{ ...publicJwk, kid, alg, use: 'sig' }])
+  }
+  assert.throws(() => createKeyset([{ key: jwk, alg: 'Ed25519' }]), /keys\[0\]\.key.*Ed25519/)
+  assert.throws(() => createKeyset([{ key: key('EdDSA').pem, alg: 'Ed448' }]), /keys\[0\]\.key.*ed448/)
+})
+
 test('J10: the published set has public halves only, and nothing of HMAC keys', () => {
   const keyset = createKeyset([
     { key: { ...key('ES256').jwk, kid: 'own', key_ops: ['sign'], x5c: ['…'] } },
