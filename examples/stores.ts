@@ -63,10 +63,11 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
     timeoutMilliseconds: TIMEOUT_MILLISECONDS,
   }
   const { replayRegister } = redisStores(options)
-  // Records that another secret signed can not be read, so that each secret has keys of its own in Redis.
+  // Records that another secret signed can not be read, so that each secret has keys of its own in Redis: below
+  // `oauth:1:`, for which docs/scaling.md grants the rights.
   const { codeStore, sessionStore } = redisStores({
     ...options,
-    prefix: `oauth-${derived('keys in Redis', 6).toString('hex')}`,
+    prefix: `oauth:1:${derived('keys in Redis', 6).toString('hex')}`,
   })
   return { replayRegister, codeStore, sessionStore, close: async () => client.destroy() }
 }
