@@ -7,6 +7,7 @@ import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { type AssertionOverrides, createTestClient, type TestClient } from '../../lib/testing/test_client.ts'
 import { command, folderWith } from '../support/command_line.ts'
+import { blocksOf } from '../support/markdown.ts'
 
 const issuer = 'https://op.example'
 const tokenEndpoint = 'https://op.example/token'
@@ -232,4 +233,31 @@ test('explain lets no text of an assertion move the cursor or colour the termina
   })
   const { out } = await command(['explain', assertion, ...server])
   assert.doesNotMatch(out.replace(/\n/g, ''), /[\p{Cc}\u202e]/u)
+})
+
+test('the output in docs/command-line.md is what is printed', async (t) => {
+  const client = await createTestClient({ issuer: 'https://as.example', clientId: 'invoices', clock })
+  const { path, remove } = folderWith({ 'client.json': client.client })
+  t.after(remove)
+  const assertion = await client.assertion({ audience: 'https://as.example/', header: { typ: 'JWT' } })
+  const server = ['--issuer', 'https://as.example', '--token-endpoint', 'https://as.example/token']
+  const { out } = await command([
+    'explain',
+    assertion,
+    ...server,
+    '--now',
+    String(now),
+    '--client',
+    path('client.json'),
+  ])
+  const [documented] = blocksOf(process.cwd(), 'docs/command-line.md').filter(({ language }) => language === 'text')
+  // Key, id and length differ from one assertion to the next.
+  const comparable = (text: string, kid: string): string =>
+    text
+      .replaceAll(kid, 'KID')
+      .replace(/"jti":"[^"]*"/, '"jti":"JTI"')
+      .replace(/: \d+ octets/, ': N octets')
+      .trim()
+  const kid = String(client.jwks.keys[0]?.['kid'])
+  assert.equal(comparable(out, kid), comparable(documented?.code ?? '', '1b0fVGQ7X2s'))
 })
