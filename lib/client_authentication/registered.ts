@@ -36,9 +36,13 @@ export async function lookUpClient(
   context: RequestContext,
 ): Promise<Client | undefined> {
   if (clientId.length > LONGEST_CLIENT_ID || CONTROL.test(clientId)) return undefined
-  const client = await answerOf(() => findClient(clientId, context))
+  const client: Client | undefined | null = await answerOf(() => findClient(clientId, context))
+  if (client === undefined || client === null) return undefined
+  if (typeof client !== 'object' || typeof client.client_id !== 'string') {
+    throw refusal('client_misconfigured', { clientId, detail: 'findClient gave no record with a client_id' })
+  }
   // a database that compares without regard to case is no reason to take one client for another
-  return client?.client_id === clientId ? client : undefined
+  return client.client_id === clientId ? client : undefined
 }
 
 /** Whether the client's record allows the method. Without `token_endpoint_auth_method` it allows a secret, either way. */

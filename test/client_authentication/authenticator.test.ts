@@ -170,6 +170,11 @@ test('a record of another client_id is not the client (a database without regard
   await assert.rejects(authenticate(NO_HEADERS, posted('PLAIN', 'one'), at), refusedFor('client_unknown'))
 })
 
+test('a record without a client_id is named as what it is, to operators', async () => {
+  const authenticate = make({ findClient: () => ({ clientId: 'plain', secret: 'one' }) as never })
+  await assert.rejects(authenticate(NO_HEADERS, posted('plain', 'one'), at), refusedFor('client_misconfigured'))
+})
+
 test('a findClient that throws or rejects is a fault, not a refusal', async () => {
   const failing = [
     () => {

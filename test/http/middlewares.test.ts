@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage } from 'node:http'
+import { test } from 'node:test'
+import express, { type RequestHandler } from 'express'
+import express4 from 'express4'
+import fastCheck from 'fast-check'
+import { OAuthError } from '../../lib/errors.ts'
+import { parseForm } from '../../lib/http/form.ts'
+import {
+  clientAuthentication,
+  clientEndpoint,
+  cors,
+  createClientAuthenticator,
+  createServer as createFastServer,
+  errorResponse,
+  formBody,
+  noStore,
+  tokenHandler,
+} from '../../lib/index.ts'
+import { answerOf, basicHeader, echo, findClient, listen, post, SECRET } from '../support/token_route.ts'
+
+const BASIC = { Authorization: basicHeader('any', SECRET) }
+const FRAMEWORKS = [
+  ['Express 4', express4 as unknown as typeof express],
+  ['Express 5', express],
+] as const
+
+for (const [name, framework] of FRAMEWORKS) {
+  test(`formBody alone gives an object without prototype, on ${name}`, async () => {
+    const app = framework()
+    app.post('/token', formBody({ limitBytes: 100 }), (req, res) => {
+      assert.equal(Object.getPrototypeOf(req.body), null)
+      res.json(req.body)
+    })
+    app.use(errorResponse({ verbosity: 'debug' }))
+    const route = await listen(createServer(app))
+    const answer = await post(`${route.url}?c=3`, 'a=1&b=&__proto__=2')
+    assert.equal(answer.text, '{"a":"1","__proto__":"2"}')
+    const large = await post(route.url, { a: 'x'.repeat(100) })
+    assert.equal(large.status, 413)
+    assert.match(large.json.error_description, /body_too_large/)
+    assert.equal((await post(route.url, '{}', { 'Content-Type': 'application/json' })).status, 415)
+    await route.close()
+  })
+
+  test(`formBody takes the octets that an earlier parser kept, and is strict again, on ${name} (O21)`, async () => {
+    const app = framework()
+    const verify = (req: IncomingMessage, _res: unknown, octets: Buffer) => {
+      Object.assign(req, { rawBody: octets })
+    }
+    app.use(framework.urlencoded({ extended: true, verify }))
+    app.post('/token', formBody(), (req, res) => res.json(req.body))
+    app.use(errorResponse())
+    const route = await listen(createServer(app))
+    assert.deepEqual((await post(route.url, 'a=1&b[c]=2')).json, { a: '1', 'b[c]': '2' })
+    for (const body of ['a=%ff', 'a=100%', 'a=1&a=2']) assert.equal((await post(route.url, body)).status, 400, body)
+    await route.close()
+  })
+
+  test(`text and octets in req.body are read as forms too, on ${name}`, async () => {
+    for (const parser of [framework.text({ type: '*/*' }), framework.raw({ type: '*/*' })]) {
+      const app = framework()
+      app.post('/token', parser, formBody({ limitBytes: 50 }), (req, res) => res.json(req.body))
+      app.use(errorResponse())
+      const route = await listen(createServer(app))
+      assert.deepEqual((await post(route.url, 'a=1&b=%C3%A9')).json, { a: '1', b: 'é' })
+      assert.equal((await post(route.url, { a: 'x'.repeat(60) })).status, 413)
+      await route.close()
+    }
+  })
+
+  test(`a body that was read and left nowhere is a fault of the server, on ${name} (O1)`, async () => {
+    const app = framework()
+    app.use((req, _res, next) => {
+      req.resume().on('end', next)
+    })
+    app.post('/token', formBody(), (req, res) => res.json(req.body))
+    app.use(errorResponse())
+    const route = await listen(createServer(app))
+    const answer = await post(route.url, 'a=1')
+    assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
+    await route.close()
+  })
+
+  test(`clientAuthentication, noStore and cors stand alone, on ${name}`, async () => {
+    const authenticateClient = createClientAuthenticator({ findClient })
+    const app = framework()
+    app.use('/token', cors(), noStore(), formBody(), clientAuthentication({ authenticateClient }))
+    app.post('/token', (req, res) => {
+      res.json({ id: (req.user as { client_id?: string } | undefined)?.client_id, info: req.authInfo })
+    })
+    app.use(errorResponse())
+    const route = await listen(createServer(app))
+    const answer = await post(route.url, {}, BASIC)
+    assert.deepEqual(answer.json, { id: 'any', info: { method: 'client_secret_basic' } })
+    assert.equal(answer.headers.get('cache-control'), 'no-store')
+    assert.equal(answer.headers.get('access-control-allow-origin'), '*')
+    const refused = await post(route.url, { client_id: 'any' })
+    assert.deepEqual([refused.status, refused.headers.get('access-control-allow-origin')], [400, '*'])
+    assert.equal((await fetch(route.url, { method: 'OPTIONS' })).status, 204)
+    await route.close()
+  })
+
+  test(`a handler mounted with use leaves paths below it alone, also in a router, on ${name} (T1)`, async () => {
+    const handler = tokenHandler({ findClient, exchanges: [echo] }) as RequestHandler
+    const app = framework()
+    app.use('/used', handler)
+    const router = framework.Router()
+    router.post('/token', handler)
+    router.use('/used', handler)
+    app.use('/oauth', router)
+    app.use((_req, res) => res.status(404).send('the application'))
+    const route = await listen(createServer(app))
+    const at = (path: string) => route.url.replace('/token', path)
+    for (const path of ['/used', '/used/', '/used?x=1', '/oauth/token', '/oauth/used']) {
+      assert.equal((await post(at(path), { grant_type: 'echo' }, BASIC)).status, 200, path)
+    }
+    for (const path of ['/used/x', '/oauth/used/x']) {
+      assert.equal((await post(at(path), { grant_type: 'echo' }, BASIC)).text, 'the application', path)
+    }
+    await route.close()
+  })
+}
+
+test('a handler with a path answers it in front of an application, and nothing else', async () => {
+  const app = express()
+  app.use((_req, res) => res.send('the application'))
+  const handler = tokenHandler({ findClient, exchanges: [echo], path: '/token' })
+  const inFront = await listen(createServer((req, res) => handler(req, res, () => app(req, res))))
+  assert.equal((await post(`${inFront.url}?x`, { grant_type: 'echo' }, BASIC)).status, 200)
+  for (const path of ['/token/', '/tokens', '/']) {
+    const answer = await post(inFront.url.replace('/token', path), { grant_type: 'echo' }, BASIC)
+    assert.equal(answer.text, 'the application', path)
+  }
+  await inFront.close()
+  const alone = await listen(createServer(handler))
+  assert.equal((await fetch(`${alone.url}/elsewhere`, { method: 'POST' })).status, 404)
+  await alone.close()
+})
+
+test('the server that gives Express its prototypes serves both doors', async () => {
+  const app = express()
+  app.use('/token', tokenHandler({ findClient, exchanges: [echo] }) as RequestHandler)
+  const route = await listen(createFastServer(app))
+  assert.equal((await post(route.url, { grant_type: 'echo' }, BASIC)).status, 200)
+  assert.equal((await post(route.url, { grant_type: 'echo' })).status, 400)
+  await route.close()
+})
+
+test('an endpoint of the application stands behind the same client authentication', async () => {
+  const handler = clientEndpoint(
+    async ({ client, parameters, authentication }) => ({ client: client.client_id, parameters, authentication }),
+    { findClient, endpoint: 'https://as.example/par' },
+  )
+  const route = await listen(createServer(handler))
+  const answer = await post(route.url, { scope: 'a' }, BASIC)
+  const authentication = { method: 'client_secret_basic' }
+  assert.deepEqual(answer.json, { client: 'any', parameters: { scope: 'a' }, authentication })
+  assert.equal((await post(route.url, {})).status, 400)
+  await route.close()
+})
+
+test('an answer that cannot be JSON is server_error', async () => {
+  const route = await listen(createServer(clientEndpoint(async () => ({ count: 1n }), { findClient })))
+  const answer = await answerOf(await fetch(route.url, { method: 'POST', headers: BASIC }))
+  assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
+  await route.close()
+})
+
+test('whatever the octets are, a form is read or refused with an OAuthError, and never otherwise', () => {
+  const octets = fastCheck.oneof(
+    fastCheck.uint8Array({ maxLength: 60 }),
+    fastCheck
+      .string({ unit: fastCheck.constantFrom(...'ab=&%+[]2fF5 é\0'), maxLength: 40 })
+      .map((text) => Buffer.from(text)),
+  )
+  fastCheck.assert(
+    fastCheck.property(octets, (body) => {
+      try {
+        for (const value of Object.values(parseForm(body))) assert.ok(typeof value === 'string' && value.trim() !== '')
+      } catch (error) {
+        assert.ok(error instanceof OAuthError && error.code === 'invalid_request', String(error))
+      }
+    }),
+  )
+})
+
+test('a form that any client writes is read as it was meant', () => {
+  const name = fastCheck.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((each) => !each.includes('['))
+  const value = fastCheck.string({ unit: 'grapheme', minLength: 1 }).filter((each) => each.trim() !== '')
+  fastCheck.assert(
+    fastCheck.property(fastCheck.dictionary(name, value, { noNullPrototype: true }), (parameters) => {
+      const body = new URLSearchParams(Object.entries(parameters)).toString()
+      assert.deepEqual({ ...parseForm(Buffer.from(body)) }, parameters)
+    }),
+  )
+})
+
+test('options of the parts are checked at construction', () => {
+  assert.throws(() => formBody({ limitBytes: 0 }), /option 'limitBytes'/)
+  assert.throws(() => formBody({ repeatable: 'resource' as never }), /option 'repeatable'/)
+  assert.throws(() => cors({ origins: 'https://a.example' as never }), /option 'cors.origins'/)
+  assert.throws(() => cors({ maxAgeSeconds: -1 }), /option 'cors.maxAgeSeconds'/)
+  assert.throws(() => clientAuthentication({ authenticateClient: 7 as never }), /option 'authenticateClient'/)
+  assert.throws(() => clientAuthentication({ strategies: { basic: 'basic' } }), /option 'passport'/)
+  assert.throws(() => clientAuthentication({ strategies: { basic: 7 as never } }), /option 'strategies.basic'/)
+  assert.throws(() => tokenHandler({ findClient, exchanges: undefined as never }), /option 'exchanges'/)
+  assert.throws(() => tokenHandler({ findClient, exchanges: [echo, echo] }), /option 'exchanges'/)
+  assert.throws(() => tokenHandler({ findClient, exchanges: [echo], path: 'token' }), /option 'path'/)
+})
