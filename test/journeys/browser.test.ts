@@ -12,9 +12,14 @@ const users = [
   { sub: 'u2', username: 'bob', password: 'builder', name: 'Bob' },
 ]
 
+let browser: Browser
+before(async () => {
+  if (!without(chromium)) browser = await startChromium()
+})
+after(() => browser?.close())
+
 for (const scripts of [true, false]) {
   describe(`in Chromium, scripts ${scripts ? 'on' : 'off'}`, { skip: without(chromium) }, () => {
-    let browser: Browser
     let callback: Callback
     let example: RunningExample
     let context: BrowserContext
@@ -32,12 +37,11 @@ for (const scripts of [true, false]) {
         scope: 'profile email notes.read',
       })
       example = await startExample({ users, clients: [client('one', 'App <One>'), client('two', 'App Two')] })
-      browser = await startChromium()
       context = await newContext()
       page = await newPage(context)
     })
     after(async () => {
-      await browser?.close()
+      await context?.close()
       await example?.stop()
       await callback?.close()
     })
@@ -209,6 +213,21 @@ for (const scripts of [true, false]) {
       await other.reload()
       assert.match(await textOf(other, 'h1'), /Hello Alice/)
       await context2.close()
+    })
+
+    const testWithScripts = scripts ? test : () => undefined // measuring takes a script
+    testWithScripts('every page fits a phone of 320 pixels', async () => {
+      await page.setViewportSize({ width: 320, height: 640 })
+      const overflow = (): Promise<number> =>
+        page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+      const { url } = authorizationUrl('two', 'profile email notes.read')
+      await page.goto(url)
+      assert.equal(await overflow(), 0, 'login')
+      await logIn('alice', 'wonderland')
+      assert.equal(await page.title(), 'Allow App Two?')
+      assert.equal(await overflow(), 0, 'consent')
+      await page.goto(`${example.url}/account`)
+      assert.equal(await overflow(), 0, 'account')
     })
 
     test('no page broke its own Content-Security-Policy', () => {

@@ -89,8 +89,8 @@ export async function startExample(options: ExampleOptions = {}): Promise<Runnin
   const url = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
-      reject(new Error(`the example is not ready after 30 s:\n${stdout()}\n${stderr()}`))
-    }, 30_000)
+      reject(new Error(`the example is not ready after 90 s:\n${stdout()}\n${stderr()}`))
+    }, 90_000)
     child.stdout?.on('data', () => {
       const found = /^.*?(http:\/\/[^\s/]+).*\n/m.exec(stdout())?.[1]
       if (found === undefined) return
@@ -122,7 +122,7 @@ export async function startExample(options: ExampleOptions = {}): Promise<Runnin
 /** Starts the example where it is expected to end by itself. */
 export async function runExample(options: ExampleOptions = {}): Promise<EndedProcess> {
   const { child, stdout, stderr, ended } = await start(options)
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 90_000)
   const { status } = await ended
   clearTimeout(timer)
   return { status, stdout: stdout(), stderr: stderr() }
