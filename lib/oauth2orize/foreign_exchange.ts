@@ -41,18 +41,29 @@ export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): 
   return Object.defineProperty(guarded, 'name', { value: step.name })
 }
 
-/** Lets the first `end` through and makes everything after it do nothing: Node would throw, outside of any handler. */
+/**
+ * Lets the first `end` through and drops what comes after it: Node would throw, outside of any handler. Headers can be
+ * set until they are sent: session middlewares put off the end of an answer to add theirs.
+ */
 function answerOnce(response: Response, ended: () => void): void {
-  const { end } = response
-  const silent = { setHeader: response, removeHeader: undefined, writeHead: response, write: false, end: response }
-  response.end = function answer(this: Response, ...given: unknown[]) {
+  const { end, setHeader, removeHeader, writeHead, write } = response
+  const unlessSent =
+    (method: (...given: never[]) => unknown) =>
+    (...given: unknown[]): unknown =>
+      response.headersSent ? response : Reflect.apply(method, response, given)
+  let answered = false
+  response.end = ((...given: unknown[]) => {
+    if (answered) return response
+    answered = true
     ended()
-    Reflect.apply(end, this, given)
-    for (const [name, result] of Object.entries(silent)) {
-      Object.defineProperty(this, name, { value: () => result, configurable: true, writable: true })
-    }
-    return this
-  } as Response['end']
+    Object.assign(response, {
+      setHeader: unlessSent(setHeader),
+      removeHeader: unlessSent(removeHeader),
+      writeHead: unlessSent(writeHead),
+      write: (...more: unknown[]) => (response.writableEnded ? false : Reflect.apply(write, response, more)),
+    })
+    return Reflect.apply(end, response, given)
+  }) as Response['end']
 }
 
 /** The callback that oauth2orize hands to an issue function as its last argument. */

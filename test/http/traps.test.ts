@@ -127,6 +127,36 @@ test('done called twice, at once or later, answers once (O9)', async () => {
   })
 })
 
+test('a session middleware that puts off the end of answers can still add its headers (O9)', async () => {
+  const server = oauth2orize.createServer()
+  const issue = (_client: unknown, _code: string, _redirectURI: string, done: Done) => {
+    done(null, 'first')
+    done(null, 'second')
+  }
+  server.exchange(oauth2orize.exchange.code(issue))
+  const app = express()
+  app.use((_req, res, next) => {
+    const { end, writeHead } = res
+    res.writeHead = function (this: typeof res, ...given: unknown[]) {
+      this.setHeader('Set-Cookie', 'sid=1')
+      return Reflect.apply(writeHead, this, given)
+    } as typeof writeHead
+    res.end = function (this: typeof res, ...given: unknown[]) {
+      setTimeout(() => Reflect.apply(end, this, given), 5)
+      return this
+    } as typeof end
+    next()
+  })
+  app.use('/token', tokenEndpoint({ server, findClient, enforceGrantTypes: false }) as RequestHandler)
+  const route = await listen(createServer(app))
+  const answer = await oneAnswer(route, code, 200, undefined)
+  assert.equal(answer.json.access_token, 'first')
+  assert.equal(answer.headers.get('set-cookie'), 'sid=1')
+  const failed = await post(route.url, { grant_type: 'x' }, BASIC)
+  assert.deepEqual([failed.status, failed.headers.get('set-cookie')], [400, 'sid=1'])
+  await route.close()
+})
+
 test('next called twice answers once', async () => {
   const register: Register = (server) => {
     server.exchange('own', (_req, _res, next) => {
