@@ -18,7 +18,7 @@ export interface Stores {
 }
 
 /** How long a store may take to answer. Beyond it the request is answered with 503. */
-const TIMEOUT_MILLISECONDS = 2000
+const TIMEOUT_MILLISECONDS = 2500
 const PRUNE_MILLISECONDS = 60_000
 
 /**

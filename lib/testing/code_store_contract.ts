@@ -36,7 +36,7 @@ const codeAt = (moment: number, changes: Partial<AuthorizationCode> = {}): Autho
 
 /**
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about three seconds where the store's clock cannot be moved.
+ * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
 export function codeStoreContract({ describe, it }: ContractRunner, title: string, open: OpenStore<CodeStore>): void {
   describe(`${title}: code store`, () => {
@@ -141,7 +141,7 @@ export function codeStoreContract({ describe, it }: ContractRunner, title: strin
     it(
       'judges nothing else: an expired code is found and spent until its keepUntil',
       withStore(open, async ({ store, now, waitUntil }) => {
-        const keepUntil = Math.ceil(now()) + 2
+        const keepUntil = Math.ceil(now()) + 3
         const [fresh, spent] = [
           codeAt(now(), { expiresAt: Math.floor(now()) - 5, keepUntil }),
           codeAt(now(), { keepUntil }),
@@ -150,7 +150,7 @@ export function codeStoreContract({ describe, it }: ContractRunner, title: strin
         await store.add(spent)
         assert.equal(await store.spend(spent.id), 'spent')
         assert.equal(await store.countFailure(spent.id), 1)
-        await waitUntil(keepUntil - 0.4)
+        await waitUntil(keepUntil - 1)
         assert.deepEqual(await store.find(fresh.id), fresh)
         assert.equal(await store.spend(fresh.id), 'spent')
         assert.equal(await store.spend(spent.id), 'already_spent')

@@ -13,7 +13,7 @@ import {
 
 /**
  * Holds a replay register to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about three seconds where the store's clock cannot be moved.
+ * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
 export function replayRegisterContract(
   { describe, it }: ContractRunner,
@@ -94,10 +94,10 @@ export function replayRegisterContract(
       'remembers until the second of the expiry, and lives on after it',
       withStore(open, async ({ store, now, waitUntil }) => {
         const [jti, lasting] = [unique('jti'), unique('jti')]
-        const expiresAt = Math.ceil(now()) + 2
+        const expiresAt = Math.ceil(now()) + 3
         assert.equal(await store.remember('i', 'c', jti, expiresAt), true)
         assert.equal(await store.remember('i', 'c', lasting, expiresAt + 60), true)
-        await waitUntil(expiresAt - 0.4)
+        await waitUntil(expiresAt - 1)
         assert.equal(await store.remember('i', 'c', jti, expiresAt), false)
         await waitUntil(expiresAt + 0.3)
         assert.equal(typeof (await store.remember('i', 'c', jti, expiresAt + 60)), 'boolean')

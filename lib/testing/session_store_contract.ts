@@ -40,7 +40,7 @@ const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
 
 /**
  * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about three seconds where the store's clock cannot be moved.
+ * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
 export function sessionStoreContract(
   { describe, it }: ContractRunner,
@@ -324,7 +324,7 @@ export function sessionStoreContract(
       'expires at the second, by the idle or the absolute end, and keeps markers long enough',
       withStore(open, async ({ store, now, waitUntil }) => {
         const subject = unique('subject')
-        const end = Math.ceil(now()) + 2
+        const end = Math.ceil(now()) + 3
         const make = (changes: Partial<Session>) => sessionAt(now(), { subject, ...changes })
         const idle = make({ refreshExpiresAt: end })
         const absolute = make({ expiresAt: end })
@@ -340,7 +340,7 @@ export function sessionStoreContract(
         await store.end(never.id, end + 600)
         await store.end(never.id, end)
 
-        await waitUntil(end - 0.4)
+        await waitUntil(end - 1)
         for (const session of [idle, absolute]) assert.deepEqual(await store.get(session.id), session)
         await waitUntil(end + 0.3)
         for (const session of [idle, absolute, shortened]) {
