@@ -117,7 +117,7 @@ test('strict refuses another client_id and any client_secret beside Basic (Q15)'
   )
 })
 
-test('hashed secrets work like plain ones, beside plain ones, and are not what is sent', async () => {
+test('hashed secrets work like plain ones, beside plain ones, and are not what is sent (T36)', async () => {
   const hashed = await hashClientSecret('one')
   assert.match(hashed, /^scrypt\$ln=14,r=8,p=1\$/)
   assert.notEqual(hashed, await hashClientSecret('one'))

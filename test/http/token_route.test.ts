@@ -219,7 +219,7 @@ for (const host of HOSTS) {
       assertError(await send(ECHO, { Authorization: `Basic  ${credentials}` }), 401, 'invalid_client')
     })
 
-    test('every failure of authentication reads the same (T31, T33, T38, E7 to E9, Q5, Q6)', async () => {
+    test('every failure of authentication reads the same (T21, T31, T33, T38, E7 to E9, Q5, Q6)', async () => {
       const texts = new Set<string>()
       for (const body of [
         { client_id: 'any' },

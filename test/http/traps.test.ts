@@ -269,7 +269,7 @@ test('exchanges registered later are served and guarded too, and the server itse
   assert.equal(after[0], before[0])
 })
 
-test('the user of a browser session is not taken for a client (O25, O26, T23)', async () => {
+test('the user of a browser session is not taken for a client, and no client becomes one (O25, O26, O37, T22, T23)', async () => {
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize({ ...echo, grantType: 'echo' }))
   const app = express()
