@@ -18,8 +18,8 @@ export const CONTESTANTS: readonly Contestant[] = [
   server('front', 'ours', 'front'),
   server('floor on node:http', 'floor', 'node'),
   server('node:http', 'ours', 'node'),
-  server('endpoint + helper pooled', 'ours', 'endpoint+helper+pool'),
-  server('node:http pooled', 'ours', 'node+pool'),
+  server('endpoint + helper sync', 'ours', 'endpoint+helper+sync'),
+  server('node:http sync', 'ours', 'node+sync'),
 ]
 
 export interface Scenario {

@@ -1,6 +1,6 @@
 // This package behind each of its doors: `route` (Passport strategies and oauth2orize), `endpoint` (the handler as one
 // Express middleware), `front` (the handler before an Express application), `node` (the handler on bare node:http).
-// `+helper`: the server that gives Express its prototypes from the start. `+pool`: signatures in the thread pool.
+// `+helper`: the server that gives Express its prototypes from the start. `+sync`: signatures on the main thread.
 import { createServer, type RequestListener } from 'node:http'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
@@ -67,7 +67,7 @@ serve(async (setting, variant) => {
     tokenEndpoint: `${ISSUER}/token`,
     findClient,
     replayRegister,
-    verification: extras.includes('pool') ? 'pool' : 'sync',
+    verification: extras.includes('sync') ? 'sync' : 'pool',
   })
   const sessions = createSessions({ store: sessionStore })
   const tokens = createTokens({

@@ -55,7 +55,7 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
    * makes itself noticed; `refuse`, `invalid_client` like any other failure. Default `error`.
    */
   readonly misconfiguredClient?: 'error' | 'refuse'
-  /** Where public-key signatures are checked: on this thread, or in the thread pool of Node.js. Default `sync`. */
+  /** Where public-key signatures are checked: on this thread, or in the thread pool of Node.js. Default `pool`. */
   readonly verification?: VerificationPlace
   /** How remote key sets (`jwks_uri`) are fetched and kept. */
   readonly keySets?: KeySetOptions
@@ -105,7 +105,7 @@ export function createAssertionVerifier<C extends Client = Client>(
     replayRegister: register as ReplayRegister | false,
     perClient: options.perClient,
     misconfiguredClient: oneOf('misconfiguredClient', options.misconfiguredClient, 'error', ['error', 'refuse']),
-    verification: oneOf('verification', options.verification, 'sync', ['sync', 'pool']),
+    verification: oneOf('verification', options.verification, 'pool', ['sync', 'pool']),
     publicKeys: createPublicKeys(wholeNumber('keyCacheSize', options.keyCacheSize, 20_000, 16, 1_000_000)),
     keySets: createKeySets(options.keySets),
     clock: options.clock ?? systemClock,
