@@ -229,20 +229,22 @@ export function severalNodes(name: string, skip: string | false, startStore: () 
       await sleep(400)
       await server.restart()
       await sleep(1500)
-      const askEverything = async () => {
-        const asked = performance.now()
-        const answers = await Promise.all([
-          ...nodesOf.map((node) => refresh(node, chains[0] as string)),
-          ...nodesOf.map((node) => nodes.post(node, '/token', assertionForm())),
-          ...nodesOf.map((node) => nodes.post(node, '/introspect', { token: chains[0] as string })),
-        ])
-        return { answers, seconds: (performance.now() - asked) / 1000 }
-      }
-      const usual = await askEverything()
       server.process().suspend()
       await sleep(200)
-      const hung = await askEverything()
-      const hungSeconds = hung.seconds - usual.seconds // what this machine adds of itself does not count
+      const waits: number[] = []
+      const timed = async (ask: Promise<Answer>): Promise<Answer> => {
+        const asked = performance.now()
+        const answer = await ask
+        waits.push((performance.now() - asked) / 1000)
+        return answer
+      }
+      const hung = await Promise.all([
+        ...nodesOf.map((node) => timed(refresh(node, chains[0] as string))),
+        ...nodesOf.map((node) => timed(nodes.post(node, '/token', assertionForm()))),
+        ...nodesOf.map((node) => timed(nodes.post(node, '/introspect', { token: chains[0] as string }))),
+      ])
+      // The median: on a busy machine single answers wait for their turn, which is not the store's doing.
+      const hungSeconds = waits.sort((a, b) => a - b)[Math.floor(waits.length / 2)] ?? 0
       await sleep(1000)
       server.process().resume()
       await sleep(1000)
@@ -278,7 +280,7 @@ export function severalNodes(name: string, skip: string | false, startStore: () 
           `${acceptedCodes.size} codes (twice: ${twice(acceptedCodes)}), ${acceptedAssertions.size} assertions (twice: ${twice(acceptedAssertions)}), ` +
           `${chains.length} chains (lost: ${lost.length}), ${ended.length} ended (revived: ${revived}); 503 for a store that hangs after ${hungSeconds.toFixed(1)} s`,
       )
-      for (const { status, retryAfter, body } of hung.answers) {
+      for (const { status, retryAfter, body } of hung) {
         assert.equal(status, 503)
         assert.match(retryAfter ?? '', /^\d+$/)
         assert.equal(body['error'], 'temporarily_unavailable')
