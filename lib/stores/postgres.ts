@@ -7,7 +7,7 @@ import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
 import { codeOf, endOf, sessionOf } from './records.ts'
-import { replayKey } from './replay_key.ts'
+import { CLOCK_DIFFERENCE_SECONDS, replayKey } from './replay_key.ts'
 
 /**
  * Runs one statement with its parameters, `$1` to `$n`, and answers with the rows as objects. Any connection will do for
@@ -73,7 +73,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   const replayRegister: ReplayRegister = {
     async remember(issuer, clientId, jti, expiresAt) {
       const key = replayKey(issuer, clientId, jti, 'base64url')
-      return (await rows(remember, key, expiresAt)).length > 0
+      return (await rows(remember, key, expiresAt + CLOCK_DIFFERENCE_SECONDS)).length > 0
     },
   }
   const remember = `

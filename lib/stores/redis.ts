@@ -6,7 +6,7 @@ import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { codeOf, endOf, sessionOf } from './records.ts'
-import { replayKey } from './replay_key.ts'
+import { CLOCK_DIFFERENCE_SECONDS, replayKey } from './replay_key.ts'
 import { createSeal } from './sealed.ts'
 
 /**
@@ -74,7 +74,7 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
   const replayRegister: ReplayRegister = {
     async remember(issuer, clientId, jti, expiresAt) {
       const key = keyOf('j', replayKey(issuer, clientId, jti, 'base64url'))
-      return (await send(key, 'SET', '1', 'NX', 'EXAT', String(expiresAt))) !== null
+      return (await send(key, 'SET', '1', 'NX', 'EXAT', String(expiresAt + CLOCK_DIFFERENCE_SECONDS))) !== null
     },
   }
 
