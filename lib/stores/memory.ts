@@ -118,6 +118,14 @@ function slotOf(text: string, seed: number): number {
   return (mixed ^ (mixed >>> 16)) & (CLIENT_SLOTS - 1)
 }
 
+/**
+ * Turns of the event loop, as a store across a network takes some: what clients sent at once is all read by then, and
+ * meets the code unspent, instead of each request running to its end before the next is read.
+ */
+async function turns(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** A code store in the memory of this process. Codes are lost with the process. */
 export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
   const { clock, maximumCodes } = settings(options)
@@ -143,6 +151,7 @@ export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
       expiring.add(code.id, code.keepUntil)
     },
     async find(id) {
+      await turns(1)
       const code = kept(id)
       return code === undefined ? undefined : copyCode(code)
     },
@@ -154,6 +163,7 @@ export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
       return failures
     },
     async spend(id) {
+      await turns(3)
       const code = kept(id)
       if (code === undefined) return 'unknown'
       if (code.spent) return 'already_spent'
