@@ -41,7 +41,6 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'client.ts': [],
   'parameters.ts': ['errors.ts'],
   'identifier.ts': ['node:crypto'],
-  'hmac.ts': ['node:crypto'],
   'client_secret.ts': ['node:crypto', 'client.ts'],
   'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts'],
 }

@@ -1,5 +1,4 @@
-import { constants, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
-import { type HmacHash, hmac, hmacKey } from '../hmac.ts'
+import { constants, createHmac, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
 import type { Algorithm } from './algorithms.ts'
 import type { Envelope } from './envelope.ts'
 
@@ -44,6 +43,8 @@ export function isSignedByInPool(envelope: Envelope, algorithm: Algorithm, key: 
 
 /** Whether the MAC was made with this secret (RFC 7518 §3.2). Text counts as its UTF-8 octets. Constant time. */
 export function isMacOf(envelope: Envelope, algorithm: Algorithm, secret: string | Uint8Array): boolean {
-  const expected = hmac(hmacKey((algorithm.hash ?? 'sha256') as HmacHash, secret), envelope.signingInput)
+  const expected = createHmac(algorithm.hash ?? 'sha256', secret)
+    .update(envelope.signingInput, 'latin1')
+    .digest()
   return expected.length === envelope.signature.length && timingSafeEqual(expected, envelope.signature)
 }

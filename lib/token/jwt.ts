@@ -1,5 +1,4 @@
-import { constants, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
-import { type HmacHash, type HmacKey, hmac, hmacKey } from '../hmac.ts'
+import { constants, createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
 import type { Key, SigningAlgorithm } from './key.ts'
 import type { Keyset } from './keyset.ts'
 
@@ -29,20 +28,13 @@ const keyOptions = (alg: SigningAlgorithm, key: KeyObject) => {
   return alg.startsWith('ES') ? { key, dsaEncoding: 'ieee-p1363' as const } : { key }
 }
 
-const prepared = new WeakMap<Key, HmacKey>()
-
-/** The MAC of a signing input. */
-function macOf(key: Key, input: string): Buffer {
-  let ready = prepared.get(key)
-  if (ready === undefined) {
-    ready = hmacKey(DIGEST[key.alg] as HmacHash, key.verifyingKey.export())
-    prepared.set(key, ready)
-  }
-  return hmac(ready, input)
-}
+const hmac = (key: Key, input: string): string =>
+  createHmac(DIGEST[key.alg] ?? '', key.verifyingKey)
+    .update(input)
+    .digest('base64url')
 
 function signature(key: Key, privateKey: KeyObject, input: string): string | Promise<string> {
-  if (key.alg.startsWith('HS')) return macOf(key, input).toString('base64url')
+  if (key.alg.startsWith('HS')) return hmac(key, input)
   const digest = DIGEST[key.alg]
   const data = Buffer.from(input)
   const options = keyOptions(key.alg, privateKey)
@@ -60,7 +52,7 @@ function signature(key: Key, privateKey: KeyObject, input: string): string | Pro
 /** Compared as text, so that one signature has one spelling. */
 function isSignedBy(key: Key, input: string, text: string): boolean {
   if (key.alg.startsWith('HS')) {
-    const expected = Buffer.from(macOf(key, input).toString('base64url'))
+    const expected = Buffer.from(hmac(key, input))
     const given = Buffer.from(text)
     return expected.length === given.length && timingSafeEqual(expected, given)
   }
