@@ -119,12 +119,10 @@ function slotOf(text: string, seed: number): number {
 }
 
 /**
- * Turns of the event loop, as a store across a network takes some: what clients sent at once is all read by then, and
- * meets the code unspent, instead of each request running to its end before the next is read.
+ * How long spending a code takes: what a store across a network takes, on purpose. Copies of one request that a client sent
+ * at once are all read in that time and meet the code unspent, so that they are told from a replay that comes later.
  */
-async function turns(count: number): Promise<void> {
-  for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve))
-}
+const SPENDING_MILLISECONDS = 5
 
 /** A code store in the memory of this process. Codes are lost with the process. */
 export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
@@ -151,7 +149,6 @@ export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
       expiring.add(code.id, code.keepUntil)
     },
     async find(id) {
-      await turns(1)
       const code = kept(id)
       return code === undefined ? undefined : copyCode(code)
     },
@@ -163,7 +160,7 @@ export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
       return failures
     },
     async spend(id) {
-      await turns(3)
+      await new Promise((resolve) => setTimeout(resolve, SPENDING_MILLISECONDS))
       const code = kept(id)
       if (code === undefined) return 'unknown'
       if (code.spent) return 'already_spent'
