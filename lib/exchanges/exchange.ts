@@ -1,19 +1,9 @@
 import type { Client, ClientAuthentication, RequestContext } from '../client.ts'
 import type { FormParameters } from '../parameters.ts'
+import type { TokenSet } from '../token/token_set.ts'
 
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
-export interface TokenResponse {
-  readonly access_token: string
-  readonly token_type: 'Bearer'
-  /** Seconds. */
-  readonly expires_in: number
-  readonly refresh_token?: string
-  /** Seconds for which the refresh token may lie unused. Not of RFC 6749; CharonOauth2 has it. */
-  readonly refresh_expires_in?: number
-  /** Absent where the scope is empty. */
-  readonly scope?: string
-  readonly [extension: string]: unknown
-}
+export type TokenResponse = TokenSet
 
 /** A token request whose client is authenticated and whose parameters are sound. */
 export interface ExchangeRequest {

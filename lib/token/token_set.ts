@@ -17,9 +17,12 @@ const TOKEN_ID_OCTETS = 16
 export interface TokenSet {
   readonly access_token: string
   readonly token_type: 'Bearer'
+  /** Seconds. */
   readonly expires_in: number
   readonly refresh_token?: string
+  /** Seconds for which the refresh token may lie unused. Not of RFC 6749; CharonOauth2 has it. */
   readonly refresh_expires_in?: number
+  /** Absent where the scope is empty. */
   readonly scope?: string
   readonly [extension: string]: unknown
 }
