@@ -65,6 +65,19 @@ test('a plain secret, text or octets, by either method', async () => {
   }
 })
 
+test('a secret is the whole secret: no part of it, nothing behind it, no other spelling of its octets', async () => {
+  const authenticate = make()
+  const wrong = {
+    plain: ['o', 'on', 'onf', 'one ', 'oneone', 'ONE', 'one\u0000'],
+    octets: ['cle', 'cl', 'clée', 'cle\u0301'],
+  }
+  for (const [id, secrets] of Object.entries(wrong)) {
+    for (const secret of secrets) {
+      await assert.rejects(authenticate(NO_HEADERS, posted(id, secret), at), refusedFor('client_secret_wrong'), secret)
+    }
+  }
+})
+
 test('a secret ends at the second of its expiry, and 0 is never', async () => {
   const authenticate = make()
   await assert.rejects(authenticate(NO_HEADERS, posted('ended', 'one'), at), refusedFor('client_secret_expired'))
