@@ -2,7 +2,7 @@ import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { booleanOption, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import { formatScope, isScopeWithin, parseScope, type ScopeRules } from '../scope.ts'
+import { formatScope, isScopeWithin, parseScope, registeredScope, type ScopeRules } from '../scope.ts'
 import { OAUTH2_SESSION, type Permission, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
@@ -167,14 +167,20 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   }
 }
 
+/** What of a granted scope the client is still registered for. */
+function stillRegistered(granted: string, registered: string | undefined): string {
+  if (registered !== undefined && isScopeWithin(granted, registeredScope(registered) ?? '')) return granted // nearly always
+  const values = registered === undefined ? undefined : new Set(registered.split(' '))
+  return granted
+    .split(' ')
+    .filter((value) => value !== '' && (values === undefined || values.has(value)))
+    .join(' ')
+}
+
 /** The scope of this access token: what was granted, as far as the client is still registered for it, or less. */
 function narrowed(sessionScope: string, client: Client, requested: string | undefined, rules: ScopeRules): string {
   const clientId = client.client_id
-  const registered = client.scope === undefined ? undefined : new Set(client.scope.split(' '))
-  const granted = sessionScope
-    .split(' ')
-    .filter((value) => value !== '' && (registered === undefined || registered.has(value)))
-    .join(' ')
+  const granted = stillRegistered(sessionScope, client.scope)
   if (requested === undefined) return granted
   const values = parseScope(requested, rules)
   if (values === undefined) throw refusal('scope_malformed', { clientId })
