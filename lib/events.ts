@@ -40,6 +40,19 @@ export interface Events {
     /** Whether the replay proved client, redirect URI and verifier, and so ended the session. */
     readonly proven: boolean
   }
+  /** A token request was answered with tokens. `tokenId` is the `jti` of the access token. */
+  'token.issued': {
+    readonly clientId: string
+    /** The user; for `client_credentials` the client. */
+    readonly subject: string
+    /** Absent for `client_credentials`. */
+    readonly sessionId: string | undefined
+    readonly grantType: string | undefined
+    readonly scope: string
+    readonly tokenId: string
+    /** Epoch seconds. */
+    readonly expiresAt: number
+  }
   'session.opened': SessionEvent
   'session.refreshed': SessionEvent & {
     readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
@@ -78,6 +91,7 @@ const NAMES = [
   'code.issued',
   'code.spent',
   'code.replayed',
+  'token.issued',
   'session.opened',
   'session.refreshed',
   'session.conflict',

@@ -4,16 +4,19 @@ import { isCodeVerifier } from '../code/challenge.ts'
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
 import { refusal } from '../errors.ts'
-import { oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { booleanOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
+import type { ScopeRules } from '../scope.ts'
 import type { Permission, Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
+import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
-export interface AuthorizationCodeOptions {
+/** The options of `authorizationCode`. */
+export interface AuthorizationCodeOptions extends ScopeRules {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
@@ -30,6 +33,12 @@ export interface AuthorizationCodeOptions {
    * in development mode do). `'end'`: it is a replay like any other, and no session of that code lives on.
    */
   readonly onSimultaneousRedemption?: 'end' | 'refuse' | undefined
+  /**
+   * What a `scope` parameter of the token request does. `'ignore'`, the default: nothing, RFC 6749 §4.1.3 has none.
+   * `'narrow'`, as CharonOauth2 has it: this access token gets that part of the granted scope; the session and its
+   * refresh token keep all of it. More than was granted is `invalid_scope`, and leaves the code as it was.
+   */
+  readonly scopeParameter?: 'ignore' | 'narrow' | undefined
 }
 
 /**
@@ -38,8 +47,9 @@ export interface AuthorizationCodeOptions {
  * spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
  * before leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
  *
- * The tokens get the scope of the authorization request; a `scope` parameter here is ignored (RFC 6749 has none). A
- * replay with all proofs ends the session, also one that is being opened at that moment by another process.
+ * The tokens get the scope of the authorization request; a `scope` parameter here is ignored unless `scopeParameter`
+ * says otherwise. A replay with all proofs ends the session, also one that is being opened at that moment by another
+ * process.
  */
 export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
   const { sessions, tokens, permits } = options
@@ -51,6 +61,10 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
     'end',
     'refuse',
   ])
+  const scopeParameter = oneOf('scopeParameter', options.scopeParameter, 'ignore', ['ignore', 'narrow'])
+  const rules: ScopeRules = {
+    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
+  }
 
   return {
     grantType: GRANT_TYPE,
@@ -71,6 +85,8 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
           detail: `got ${codeVerifier.length} characters`,
         })
       }
+      const requested = scopeParameter === 'narrow' ? parameters['scope'] : undefined
+      let scope = ''
       let session: Session | undefined
       const redemption = await codes.redeem(
         code,
@@ -80,6 +96,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
           onSimultaneous,
           permits: permits && (({ subject, scope }) => permits({ subject, clientId, scope }, { ...context, client })),
           prepare: async (found) => {
+            scope = requestedScope(found.scope, requested, clientId, rules)
             session = await openedSession(found, client, now)
           },
         },
@@ -92,9 +109,11 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       if (session === undefined) {
         throw refusal('code_spent', { clientId, detail: 'the session of the code was ended before it was open' })
       }
-      const { scope } = redemption.code
       const opened: Session = session
-      return withTokens(opened, () => tokens.issue(opened, { client, scope, generation: opened.newest, now, context }))
+      const { newest: generation } = opened
+      return withTokens(opened, () =>
+        tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE }),
+      )
     },
   }
 

@@ -1,9 +1,10 @@
 import { grantTypesOf, isPublicClient } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { booleanOption, requireVerbs } from '../options.ts'
-import { formatScope, isScopeWithin, parseScope, registeredScope, type ScopeRules } from '../scope.ts'
+import { registeredScope, type ScopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
+import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
@@ -20,7 +21,9 @@ export interface ClientCredentialsOptions extends ScopeRules {
 export function clientCredentials(options: ClientCredentialsOptions): Exchange {
   const { tokens } = options
   requireVerbs('tokens', tokens, ['issueForClient'])
-  const commaSeparatesScope = booleanOption('commaSeparatesScope', options.commaSeparatesScope, false)
+  const rules: ScopeRules = {
+    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
+  }
   return {
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context }) {
@@ -37,16 +40,8 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
       if (allowed === undefined) {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }
-      const requested = parameters['scope']
-      if (requested === undefined) return tokens.issueForClient(client, { scope: allowed, now, context })
-      const values = parseScope(requested, { commaSeparatesScope })
-      if (values === undefined) throw refusal('scope_malformed', { clientId })
-      const scope = formatScope(values)
-      if (!isScopeWithin(scope, allowed)) {
-        throw refusal('scope_exceeded', { clientId, detail: `the client is registered for: ${allowed || 'none'}` })
-      }
-      // A scope of nothing but separators asks for nothing in particular.
-      return tokens.issueForClient(client, { scope: scope === '' ? allowed : scope, now, context })
+      const scope = requestedScope(allowed, parameters['scope'], clientId, rules)
+      return tokens.issueForClient(client, { scope, now, context, grantType: GRANT_TYPE })
     },
   }
 }

@@ -7,6 +7,7 @@ import { OAUTH2_SESSION, type Permission, type Session } from '../session/sessio
 import type { Sessions } from '../session/sessions.ts'
 import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
+import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
@@ -159,10 +160,17 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
-      const scope = narrowed(granted, client, parameters['scope'], rules)
+      const scope = requestedScope(stillRegistered(granted, client.scope), parameters['scope'], clientId, rules)
       const session = await presented.open()
       const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
-      return tokens.issue(moved.session, { client, scope, generation: moved.generation, now, context })
+      return tokens.issue(moved.session, {
+        client,
+        scope,
+        generation: moved.generation,
+        now,
+        context,
+        grantType: GRANT_TYPE,
+      })
     },
   }
 }
@@ -175,18 +183,4 @@ function stillRegistered(granted: string, registered: string | undefined): strin
     .split(' ')
     .filter((value) => value !== '' && (values === undefined || values.has(value)))
     .join(' ')
-}
-
-/** The scope of this access token: what was granted, as far as the client is still registered for it, or less. */
-function narrowed(sessionScope: string, client: Client, requested: string | undefined, rules: ScopeRules): string {
-  const clientId = client.client_id
-  const granted = stillRegistered(sessionScope, client.scope)
-  if (requested === undefined) return granted
-  const values = parseScope(requested, rules)
-  if (values === undefined) throw refusal('scope_malformed', { clientId })
-  const scope = formatScope(values)
-  if (!isScopeWithin(scope, granted)) {
-    throw refusal('scope_exceeded', { clientId, detail: `granted: ${granted || 'none'}` })
-  }
-  return scope === '' ? granted : scope
 }

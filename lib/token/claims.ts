@@ -40,6 +40,8 @@ export interface ClaimsContext extends RequestContext {
   readonly scope: string
   /** Absent for `client_credentials`. */
   readonly session?: Session
+  /** The `grant_type` of the request, where it is known. */
+  readonly grantType?: string | undefined
   /** Epoch seconds. */
   readonly now: number
 }

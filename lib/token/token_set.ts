@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
@@ -47,7 +48,7 @@ export interface TokensOptions extends TokenFactoryOptions {
     | undefined
 }
 
-/** Issues and verifies the tokens of this server. */
+/** Issues and verifies the tokens of this server. Publishes `token.issued` for each answer. */
 export interface Tokens {
   readonly issuer: string
   readonly accessTokenLifetimeSeconds: number
@@ -62,12 +63,20 @@ export interface Tokens {
       readonly generation: number
       readonly now: number
       readonly context: RequestContext
+      /** For the event and the `claims` hook. */
+      readonly grantType?: string | undefined
     },
   ): Promise<TokenSet>
   /** An access token for the client itself (RFC 6749 §4.4): no session, no refresh token. */
   issueForClient(
     client: Client,
-    options: { readonly scope: string; readonly now: number; readonly context: RequestContext },
+    options: {
+      readonly scope: string
+      readonly now: number
+      readonly context: RequestContext
+      /** For the event and the `claims` hook. */
+      readonly grantType?: string | undefined
+    },
   ): Promise<TokenSet>
   /**
    * The claims of a refresh token of this server, expired or not. Checks signature, kind and issuer, and touches no
@@ -93,6 +102,13 @@ const tokenSet = (access_token: string, expires_in: number, scope: string): Toke
   scope === ''
     ? { access_token, token_type: 'Bearer', expires_in }
     : { access_token, token_type: 'Bearer', expires_in, scope }
+
+/** What an operator may know of the tokens of an answer: whose they are and the name of the access token, not the token. */
+const publishIssued = (claims: Claims, scope: string, grantType: string | undefined): void =>
+  publish('token.issued', () => {
+    const { client_id, sub, sid, jti, exp } = claims as unknown as AccessTokenClaims
+    return { clientId: client_id, subject: sub, sessionId: sid, grantType, scope, tokenId: jti, expiresAt: exp }
+  })
 
 /** Makes the functions that issue and verify the tokens of `issuer`. */
 export function createTokens(options: TokensOptions): Tokens {
@@ -130,7 +146,7 @@ export function createTokens(options: TokensOptions): Tokens {
   return {
     issuer,
     accessTokenLifetimeSeconds: lifetime,
-    async issue(session, { client, scope, generation, now, context }) {
+    async issue(session, { client, scope, generation, now, context, grantType }) {
       const { id: sid, type: styp, subject, refreshExpiresAt } = session
       const client_id = client.client_id
       const exp = Math.min(now + lifetime, refreshExpiresAt)
@@ -147,9 +163,20 @@ export function createTokens(options: TokensOptions): Tokens {
         styp,
       }
       if (scope !== '') claims['scope'] = scope
-      const access_token = await signedAccessToken(claims, () => ({ ...context, client, subject, scope, session, now }))
+      const access_token = await signedAccessToken(claims, () => ({
+        ...context,
+        client,
+        subject,
+        scope,
+        session,
+        grantType,
+        now,
+      }))
       const expires_in = exp - now
-      if (!grantTypesOf(client).includes('refresh_token')) return tokenSet(access_token, expires_in, scope)
+      if (!grantTypesOf(client).includes('refresh_token')) {
+        publishIssued(claims, scope, grantType)
+        return tokenSet(access_token, expires_in, scope)
+      }
       const refresh_token = await factory.sign('refresh_token', {
         iss: issuer,
         client_id,
@@ -161,11 +188,12 @@ export function createTokens(options: TokensOptions): Tokens {
         exp: refreshExpiresAt,
       })
       const refresh_expires_in = refreshExpiresAt - now
+      publishIssued(claims, scope, grantType)
       return scope === ''
         ? { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in }
         : { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in, scope }
     },
-    async issueForClient(client, { scope, now, context }) {
+    async issueForClient(client, { scope, now, context, grantType }) {
       const { client_id } = client
       const claims: Record<string, unknown> = {
         iss: issuer,
@@ -177,8 +205,10 @@ export function createTokens(options: TokensOptions): Tokens {
         exp: now + lifetime,
       }
       if (scope !== '') claims['scope'] = scope
-      const contextOf = () => ({ ...context, client, subject: client_id, scope, now })
-      return tokenSet(await signedAccessToken(claims, contextOf), lifetime, scope)
+      const contextOf = () => ({ ...context, client, subject: client_id, scope, grantType, now })
+      const access_token = await signedAccessToken(claims, contextOf)
+      publishIssued(claims, scope, grantType)
+      return tokenSet(access_token, lifetime, scope)
     },
     readRefreshToken,
     async verifyRefreshToken(token, now) {

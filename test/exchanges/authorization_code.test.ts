@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
 import type { CodeStore } from '../../lib/code/store.ts'
+import { type Events, onEvent } from '../../lib/events.ts'
 import { type AuthorizationCodeOptions, authorizationCode } from '../../lib/exchanges/authorization_code.ts'
+import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
 import type { TokenResponse } from '../../lib/exchanges/exchange.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
@@ -27,6 +29,7 @@ interface Setup {
   readonly sessionStore?: (store: SessionStore) => SessionStore
   readonly codeStore?: (store: CodeStore) => CodeStore
   readonly tokens?: (tokens: Tokens) => Tokens
+  readonly granted?: string
 }
 
 /** An issued code, and nodes that redeem it: all share the stores. */
@@ -35,6 +38,7 @@ async function setup({
   sessionStore = (same) => same,
   codeStore = (same) => same,
   tokens: wrap,
+  granted = 'read',
 }: Setup = {}) {
   const clock = () => NOW
   const stores = memoryStores({ clock })
@@ -48,7 +52,7 @@ async function setup({
     {
       subject: 'alice',
       clientId: 'web',
-      scope: 'read',
+      scope: granted,
       redirectUri: REDIRECT,
       redirectUriWasSent: true,
       codeChallenge: challenge,
@@ -101,6 +105,68 @@ test('T47 T48 the tokens have the scope of the authorization request, whatever s
     assert.equal((await redeem({ scope })).scope, 'read')
     assert.equal((await live())[0]?.scope, 'read')
   }
+})
+
+test('T48 with scopeParameter narrow, scope narrows this access token and not the session', async () => {
+  const { redeem, live, tokens, refreshWith } = await setup({
+    granted: 'admin read write',
+    options: { scopeParameter: 'narrow' },
+  })
+  const answer = await redeem({ scope: 'write  read' })
+  assert.equal(answer.scope, 'read write')
+  assert.equal((await tokens.verifyAccessToken(answer.access_token, NOW))?.scope, 'read write')
+  assert.equal((await live())[0]?.scope, 'admin read write')
+  assert.equal((await refreshWith(answer)).scope, 'read write', 'all that the client is registered for')
+})
+
+test('T48 with scopeParameter narrow, more than was granted is invalid_scope, and the code stays good', async () => {
+  const { redeem, live } = await setup({ granted: 'read', options: { scopeParameter: 'narrow' } })
+  for (const scope of ['read write', 'write', 'read,read'])
+    await assert.rejects(redeem({ scope }), { reason: 'scope_exceeded', code: 'invalid_scope' }, scope)
+  await assert.rejects(redeem({ scope: 'wr"ong' }), { reason: 'scope_malformed', code: 'invalid_scope' })
+  assert.deepEqual(await live(), [], 'no session was opened for these')
+  assert.equal((await redeem({ scope: ' ' })).scope, 'read')
+
+  const commas = await setup({
+    granted: 'read write',
+    options: { scopeParameter: 'narrow', commaSeparatesScope: true },
+  })
+  assert.equal((await commas.redeem({ scope: 'read,write' })).scope, 'read write')
+  await assert.rejects(setup({ options: { scopeParameter: 'widen' as 'narrow' } }), /'scopeParameter'.*widen/)
+})
+
+test('L7 an answer with tokens is an event that names them and holds none', async (t) => {
+  const heard: Events['token.issued'][] = []
+  t.after(onEvent('token.issued', (event) => heard.push(event)))
+  const { redeem, refreshWith, tokens, live } = await setup()
+  const first = await redeem()
+  const second = await refreshWith(first)
+  const [session] = await live()
+  const machine: Client = { ...web, client_id: 'machine', grant_types: ['client_credentials'] }
+  const third = await clientCredentials({ tokens }).run({ client: machine, parameters: {}, now: NOW, context: {} })
+  const user = { clientId: 'web', subject: 'alice', sessionId: session?.id, scope: 'read' }
+  const expected = [
+    [first, { ...user, grantType: 'authorization_code' }],
+    [second, { ...user, grantType: 'refresh_token' }],
+    [
+      third,
+      {
+        clientId: 'machine',
+        subject: 'machine',
+        sessionId: undefined,
+        scope: 'read write',
+        grantType: 'client_credentials',
+      },
+    ],
+  ] as const
+  assert.equal(heard.length, expected.length)
+  for (const [index, [answer, facts]] of expected.entries()) {
+    const claims = await tokens.verifyAccessToken(answer.access_token, NOW)
+    assert.deepEqual(heard[index], { ...facts, tokenId: claims?.jti, expiresAt: claims?.exp })
+  }
+  const text = JSON.stringify(heard)
+  for (const { access_token, refresh_token } of [first, second, third])
+    assert.ok(!text.includes(access_token) && !text.includes(refresh_token ?? access_token))
 })
 
 test('T53 there is a refresh token only for a client that may use it', async () => {

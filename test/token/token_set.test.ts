@@ -185,16 +185,18 @@ test('T82: the claims hook adds claims, and may replace aud, scope and nbf; it i
     generation: 1,
     now: NOW,
     context: { request },
+    grantType: 'refresh_token',
   })
   const claims = await tokens.verifyAccessToken(access_token, NOW)
   assert.deepEqual(claims?.['roles'], ['admin'])
   assert.deepEqual(claims?.aud, 'https://api.example')
   assert.deepEqual(claims?.scope, ['read', 'write'])
   assert.deepEqual(claims?.['cid'], 'app')
-  assert.deepEqual(seen, [{ client, subject: 'alice', scope: 'read', session: of, now: NOW, request }])
+  const grantType = 'refresh_token'
+  assert.deepEqual(seen, [{ client, subject: 'alice', scope: 'read', session: of, grantType, now: NOW, request }])
 
   await tokens.issueForClient(client, { scope: '', now: NOW, context })
-  assert.deepEqual(seen[1], { client, subject: 'app', scope: '', now: NOW })
+  assert.deepEqual(seen[1], { client, subject: 'app', scope: '', grantType: undefined, now: NOW })
 })
 
 test('S13: no hook reaches the protected claims, of either grant', async () => {
