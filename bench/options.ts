@@ -22,6 +22,14 @@ export const CONTESTANTS: readonly Contestant[] = [
   server('node:http sync', 'ours', 'node+sync'),
 ]
 
+/** `node:http` changed in one respect: JWT access tokens, fresh records, so many of everything. Only where named. */
+const VARIANTS: readonly Contestant[] = [
+  server('node:http jwt', 'ours', 'node+jwt'),
+  server('node:http fresh', 'ours', 'node+fresh'),
+  server('node:http 10^3', 'ours', 'node+1e3'),
+  server('node:http 10^6', 'ours', 'node+1e6'),
+]
+
 export interface Scenario {
   readonly name: string
   readonly grant: Grant
@@ -50,6 +58,8 @@ export interface Options {
   /** What the population is of. */
   readonly populate: readonly string[]
   readonly stores: readonly string[]
+  /** The server whose CPU the first column of ratios is taken to. */
+  readonly base: string
   readonly rounds: number
   readonly requests: number
   readonly warmUp: number
@@ -61,7 +71,8 @@ export const HELP = `npm run bench -- [options]
 
   --quick            two scenarios, one round of each server, few requests: a smoke test, about a minute
   --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
-  --servers a,b      of: ${CONTESTANTS.map(({ name }) => name).join(', ')}
+  --servers a,b      of: ${[...CONTESTANTS, ...VARIANTS].map(({ name }) => name).join(', ')}
+  --base a           the server that CPU is compared with; default floor
   --scenarios a,b    of: ${SCENARIOS.map(({ name }) => name).join(', ')}
   --tokens a,b       opaque (default), jwt
   --concurrency a,b  keep-alive connections; default 16
@@ -95,6 +106,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       quick: { type: 'boolean' },
       full: { type: 'boolean' },
       servers: string,
+      base: string,
       scenarios: string,
       tokens: string,
       concurrency: string,
@@ -116,7 +128,12 @@ export function readOptions(args: readonly string[]): Options | undefined {
   const allScenarios = SCENARIOS.map(({ name }) => name).join(',')
   const numbers = (text: string): number[] => listOf(text).map(Number)
   return {
-    servers: chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), CONTESTANTS, ({ name }) => name),
+    servers: chosen(
+      values.servers ?? (quick ? QUICK_SERVERS : allServers),
+      [...CONTESTANTS, ...VARIANTS],
+      ({ name }) => name,
+    ),
+    base: values.base ?? 'floor',
     scenarios: chosen(
       values.scenarios ?? (quick ? 'cc-es256,refresh-basic' : full ? allScenarios : DEFAULT_SCENARIOS),
       SCENARIOS,

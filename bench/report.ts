@@ -35,11 +35,11 @@ export function rowOf(server: string, rounds: readonly Measured[]): Row {
   }
 }
 
-const HEADINGS = [
+const headings = (base: string): string[] => [
   'server',
   'CPU us',
   'range',
-  '/ floor',
+  `/ ${base}`,
   '/ oidc-p.',
   'req/s',
   '/ oidc-p.',
@@ -49,29 +49,41 @@ const HEADINGS = [
   'others',
 ]
 
+/**
+ * How many times the figure of `to` a server's figure is: the median of the ratios within each round. The speed of a
+ * machine that others use as well drifts from minute to minute, and less within a round.
+ */
+export function ratio(of: Row, to: Row | undefined, name: 'cpuMicroseconds' | 'requestsPerSecond'): number | undefined {
+  if (to === undefined) return undefined
+  return median(of.rounds.map((each, round) => each[name] / (to.rounds[round]?.[name] ?? Number.NaN)))
+}
+
 /** A table in Markdown that is also readable as text. */
-export function table(rows: readonly Row[]): string {
-  const floor = rows.find(({ server }) => server === 'floor')?.median
-  const peer = rows.find(({ server }) => server === 'oidc-provider')?.median
-  const ratio = (value: number, to: number | undefined): string => (to === undefined ? '-' : (value / to).toFixed(2))
-  const lines = rows.map(({ server, median: m, cpuRange: [low, high] }) => [
-    server,
-    m.cpuMicroseconds.toFixed(0),
-    `${low.toFixed(0)}-${high.toFixed(0)}`,
-    ratio(m.cpuMicroseconds, floor?.cpuMicroseconds),
-    ratio(m.cpuMicroseconds, peer?.cpuMicroseconds),
-    m.requestsPerSecond.toFixed(0),
-    ratio(m.requestsPerSecond, peer?.requestsPerSecond),
-    m.p50Milliseconds.toFixed(2),
-    m.p99Milliseconds.toFixed(2),
-    m.rssMebibytes.toFixed(0),
-    `${(m.others * 100).toFixed(0)} %`,
-  ])
-  const widths = HEADINGS.map((heading, index) =>
+export function table(rows: readonly Row[], base: string): string {
+  const first = rows.find(({ server }) => server === base)
+  const peer = rows.find(({ server }) => server === 'oidc-provider')
+  const lines = rows.map((row) => {
+    const { median: m, cpuRange } = row
+    return [
+      row.server,
+      m.cpuMicroseconds.toFixed(0),
+      cpuRange.map((end) => end.toFixed(0)).join('-'),
+      ratio(row, first, 'cpuMicroseconds')?.toFixed(2) ?? '-',
+      ratio(row, peer, 'cpuMicroseconds')?.toFixed(2) ?? '-',
+      m.requestsPerSecond.toFixed(0),
+      ratio(row, peer, 'requestsPerSecond')?.toFixed(2) ?? '-',
+      m.p50Milliseconds.toFixed(2),
+      m.p99Milliseconds.toFixed(2),
+      m.rssMebibytes.toFixed(0),
+      `${(m.others * 100).toFixed(0)} %`,
+    ]
+  })
+  const names = headings(base)
+  const widths = names.map((heading, index) =>
     Math.max(heading.length, ...lines.map((line) => line[index]?.length ?? 0)),
   )
   const format = (cells: readonly string[]): string =>
     `| ${cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0))).join(' | ')} |`
   const rule = `|${widths.map((width, index) => (index === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`
-  return [format(HEADINGS), rule, ...lines.map(format)].join('\n')
+  return [format(names), rule, ...lines.map(format)].join('\n')
 }

@@ -148,7 +148,7 @@ async function main(): Promise<void> {
     for (const each of casesOf(options)) {
       const loadBefore = loadavg()[0]
       const rows = await runCase(each, options, credentials, load)
-      process.stdout.write(`\n### ${titleOf(each)}\n\n${table(rows)}\n`)
+      process.stdout.write(`\n### ${titleOf(each)}\n\n${table(rows, options.base)}\n`)
       results.push({ ...each, scenario: each.scenario.name, loadAverage: [loadBefore, loadavg()[0]], rows })
       // after each case, so that an interrupted run leaves what it has
       writeFileSync(

@@ -1,6 +1,7 @@
 // This package behind each of its doors: `route` (Passport strategies and oauth2orize), `endpoint` (the handler as one
 // Express middleware), `front` (the handler before an Express application), `node` (the handler on bare node:http).
 // `+helper`: the server that gives Express its prototypes from the start. `+sync`: signatures on the main thread.
+// `+jwt`, `+fresh`, `+1e6`: in place of what the setting says.
 import { createServer, type RequestListener } from 'node:http'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
@@ -44,9 +45,21 @@ function clientsOf({ clients, method, population }: Setting): Map<string, Client
   return records
 }
 
-serve(async (setting, variant) => {
-  const { grant, method, population, records, seeds, tokens: format, tokenKey } = setting
+/** The setting, changed as the variant says. */
+function changed(setting: Setting, extras: readonly string[]): Setting {
+  const count = extras.map(Number).find((each) => each > 0)
+  return {
+    ...setting,
+    ...(extras.includes('jwt') ? { tokens: 'jwt' as const } : {}),
+    ...(extras.includes('fresh') ? { records: 'fresh' as const } : {}),
+    ...(count === undefined ? {} : { population: { clients: count, sessions: count, jtis: count } }),
+  }
+}
+
+serve(async (given, variant) => {
   const [door = '', ...extras] = variant.split('+')
+  const setting = changed(given, extras)
+  const { grant, method, population, records, seeds, tokens: format, tokenKey } = setting
   const clients = clientsOf(setting)
   const findClient =
     records === 'one'
