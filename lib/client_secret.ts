@@ -1,5 +1,6 @@
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { randomBytes, scrypt } from 'node:crypto'
 import type { Client } from './client.ts'
+import { isSameOctets } from './constant_time.ts'
 
 /**
  * A secret at rest: `scrypt$` cost, salt and key, as `hashClientSecret` writes it. What has not exactly this form is a
@@ -103,12 +104,6 @@ export interface SecretComparison {
   verify(client: Client | undefined, presented: string, now: number): SecretVerdict | Promise<SecretVerdict>
 }
 
-/** In a time that depends on what was presented alone: where the lengths differ, that is compared with itself. */
-function isSame(presented: Uint8Array, stored: Uint8Array): boolean {
-  const comparable = presented.length === stored.length
-  return timingSafeEqual(presented, comparable ? stored : presented) && comparable
-}
-
 const octetsOf = (value: string | Uint8Array): Uint8Array => (typeof value === 'string' ? Buffer.from(value) : value)
 
 /** What a client that does not exist is compared with. */
@@ -127,7 +122,7 @@ export function createSecretComparison(): SecretComparison {
     let verdict = sofar
     for (const { hashed, expired } of hashes) {
       const key = await derive(presented, hashed.salt, hashed.cost)
-      if (timingSafeEqual(key, hashed.key)) verdict = better(verdict, expired)
+      if (isSameOctets(key, hashed.key)) verdict = better(verdict, expired)
     }
     return verdict
   }
@@ -142,7 +137,7 @@ export function createSecretComparison(): SecretComparison {
         const hashed = typeof value === 'string' ? parseHashed(value) : undefined
         const expired = isSecretExpired(expiresAt, now)
         if (hashed !== undefined) hashes.push({ hashed, expired })
-        else if (isSame(octets, octetsOf(value))) verdict = better(verdict, expired)
+        else if (isSameOctets(octets, octetsOf(value))) verdict = better(verdict, expired)
       }
       const first = hashes[0]
       if (first !== undefined) costSeen = first.hashed.cost

@@ -41,7 +41,8 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'client.ts': [],
   'parameters.ts': ['errors.ts'],
   'identifier.ts': ['node:crypto'],
-  'client_secret.ts': ['node:crypto', 'client.ts'],
+  'constant_time.ts': ['node:crypto'],
+  'client_secret.ts': ['node:crypto', 'client.ts', 'constant_time.ts'],
   'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts'],
 }
 

@@ -1,4 +1,5 @@
-import { constants, createHmac, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
+import { constants, createHmac, type KeyObject, verify } from 'node:crypto'
+import { isSameOctets } from '../constant_time.ts'
 import type { Algorithm } from './algorithms.ts'
 import type { Envelope } from './envelope.ts'
 
@@ -46,5 +47,5 @@ export function isMacOf(envelope: Envelope, algorithm: Algorithm, secret: string
   const expected = createHmac(algorithm.hash ?? 'sha256', secret)
     .update(envelope.signingInput, 'latin1')
     .digest()
-  return expected.length === envelope.signature.length && timingSafeEqual(expected, envelope.signature)
+  return isSameOctets(envelope.signature, expected)
 }

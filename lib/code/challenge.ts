@@ -1,4 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import { isSameOctets } from '../constant_time.ts'
 
 // RFC 7636 §4.1: 43 to 128 unreserved characters.
 const VERIFIER = /^[A-Za-z0-9\-._~]{43,128}$/
@@ -17,7 +18,5 @@ export const codeChallengeOf = (verifier: string): string => createHash('sha256'
 
 /** Whether `verifier` is the one behind the `S256` `challenge`. Compares in constant time (RFC 7636 §4.6). */
 export function isVerifierOf(verifier: string, challenge: string): boolean {
-  const expected = Buffer.from(challenge)
-  const got = Buffer.from(codeChallengeOf(verifier))
-  return expected.length === got.length && timingSafeEqual(expected, got)
+  return isSameOctets(Buffer.from(codeChallengeOf(verifier)), Buffer.from(challenge))
 }

@@ -1,4 +1,5 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { isSameOctets } from '../constant_time.ts'
 import { badSecretOption } from '../options.ts'
 
 /** Signs what is kept outside, and gives back only what carries a signature of ours. */
@@ -39,7 +40,7 @@ export function createSeal(secrets: unknown): Seal {
       const json = sealed.slice(dot + 1)
       for (const key of keys) {
         const expected = Buffer.from(signature(key, kind, id, json))
-        if (expected.length === presented.length && timingSafeEqual(expected, presented)) return json
+        if (isSameOctets(presented, expected)) return json
       }
       throw new Error(`a ${kind} record carries no signature of one of the signing keys`)
     },

@@ -1,4 +1,5 @@
-import { constants, createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
+import { constants, createHmac, type KeyObject, sign, verify } from 'node:crypto'
+import { isSameOctets } from '../constant_time.ts'
 import type { Key, SigningAlgorithm } from './key.ts'
 import type { Keyset } from './keyset.ts'
 
@@ -52,9 +53,7 @@ function signature(key: Key, privateKey: KeyObject, input: string): string | Pro
 /** Compared as text, so that one signature has one spelling. */
 function isSignedBy(key: Key, input: string, text: string): boolean {
   if (key.alg.startsWith('HS')) {
-    const expected = Buffer.from(hmac(key, input))
-    const given = Buffer.from(text)
-    return expected.length === given.length && timingSafeEqual(expected, given)
+    return isSameOctets(Buffer.from(text), Buffer.from(hmac(key, input)))
   }
   const octets = Buffer.from(text, 'base64url')
   if (octets.toString('base64url') !== text) return false
