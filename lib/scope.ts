@@ -1,3 +1,6 @@
+import { refusal } from './errors.ts'
+import { booleanOption } from './options.ts'
+
 // RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), separated by single spaces.
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
@@ -13,6 +16,11 @@ export interface ScopeRules {
    */
   readonly commaSeparatesScope?: boolean | undefined
 }
+
+/** The checked rules among the options of something that reads `scope` parameters. */
+export const scopeRules = ({ commaSeparatesScope }: ScopeRules): ScopeRules => ({
+  commaSeparatesScope: booleanOption('commaSeparatesScope', commaSeparatesScope, false),
+})
 
 /**
  * The scope values of a `scope` parameter, sorted and without repeats. Runs of spaces count as one separator, nothing
@@ -59,4 +67,27 @@ export function isScopeWithin(inner: string, outer: string): boolean {
   if (!inner.includes(' ')) return ` ${outer} `.includes(` ${inner} `)
   const allowed = new Set(outer.split(' '))
   return inner.split(' ').every((value) => allowed.has(value))
+}
+
+/**
+ * The scope that a request is for: what is allowed or, where the request names a `scope`, that part of it. A scope of
+ * nothing but separators asks for nothing in particular. Throws `invalid_scope` for a malformed one, and for one that
+ * goes beyond what is allowed.
+ */
+export function requestedScope(
+  allowed: string,
+  requested: string | undefined,
+  clientId: string,
+  rules: ScopeRules,
+): string {
+  if (requested === undefined) return allowed
+  const values = parseScope(requested, rules)
+  if (values === undefined) {
+    throw refusal('scope_malformed', { clientId, detail: 'a scope value holds a character outside of RFC 6749 §3.3' })
+  }
+  const scope = formatScope(values)
+  if (!isScopeWithin(scope, allowed)) {
+    throw refusal('scope_exceeded', { clientId, detail: `expected no more than: ${allowed || 'none'}` })
+  }
+  return scope === '' ? allowed : scope
 }

@@ -37,7 +37,7 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'options.ts': [],
   'clock.ts': [],
-  'scope.ts': [],
+  'scope.ts': ['errors.ts', 'options.ts'],
   'client.ts': [],
   'parameters.ts': ['errors.ts'],
   'identifier.ts': ['node:crypto'],

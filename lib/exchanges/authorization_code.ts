@@ -4,14 +4,13 @@ import { isCodeVerifier } from '../code/challenge.ts'
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
 import { refusal } from '../errors.ts'
-import { booleanOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import type { ScopeRules } from '../scope.ts'
+import { requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Permission, Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
-import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
@@ -62,9 +61,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
     'refuse',
   ])
   const scopeParameter = oneOf('scopeParameter', options.scopeParameter, 'ignore', ['ignore', 'narrow'])
-  const rules: ScopeRules = {
-    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
-  }
+  const rules = scopeRules(options)
 
   return {
     grantType: GRANT_TYPE,

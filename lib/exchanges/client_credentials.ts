@@ -1,10 +1,9 @@
 import { grantTypesOf, isPublicClient } from '../client.ts'
 import { refusal } from '../errors.ts'
-import { booleanOption, requireVerbs } from '../options.ts'
-import { registeredScope, type ScopeRules } from '../scope.ts'
+import { requireVerbs } from '../options.ts'
+import { registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
-import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
@@ -21,9 +20,7 @@ export interface ClientCredentialsOptions extends ScopeRules {
 export function clientCredentials(options: ClientCredentialsOptions): Exchange {
   const { tokens } = options
   requireVerbs('tokens', tokens, ['issueForClient'])
-  const rules: ScopeRules = {
-    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
-  }
+  const rules = scopeRules(options)
   return {
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context }) {

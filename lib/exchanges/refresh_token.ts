@@ -1,13 +1,20 @@
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
-import { booleanOption, requireFunction, requireVerbs } from '../options.ts'
+import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import { formatScope, isScopeWithin, parseScope, registeredScope, type ScopeRules } from '../scope.ts'
+import {
+  formatScope,
+  isScopeWithin,
+  parseScope,
+  registeredScope,
+  requestedScope,
+  type ScopeRules,
+  scopeRules,
+} from '../scope.ts'
 import { OAUTH2_SESSION, type Permission, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
-import { requestedScope } from './requested_scope.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
@@ -69,9 +76,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   requireVerbs('tokens', tokens, ['issue', 'readRefreshToken'])
   if (permits !== undefined) requireFunction('permits', permits)
   if (adopt !== undefined) requireFunction('adopt', adopt)
-  const rules: ScopeRules = {
-    commaSeparatesScope: booleanOption('commaSeparatesScope', options.commaSeparatesScope, false),
-  }
+  const rules = scopeRules(options)
 
   /** What a token of this server names, or one that is adopted. */
   async function presentedBy(token: string, request: ExchangeRequest): Promise<Presented> {

@@ -8,7 +8,8 @@ import {
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import type { Consents } from '../consent/consents.ts'
 import { answerOf, refusal } from '../errors.ts'
-import { badOption, booleanOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { scopeRules } from '../scope.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
 import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
@@ -39,7 +40,7 @@ export async function findRequestedClient<C extends Client>(clientId: string, fi
 export function checkAuthorizationRules(rules: AuthorizationRules): void {
   checkRedirectUriRules(rules)
   oneOf('pkce', rules.pkce, 'all', ['all', 'public', 'optional'])
-  booleanOption('commaSeparatesScope', rules.commaSeparatesScope, false)
+  scopeRules(rules)
   oneOf('missingScope', rules.missingScope, 'registered', ['registered', 'refuse'])
   for (const name of ['scopesSupported', 'responseTypes'] as const) {
     const list: unknown = rules[name]
