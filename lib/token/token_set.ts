@@ -172,23 +172,22 @@ export function createTokens(options: TokensOptions): Tokens {
         grantType,
         now,
       }))
-      const expires_in = exp - now
-      if (!grantTypesOf(client).includes('refresh_token')) {
-        publishIssued(claims, scope, grantType)
-        return tokenSet(access_token, expires_in, scope)
-      }
-      const refresh_token = await factory.sign('refresh_token', {
-        iss: issuer,
-        client_id,
-        sid,
-        styp,
-        g: generation,
-        jti: newIdentifier(TOKEN_ID_OCTETS),
-        iat: now,
-        exp: refreshExpiresAt,
-      })
-      const refresh_expires_in = refreshExpiresAt - now
+      const refresh_token = grantTypesOf(client).includes('refresh_token')
+        ? await factory.sign('refresh_token', {
+            iss: issuer,
+            client_id,
+            sid,
+            styp,
+            g: generation,
+            jti: newIdentifier(TOKEN_ID_OCTETS),
+            iat: now,
+            exp: refreshExpiresAt,
+          })
+        : undefined
       publishIssued(claims, scope, grantType)
+      const expires_in = exp - now
+      if (refresh_token === undefined) return tokenSet(access_token, expires_in, scope)
+      const refresh_expires_in = refreshExpiresAt - now
       return scope === ''
         ? { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in }
         : { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in, scope }
