@@ -11,7 +11,8 @@ export interface Keyset {
  * A keyset of the application's own keys. The first one signs, or the one named by `signWith`; every one verifies. To
  * rotate: add the new key, publish its public half for as long as resource servers cache it, let it sign, and drop the
  * old one when its tokens have expired. A key with the `kid` `kid_not_set.<alg>` (`kid_not_set.HS256`) verifies tokens of
- * that algorithm that name no key, as an older system may have made them; without one they are refused. RSA keys need 2048 bits, HMAC secrets the length of their digest (RFC 7518).
+ * that algorithm that name no key, as an older system may have made them; without one they are refused. RSA keys need
+ * 2048 bits, HMAC secrets the length of their digest (RFC 7518).
  */
 export function createKeyset(keys: readonly KeyInput[], options: { readonly signWith?: string } = {}): Keyset {
   if (!Array.isArray(keys) || keys.length === 0) throw badOption('keys', 'a list of one key or more', keys)
