@@ -4,8 +4,8 @@ import type { Contestant } from './turn.ts'
 
 const server = (name: string, module: string, variant = ''): Contestant => ({ name, module, variant })
 
-/** Every server that can take part. The first is the floor, the second the peer that ratios are taken to. */
-export const CONTESTANTS: readonly Contestant[] = [
+/** The servers that take part unless others are named. */
+const CONTESTANTS: readonly Contestant[] = [
   server('floor', 'floor'),
   server('oidc-provider', 'oidc_provider'),
   server('node-oauth', 'node_oauth'),
@@ -29,6 +29,8 @@ const VARIANTS: readonly Contestant[] = [
   server('node:http 10^3', 'ours', 'node+1e3'),
   server('node:http 10^6', 'ours', 'node+1e6'),
 ]
+
+const ALL_SERVERS: readonly Contestant[] = [...CONTESTANTS, ...VARIANTS]
 
 export interface Scenario {
   readonly name: string
@@ -71,7 +73,7 @@ export const HELP = `npm run bench -- [options]
 
   --quick            two scenarios, one round of each server, few requests: a smoke test, about a minute
   --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
-  --servers a,b      of: ${[...CONTESTANTS, ...VARIANTS].map(({ name }) => name).join(', ')}
+  --servers a,b      of: ${ALL_SERVERS.map(({ name }) => name).join(', ')}
   --base a           the server that CPU is compared with; default floor
   --scenarios a,b    of: ${SCENARIOS.map(({ name }) => name).join(', ')}
   --tokens a,b       opaque (default), jwt
@@ -128,11 +130,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
   const allScenarios = SCENARIOS.map(({ name }) => name).join(',')
   const numbers = (text: string): number[] => listOf(text).map(Number)
   return {
-    servers: chosen(
-      values.servers ?? (quick ? QUICK_SERVERS : allServers),
-      [...CONTESTANTS, ...VARIANTS],
-      ({ name }) => name,
-    ),
+    servers: chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), ALL_SERVERS, ({ name }) => name),
     base: values.base ?? 'floor',
     scenarios: chosen(
       values.scenarios ?? (quick ? 'cc-es256,refresh-basic' : full ? allScenarios : DEFAULT_SCENARIOS),

@@ -9,7 +9,7 @@ export interface Row {
   readonly rounds: readonly Measured[]
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   const upper = sorted[middle] ?? Number.NaN
@@ -53,7 +53,7 @@ const headings = (base: string): string[] => [
  * How many times the figure of `to` a server's figure is: the median of the ratios within each round. The speed of a
  * machine that others use as well drifts from minute to minute, and less within a round.
  */
-export function ratio(of: Row, to: Row | undefined, name: 'cpuMicroseconds' | 'requestsPerSecond'): number | undefined {
+function ratio(of: Row, to: Row | undefined, name: 'cpuMicroseconds' | 'requestsPerSecond'): number | undefined {
   if (to === undefined) return undefined
   return median(of.rounds.map((each, round) => each[name] / (to.rounds[round]?.[name] ?? Number.NaN)))
 }
