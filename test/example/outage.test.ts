@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type RunningExample, runExample, startExample } from '../support/example.ts'
-import { ALICE, USERS } from '../support/example_clients.ts'
+import { ALICE, PUBLIC_APP, USERS } from '../support/example_clients.ts'
 import { createFormBrowser, type FormBrowser } from '../support/form_browser.ts'
 import { newPkce } from '../support/pkce.ts'
 import { startPostgres } from '../support/postgres_server.ts'
 import { postgresServer, redisServer, without } from '../support/programs.ts'
 import { startRedis } from '../support/redis_server.ts'
 
-const REDIRECT_URI = 'https://app.example.com/cb'
+const [REDIRECT_URI = ''] = PUBLIC_APP.redirect_uris
+const BASE_SECRET = 'one secret for all the nodes of this server'
 
 for (const [program, start] of [
   [redisServer, startRedis],
@@ -21,17 +22,10 @@ for (const [program, start] of [
 
     before(async () => {
       store = await start()
-      const client = {
-        client_id: 'app',
-        token_endpoint_auth_method: 'none',
-        redirect_uris: [REDIRECT_URI],
-        grant_types: ['authorization_code', 'refresh_token'],
-        scope: 'profile',
-      }
       example = await startExample({
-        clients: [client],
+        clients: [PUBLIC_APP],
         users: USERS,
-        environment: { STORE_URL: store.url, BASE_SECRET: 'one secret for all the nodes of this server' },
+        environment: { STORE_URL: store.url, BASE_SECRET },
       })
       alice = createFormBrowser(example.url)
       await alice.submit(await alice.visit(`${example.url}/account`), '/login', ALICE)
@@ -40,6 +34,18 @@ for (const [program, start] of [
       await example?.stop()
       await store?.stop()
     })
+
+    /** A second process of the same issuer on the same store. */
+    const startOther = (baseSecret: string): Promise<RunningExample> =>
+      startExample({
+        clients: [PUBLIC_APP],
+        users: USERS,
+        environment: {
+          STORE_URL: store.url,
+          BASE_SECRET: baseSecret,
+          ISSUER: `http://localhost:${new URL(example.url).port}`,
+        },
+      })
 
     const post = (parameters: Readonly<Record<string, string>>): Promise<Response> =>
       fetch(`${example.url}/token`, { method: 'POST', body: new URLSearchParams({ client_id: 'app', ...parameters }) })
@@ -109,24 +115,7 @@ for (const [program, start] of [
     }
 
     test('a second process with the same store and secret is the same server: logins, consents, codes and tokens', async () => {
-      const { port } = new URL(example.url)
-      const other = await startExample({
-        clients: [
-          {
-            client_id: 'app',
-            token_endpoint_auth_method: 'none',
-            redirect_uris: [REDIRECT_URI],
-            grant_types: ['authorization_code', 'refresh_token'],
-            scope: 'profile',
-          },
-        ],
-        users: USERS,
-        environment: {
-          STORE_URL: store.url,
-          BASE_SECRET: 'one secret for all the nodes of this server',
-          ISSUER: `http://localhost:${port}`,
-        },
-      })
+      const other = await startOther(BASE_SECRET)
       try {
         const refreshToken = await connect()
         const elsewhere = createFormBrowser(other.url)
@@ -155,22 +144,7 @@ for (const [program, start] of [
 
     test('another BASE_SECRET on the same store: old logins may end, everybody can go on', async () => {
       await connect() // a login and a consent under the first secret
-      const { port } = new URL(example.url)
-      const client = {
-        client_id: 'app',
-        token_endpoint_auth_method: 'none',
-        redirect_uris: [REDIRECT_URI],
-        scope: 'profile',
-      }
-      const other = await startExample({
-        clients: [client],
-        users: USERS,
-        environment: {
-          STORE_URL: store.url,
-          BASE_SECRET: 'another secret than that of the other nodes',
-          ISSUER: `http://localhost:${port}`,
-        },
-      })
+      const other = await startOther('another secret than that of the other nodes')
       try {
         const browser = createFormBrowser(other.url)
         for (const [name, value] of alice.cookies) browser.cookies.set(name, value)

@@ -3,27 +3,19 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { runExample, startExample } from '../support/example.ts'
-import { ALICE, USERS } from '../support/example_clients.ts'
+import { ALICE, PUBLIC_APP, USERS } from '../support/example_clients.ts'
 import { createFormBrowser } from '../support/form_browser.ts'
 import { newPkce } from '../support/pkce.ts'
 import { temporaryFolder } from '../support/temporary.ts'
 
-const REDIRECT_URI = 'https://app.example.com/cb'
+const [REDIRECT_URI = ''] = PUBLIC_APP.redirect_uris
 const folder = temporaryFolder('pglite-example')
 after(() => folder.remove())
 
 test('the example on a folder: what was answered survives kill -9, and a second process is turned away', async () => {
   const options = {
     users: USERS,
-    clients: [
-      {
-        client_id: 'app',
-        token_endpoint_auth_method: 'none',
-        redirect_uris: [REDIRECT_URI],
-        grant_types: ['authorization_code', 'refresh_token'],
-        scope: 'profile',
-      },
-    ],
+    clients: [PUBLIC_APP],
     environment: {
       STORE_URL: `pglite:${join(folder.path, 'data')}`,
       BASE_SECRET: 'one secret for both lives of this server',

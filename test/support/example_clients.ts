@@ -14,6 +14,15 @@ export const USERS = [
 export const ALICE = { username: 'alice', password: 'wonderland' }
 export const BOB = { username: 'bob', password: 'builder' }
 
+/** A public client, as the record of a clients file. */
+export const PUBLIC_APP = {
+  client_id: 'app',
+  token_endpoint_auth_method: 'none',
+  redirect_uris: ['https://app.example.com/cb'],
+  grant_types: ['authorization_code', 'refresh_token'],
+  scope: 'profile',
+}
+
 const SECRET = 'a secret with a colon: and 50 % more, ünicode +too'
 
 async function withKey(clientId: string, alg: string, shared: object): Promise<ExampleClient> {
