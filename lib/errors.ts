@@ -1,3 +1,5 @@
+import { badOption } from './options.ts'
+
 /** The error codes of RFC 6749 §4.1.2.1 and §5.2, and `invalid_token` of RFC 6750 for endpoints that applications add. */
 export type OAuthErrorCode =
   | 'invalid_request'
@@ -25,7 +27,7 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
   unauthorized_client: 400,
   unsupported_grant_type: 400,
   invalid_scope: 400,
-  access_denied: 403,
+  access_denied: 400, // at the token endpoint (RFC 8628 §3.5); pages for the person say 403
   unsupported_response_type: 400,
   server_error: 500,
   temporarily_unavailable: 503,
@@ -187,12 +189,18 @@ export interface OAuthErrorOptions {
   readonly cause?: unknown
 }
 
+/** The same symbol in every copy of this package, and in nothing that was parsed. */
+const BRAND = Symbol.for('passport-client-assertion-jwt:OAuthError')
+
 /**
  * An error of the OAuth protocol. Its public half is `code`, `status` and `message` (a fixed sentence); its private half
  * is `reason`, `detail` and `cause`. `code` and `status` are the names that oauth2orize's own error handler reads,
- * `statusCode` is the one that NestJS and body-parser use.
+ * `statusCode` is the one that NestJS and body-parser use. `instanceof OAuthError` also holds for the errors of another
+ * copy of this package: an application may have loaded it both as ECMAScript and as CommonJS modules.
  */
 export class OAuthError extends Error {
+  /** Found by `instanceof`, in whichever copy of the package it looks. */
+  readonly [BRAND] = true
   readonly code: OAuthErrorCode
   readonly status: number
   readonly statusCode: number
@@ -201,16 +209,27 @@ export class OAuthError extends Error {
   readonly clientId: string | undefined
   readonly headers: Readonly<Record<string, string>>
 
+  /** Throws `TypeError` for a code that is not one, and a status that is no error's: applications bring theirs. */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
+    if (!Object.hasOwn(STATUS, code)) throw badOption('code', `one of ${Object.keys(STATUS).join(', ')}`, code)
+    const { status = STATUS[code] } = options
+    if (!Number.isInteger(status) || status < 400 || status > 599) throw badOption('status', '400 to 599', status)
     super(options.description ?? DESCRIPTION[code], 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'OAuthError'
     this.code = code
-    this.status = options.status ?? STATUS[code]
-    this.statusCode = this.status
+    this.status = status
+    this.statusCode = status
     this.reason = options.reason
     this.detail = options.detail
     this.clientId = options.clientId
     this.headers = options.headers ?? {}
+  }
+
+  static override [Symbol.hasInstance](value: unknown): value is OAuthError {
+    // biome-ignore-start lint/complexity/noThisInStatic: a class that an application derived is found as classes are
+    if (this !== OAuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    // biome-ignore-end lint/complexity/noThisInStatic: as above
+    return typeof value === 'object' && value !== null && BRAND in value
   }
 }
 
@@ -224,6 +243,15 @@ const RETRY_AFTER_SECONDS = '5'
 /** A store or look-up failed: 503 with `Retry-After`, and nothing about the cause on the wire. */
 export const unavailable = (cause: unknown): OAuthError =>
   refusal('store_unavailable', { cause, headers: { 'Retry-After': RETRY_AFTER_SECONDS } })
+
+/**
+ * What was thrown, as something that no host takes for "no error": Passport and Express go on to the next handler where
+ * an error is falsy, and Express also where it is the text `route` or `router`.
+ */
+export const asError = (thrown: unknown): object =>
+  typeof thrown === 'object' && thrown !== null
+    ? thrown
+    : new TypeError(`what was thrown is no Error but ${typeof thrown}`)
 
 /** Awaits what a store or look-up answers. A rejection is a fault, whatever it says of itself, and becomes a 503. */
 export async function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {

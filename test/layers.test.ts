@@ -34,7 +34,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 
 /** The small files at the top that everything may import, and what they may import themselves. */
 const SMALL: Readonly<Record<string, readonly string[]>> = {
-  'errors.ts': [],
+  'errors.ts': ['options.ts'],
   'options.ts': [],
   'clock.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],

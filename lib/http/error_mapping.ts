@@ -32,9 +32,22 @@ interface Foreign {
 const BOILERPLATE =
   /^(Unsupported grant type:|Invalid (authorization code|refresh token|client credentials|resource owner credentials)$)/
 
+/** What oauth2orize says of a request without `grant_type`. */
+const NO_GRANT_TYPE = 'Unsupported grant type: undefined'
+
+/** Whether oauth2orize made an error, or a class derived from one of its own did. Known by name: this imports nothing. */
+function isOauth2orizeError(error: object): boolean {
+  const { name } = error as Foreign
+  if (name === 'TokenError' || name === 'AuthorizationError') return true
+  for (let type = Object.getPrototypeOf(error); type !== null; type = Object.getPrototypeOf(type)) {
+    if (type.constructor?.name === 'OAuth2Error') return true
+  }
+  return false
+}
+
 /**
  * The `OAuthError` that stands for any error. Ours are taken as they are, also from another copy of this package.
- * `TokenError` and `AuthorizationError` of oauth2orize keep a code of the protocol and the sentence that the application
+ * The errors of oauth2orize (`TokenError`, `AuthorizationError`, `OAuth2Error`) keep a code of the protocol and the sentence that the application
  * wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's `AuthenticationError` becomes
  * `invalid_client`. Everything else is `server_error`, and none of its text leaves the process.
  */
@@ -43,9 +56,11 @@ export function toOAuthError(error: unknown): OAuthError {
   if (typeof error !== 'object' || error === null) return refusal('unexpected', { cause: error })
   const foreign: Foreign = error
   const { name, code, message } = foreign
-  if (name === 'OAuthError' && typeof code === 'string') return fromAnotherCopy(error as OAuthError)
-  if ((name === 'TokenError' || name === 'AuthorizationError') && typeof code === 'string') {
+  if (typeof code === 'string' && isOauth2orizeError(error)) {
     if (code === 'temporarily_unavailable') return unavailable(error)
+    if (message === NO_GRANT_TYPE) {
+      return refusal('parameter_missing', { description: 'The parameter grant_type is missing.', cause: error })
+    }
     if (!FOREIGN_CODES.has(code)) return refusal('unexpected', { cause: error })
     const text = typeof message === 'string' && message !== '' ? message : undefined
     return new OAuthError(code as OAuthErrorCode, {
@@ -56,20 +71,6 @@ export function toOAuthError(error: unknown): OAuthError {
   }
   if (name === 'AuthenticationError') return refusal('client_authentication_missing', { cause: error })
   return fromBodyParser(foreign) ?? refusal('unexpected', { cause: error })
-}
-
-/** The package may be loaded twice, as ECMAScript and as CommonJS modules: then `instanceof` does not hold. */
-function fromAnotherCopy(error: OAuthError): OAuthError {
-  const { code, reason, detail, clientId, status, headers, message } = error
-  return new OAuthError(code, {
-    ...(reason === undefined ? {} : { reason }),
-    ...(detail === undefined ? {} : { detail }),
-    description: message,
-    clientId,
-    status,
-    headers,
-    cause: error.cause,
-  })
 }
 
 /**

@@ -1,4 +1,4 @@
-import { OAuthError } from '../errors.ts'
+import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { badOption, booleanOption, oneOf } from '../options.ts'
 import { type CorsOptions, createCors } from './cors.ts'
@@ -70,7 +70,7 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     return describable(`${sentence} ${reason ?? 'no reason'}${detail === undefined ? '' : `: ${detail}`}`)
   }
 
-  return (thrown, request, response, extra) => {
+  return function write(thrown, request, response, extra): void {
     const error = toOAuthError(thrown)
     const authorized = request.headers.authorization !== undefined
     const failed = error.code === 'invalid_client'
@@ -90,12 +90,15 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     const description = describe(error)
     // an earlier middleware may have set a challenge that is not due
     response.removeHeader('WWW-Authenticate')
-    answerJson(
-      response,
-      status,
-      description === undefined ? { error: error.code } : { error: error.code, error_description: description },
-      { ...NO_STORE, ...extra, ...error.headers, ...(failed && authorized ? challenge : undefined) },
-    )
+    const body =
+      description === undefined ? { error: error.code } : { error: error.code, error_description: description }
+    const headers = { ...NO_STORE, ...extra, ...error.headers, ...(failed && authorized ? challenge : undefined) }
+    try {
+      answerJson(response, status, body, headers)
+    } catch (cause) {
+      if (Object.keys(error.headers).length === 0) throw cause
+      write(refusal('unexpected', { cause }), request, response, extra) // an application's error with a header that is none
+    }
   }
 }
 

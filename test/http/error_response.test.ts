@@ -74,15 +74,38 @@ test('a challenge comes with 401 where Authorization was used, and its realm is 
   assert.throws(() => createErrorWriter({ verbosity: 'loud' as never }), /option 'verbosity'/)
 })
 
-test('an error of another copy of the package is known by its name', async () => {
-  const foreign = Object.assign(new Error('The token is gone.'), {
-    name: 'OAuthError',
-    code: 'invalid_grant',
-    status: 400,
-    reason: 'unexpected',
-    headers: {},
-  })
+test('an error of another copy of the package is one of ours, for every instanceof', async () => {
+  const path = '../../lib/errors.ts?another-copy'
+  const { OAuthError: Other } = (await import(path)) as typeof import('../../lib/errors.ts')
+  assert.notEqual(Other, OAuthError)
+  const foreign = new Other('invalid_grant', { description: 'The token is gone.', reason: 'code_spent' })
+  assert.ok(foreign instanceof OAuthError)
   assert.deepEqual((await answerFor(foreign)).json, { error: 'invalid_grant', error_description: 'The token is gone.' })
+
+  class OfAnApplication extends OAuthError {}
+  assert.ok(new OfAnApplication('invalid_grant') instanceof OfAnApplication)
+  assert.ok(new OfAnApplication('invalid_grant') instanceof OAuthError)
+  assert.equal(foreign instanceof OfAnApplication, false)
+})
+
+test('an error that only calls itself OAuthError is none: its text stays inside, and it can break no answer (O12)', async () => {
+  for (const code of ['server_error', 'UPSTREAM_DOWN', 'invalid_grant']) {
+    const foreign = Object.assign(new Error('pg 10.0.0.3'), { name: 'OAuthError', code })
+    const answer = await answerFor(foreign)
+    assert.deepEqual(
+      [answer.status, answer.json],
+      [500, { error: 'server_error', error_description: 'The server met an unexpected condition.' }],
+    )
+  }
+})
+
+test('an error that can not be answered as it is, is answered with server_error', async () => {
+  const answer = await answerFor(new OAuthError('invalid_grant', { headers: { 'Retry-After': 'soon\nor later' } }))
+  assert.equal(answer.status, 500)
+  assert.equal(answer.json['error'], 'server_error')
+  assert.throws(() => new OAuthError('mfa_required' as never), /option 'code' must be one of .*, got "mfa_required"/)
+  for (const status of [200, 99, 600, 400.5, '400'])
+    assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /option 'status'/)
 })
 
 test('an answer that has begun is not mended', async () => {
