@@ -5,8 +5,8 @@ import { parseJsonObject } from './strict_json.ts'
 /** One key of a set. No member of it is trusted to be of any type. */
 export type Jwk = Readonly<Record<string, unknown>>
 
-/** Keys that are tried for one assertion, at most. */
-export const MOST_CANDIDATES = 8
+/** Signatures or MACs that are checked for one assertion, at most. Keys that can not be used do not count. */
+export const MOST_CHECKS = 8
 
 /** Longest `jwks` text that is kept parsed; a longer one is parsed each time. */
 const MOST_CACHED_CHARACTERS = 65_536
@@ -53,8 +53,7 @@ export const isUsableFor = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAl
   (jwk.alg === undefined || (typeof jwk.alg === 'string' && isSameAlgorithm(alg, jwk.alg, edDsaAlias)))
 
 /**
- * The keys of a set that an assertion may be signed with, at most eight: those of its algorithm, and of its `kid` where
- * it names one. Keys that share a `kid` are told apart by the rest (RFC 7517 §4.5).
+ * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` where it names one. Keys that share a `kid` are told apart by the rest (RFC 7517 §4.5).
  */
 export function candidatesIn(
   keys: readonly Jwk[],
@@ -63,12 +62,5 @@ export function candidatesIn(
   kid: string | undefined,
   edDsaAlias: boolean,
 ): readonly Jwk[] {
-  const found: Jwk[] = []
-  for (const jwk of keys) {
-    if ((kid === undefined || jwk.kid === kid) && isUsableFor(jwk, alg, algorithm, edDsaAlias)) {
-      found.push(jwk)
-      if (found.length === MOST_CANDIDATES) break
-    }
-  }
-  return found
+  return keys.filter((jwk) => (kid === undefined || jwk.kid === kid) && isUsableFor(jwk, alg, algorithm, edDsaAlias))
 }

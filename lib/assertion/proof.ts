@@ -3,7 +3,7 @@ import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { Algorithm } from './algorithms.ts'
 import type { Envelope } from './envelope.ts'
-import { candidatesIn, type Jwk, jwksOf } from './jwks.ts'
+import { candidatesIn, type Jwk, jwksOf, MOST_CHECKS } from './jwks.ts'
 import type { KeySets, RemoteKeySet } from './key_sets.ts'
 import { isPromise } from './maybe_promise.ts'
 import type { PublicKeys } from './public_keys.ts'
@@ -57,12 +57,14 @@ function tryKeys(
   candidates: readonly Jwk[],
   problems: string[],
 ): Proof | undefined | Promise<Proof | undefined> {
+  let checks = 0
   for (const [index, jwk] of candidates.entries()) {
     const key = parts.publicKeys.get(jwk, claimed.alg)
     if (isPromise(key) || parts.verification === 'pool')
-      return tryKeysLater(parts, claimed, candidates.slice(index), problems)
+      return tryKeysLater(parts, claimed, candidates.slice(index), checks, problems)
     if ('unusable' in key) problems.push(key.unusable)
     else if (isSignedBy(claimed.envelope, claimed.algorithm, key)) return proofBy(jwk)
+    else if (++checks === MOST_CHECKS) break
   }
   return undefined
 }
@@ -71,13 +73,16 @@ async function tryKeysLater(
   parts: ProofParts,
   { envelope, algorithm, alg }: Claimed,
   candidates: readonly Jwk[],
+  checksBefore: number,
   problems: string[],
 ): Promise<Proof | undefined> {
   const check = parts.verification === 'pool' ? isSignedByInPool : isSignedBy
+  let checks = checksBefore
   for (const jwk of candidates) {
     const key = await parts.publicKeys.get(jwk, alg)
     if ('unusable' in key) problems.push(key.unusable)
     else if (await check(envelope, algorithm, key)) return proofBy(jwk)
+    else if (++checks === MOST_CHECKS) break
   }
   return undefined
 }

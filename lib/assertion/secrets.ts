@@ -3,7 +3,7 @@ import { isHashedSecret, isSecretExpired, secretsOf } from '../client_secret.ts'
 import { refusal } from '../errors.ts'
 import type { Algorithm } from './algorithms.ts'
 import { base64urlOctets } from './base64url.ts'
-import { isUsableFor, jwksOf, MOST_CANDIDATES } from './jwks.ts'
+import { isUsableFor, jwksOf, MOST_CHECKS } from './jwks.ts'
 import type { AssertionRules } from './rules.ts'
 
 /** A secret the MAC of an assertion may be checked with. */
@@ -51,7 +51,7 @@ export function macKeys(
       if (octets !== undefined) offer(octets, typeof jwk.kid === 'string' ? jwk.kid : undefined)
     }
   }
-  if (found.length > 0) return found.length > MOST_CANDIDATES ? found.slice(0, MOST_CANDIDATES) : found
+  if (found.length > 0) return found.length > MOST_CHECKS ? found.slice(0, MOST_CHECKS) : found
   const clientId = client.client_id
   if (shortest !== Number.POSITIVE_INFINITY)
     throw refusal('client_secret_too_short', {

@@ -54,6 +54,8 @@ test('R41 without a kid every key that fits is tried, at most eight, and unusabl
   assert.equal(await seven.outcome(), 'accepted')
   const eight = await withKeys([...Array.from({ length: 8 }, () => other.jwk), key.jwk])
   assert.equal(await eight.outcome(), 'assertion_signature_wrong')
+  const bad = await withKeys([...Array.from({ length: 20 }, () => broken), key.jwk])
+  assert.equal(await bad.outcome(), 'accepted')
   const unfit = await withKeys([...Array.from({ length: 20 }, () => ({ kty: 'RSA' })), key.jwk])
   assert.equal(await unfit.outcome(), 'accepted')
 })
