@@ -23,6 +23,7 @@ export async function fetchKeySet(
       redirect: 'error',
       signal: abort.signal,
     })
+    if (response.redirected) throw new Error('the answer came after a redirect') // a fetch that does not heed the option
     if (response.status !== 200) throw new Error(`expected status 200, got ${response.status}`)
     const chunks: Uint8Array[] = []
     let octets = 0

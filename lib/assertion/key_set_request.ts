@@ -69,7 +69,8 @@ function headProblem({ statusCode, headers }: IncomingMessage): string | undefin
 export function requestKeySet(url: URL, options: KeySetRequestOptions): Promise<KeySetResponse> {
   const isHttp = url.protocol === 'http:'
   // Plain http was let through for loopback alone, so nothing else may answer there.
-  const isAllowed = isHttp ? isLoopbackAddress : (options.isAllowedAddress ?? isPublicAddress)
+  const asked = isHttp ? isLoopbackAddress : (options.isAllowedAddress ?? isPublicAddress)
+  const isAllowed: IsAllowedAddress = (address) => asked(address) === true // a promise is no yes
   const host = hostOf(url)
   return new Promise((resolve, reject) => {
     if (isIP(host) !== 0 && !isAllowed(host)) {

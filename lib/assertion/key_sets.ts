@@ -23,7 +23,7 @@ export interface KeySetOptions {
    * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address.
    */
   readonly isAllowedAddress?: IsAllowedAddress
-  /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. */
+  /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. Not with a `fetch` of one's own. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
   /** Resolves host names in place of the system (`net.connect`'s `lookup`). What it finds is checked all the same. */
   readonly lookup?: LookupFunction
@@ -39,11 +39,14 @@ export interface KeySetOptions {
   /** Most keys in a set, 1 to 1000. Default 100. */
   readonly maxKeys?: number
   /**
-   * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the answer takes its place, within 60 to 3600.
-   * A key that was withdrawn is refused after this time at the latest.
+   * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the answer takes its place, within 60 (or
+   * `cooldownSeconds`, if that is more) to 3600. A key that was withdrawn is refused after this time at the latest.
    */
   readonly cacheLifetimeSeconds?: number
-  /** Least time between two requests to one URI, also after a failure, 1 to 3600. Default 30. */
+  /**
+   * Least time between two requests to one URI, also after a failure: 1 to 3600 seconds, and no more than
+   * `cacheLifetimeSeconds`. Default 30.
+   */
   readonly cooldownSeconds?: number
   /** How long a set may be used after its time when it can not be fetched, 0 to 86400. Default 0: not at all. */
   readonly staleIfErrorSeconds?: number
@@ -81,11 +84,11 @@ const MOST_LIFETIME_SECONDS = 3600
 /** How far back a clock may be set before what was noted by it no longer counts. */
 const CLOCK_STEP_SECONDS = 60
 
-/** The lifetime that an answer asks for, within bounds. */
-function lifetimeOf(cacheControl: string | undefined, usual: number): number {
+/** The lifetime that an answer asks for, within bounds: no shorter than the time in which it can not be asked for again. */
+function lifetimeOf(cacheControl: string | undefined, usual: number, cooldown: number): number {
   const age = cacheControl === undefined ? null : /(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})/i.exec(cacheControl)
   if (age === null) return usual
-  return Math.min(Math.max(Number(age[1]), LEAST_LIFETIME_SECONDS), MOST_LIFETIME_SECONDS)
+  return Math.min(Math.max(Number(age[1]), LEAST_LIFETIME_SECONDS, cooldown), MOST_LIFETIME_SECONDS)
 }
 
 const notAllowed = (clientId: string): OAuthError =>
@@ -99,11 +102,16 @@ const isWithin = (since: number | undefined, seconds: number, now: number): bool
 const isUsable = ({ fetchedAt, expiresAt }: RemoteKeySet, now: number, graceSeconds = 0): boolean =>
   isWithin(fetchedAt, expiresAt - fetchedAt + graceSeconds, now)
 
+const isCertificate = (ca: unknown): boolean =>
+  ca === undefined ||
+  (Array.isArray(ca) ? ca : [ca]).every((each) => typeof each === 'string' || each instanceof Uint8Array)
+
 /** Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. */
 export function createKeySets(options: KeySetOptions = {}): KeySets {
   if (typeof options !== 'object' || options === null) throw badOption('keySets', 'an object', options)
   for (const name of ['isAllowedAddress', 'lookup', 'fetch'] as const)
     if (options[name] !== undefined) requireFunction(`keySets.${name}`, options[name])
+  if (!isCertificate(options.ca)) throw badOption('keySets.ca', 'PEM text, a Buffer or an array of these', options.ca)
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
     wholeNumber(`keySets.${name}`, options[name], fallback, least, most)
   const allowHttpLoopback = booleanOption('keySets.allowHttpLoopback', options.allowHttpLoopback, false)
@@ -117,6 +125,9 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
   const maxKeys = number('maxKeys', 100, 1, 1000)
   const usualLifetime = number('cacheLifetimeSeconds', 600, LEAST_LIFETIME_SECONDS, MOST_LIFETIME_SECONDS)
   const cooldown = number('cooldownSeconds', 30, 1, 3600)
+  if (cooldown > usualLifetime) {
+    throw badOption('keySets.cooldownSeconds', `at most cacheLifetimeSeconds (${usualLifetime})`, cooldown)
+  }
   const staleIfError = number('staleIfErrorSeconds', 0, 0, 86_400)
   const entries = createBoundedCache<Entry>(number('maxSets', 1000, 1, 1_000_000))
   const { fetch } = options
@@ -133,7 +144,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
     const keys = keysOf(parseJsonObject(body))
     if (keys === undefined) throw new Error('the answer has no array of objects in keys')
     if (keys.length > maxKeys) throw new Error(`the answer has ${keys.length} keys, at most ${maxKeys} are taken`)
-    return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(cacheControl, usualLifetime) }
+    return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(cacheControl, usualLifetime, cooldown) }
   }
 
   const ask = async (url: URL, entry: Entry, now: number): Promise<void> => {

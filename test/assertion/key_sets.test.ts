@@ -169,6 +169,12 @@ test('R56 of several addresses of a name only the allowed ones are tried', async
   assert.equal(await by(first), 'accepted')
 })
 
+test('R56 an isAllowedAddress that promises an answer allows nothing', async () => {
+  const { by } = await remote({ isAllowedAddress: (async () => true) as never })
+  assert.equal(await by(first), 'key_set_unavailable')
+  assert.equal(server.requests.length, 0)
+})
+
 test('R56 a certificate that is not trusted is a failure', async () => {
   const { by } = await remote()
   assert.equal(await by(first), 'accepted')
@@ -265,6 +271,16 @@ test('R60 a set is used for 600 s, or max-age within 60 to 3600', async () => {
     assert.equal(await by(first), 'accepted')
     assert.equal(server.requests.length, 2, JSON.stringify(headers))
   }
+})
+
+test('R62 a set lasts at least as long as its URI may not be asked again, whatever max-age says', async () => {
+  const { by } = await remote({ cooldownSeconds: 300 })
+  server.answer = json(set(asFirst()), { 'cache-control': 'max-age=60' })
+  for (const seconds of [0, 60, 299, 300, 599]) {
+    now = NOW + seconds
+    assert.equal(await by(first), 'accepted', String(seconds))
+  }
+  assert.equal(server.requests.length, 2)
 })
 
 test('R61 a key that is not in the set, or a signature that fails, asks once more: rotation goes unnoticed', async () => {
@@ -487,6 +503,7 @@ test('a fetch of the application is held to size, time, status and content', asy
     never: () => new Promise(() => {}),
     garbage: async () => new Response('garbage'),
     empty: async () => new Response(null),
+    redirected: async () => Object.defineProperty(Response.json(set(asFirst())), 'redirected', { value: true }),
   }
   for (const [what, answer] of Object.entries(answers)) {
     let init: RequestInit | undefined
@@ -538,6 +555,9 @@ test('mistakes in the options of key sets name the option', async () => {
     ['fetch', 'x'],
     ['lookup', {}],
     ['isAllowedAddress', true],
+    ['ca', 42],
+    ['ca', ['pem', {}]],
+    ['cooldownSeconds', 601],
     ['allowHttpLoopback', 'yes'],
   ] as const)
     await assert.rejects(
