@@ -32,9 +32,13 @@ export const presentsAssertion = (parameters: unknown): parameters is Readonly<R
   return present('client_assertion') || present('client_assertion_type')
 }
 
-/** The `Authorization` header of a request in the shape of `http.IncomingMessage`; `undefined` for any other value. */
+/**
+ * The `Authorization` header of a request in the shape of `http.IncomingMessage` or of the Fetch standard; `undefined`
+ * for any other value.
+ */
 const authorizationOf = (request: unknown): unknown => {
   const headers = (request as { readonly headers?: unknown } | null | undefined)?.headers
+  if (headers instanceof Headers) return headers.get('authorization') ?? undefined
   return (headers as { readonly authorization?: unknown } | null | undefined)?.authorization
 }
 

@@ -11,6 +11,7 @@ import {
   refusalOf,
   SECRET,
   scene,
+  TOKEN_ENDPOINT,
 } from '../support/assertions.ts'
 import { runStrategy } from '../support/strategy.ts'
 
@@ -111,6 +112,14 @@ test('R4 a parameter that is not one text is invalid_request, in every shape tha
       const refused = await refusalOf(verify(formWith(good, { [name]: value })))
       assert.equal(refused.code, 'invalid_request', `${name} ${JSON.stringify(value)}`)
     }
+})
+
+test('R5 an Authorization header is seen in a request of the Fetch standard as well', async () => {
+  const { verify, key } = await scene()
+  const ask = (headers: Record<string, string>) =>
+    outcomeOf(verify(formWith(assertionBy(key)), { request: new Request(TOKEN_ENDPOINT, { method: 'POST', headers }) }))
+  assert.equal(await ask({ Authorization: 'Basic Yjpj' }), 'client_authentication_repeated')
+  assert.equal(await ask({}), 'accepted')
 })
 
 test('R5 an assertion beside another method is invalid_request and ends the chain of strategies', async () => {
