@@ -26,6 +26,9 @@ const DEFAULT_COST: ScryptCost = { logN: 14, blockSize: 8, parallelization: 1 }
 
 const KEY_OCTETS = 32
 
+/** A hash that this version can not compare with: of a cost it does not take. No secret is right by it. */
+const isForeignHash = (value: string | Uint8Array): boolean => isHashedSecret(value) && parseHashed(value) === undefined
+
 /** Whether a stored secret is a hash. A hashed secret can be compared, but can be no key: not for `client_secret_jwt`. */
 export const isHashedSecret = (value: unknown): value is string => typeof value === 'string' && HASHED.test(value)
 
@@ -137,7 +140,7 @@ export function createSecretComparison(): SecretComparison {
         const hashed = typeof value === 'string' ? parseHashed(value) : undefined
         const expired = isSecretExpired(expiresAt, now)
         if (hashed !== undefined) hashes.push({ hashed, expired })
-        else if (isSameOctets(octets, octetsOf(value))) verdict = better(verdict, expired)
+        else if (isSameOctets(octets, octetsOf(value)) && !isForeignHash(value)) verdict = better(verdict, expired)
       }
       const first = hashes[0]
       if (first !== undefined) costSeen = first.hashed.cost
