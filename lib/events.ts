@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 import type { ClientAuthenticationMethod } from './client.ts'
-import type { OAuthErrorCode, Reason } from './errors.ts'
+import { OAuthError, type OAuthErrorCode, type Reason } from './errors.ts'
 
 /** What names a session in an event. */
 interface SessionEvent {
@@ -115,6 +115,15 @@ export function publish<Name extends keyof Events>(name: Name, describe: () => E
   const event = describe()
   if (heard) target.publish(event)
   if (debug.enabled) debug('%s %j', name, { ...event, ...('cause' in event ? { cause: String(event.cause) } : {}) })
+}
+
+/** Publishes the refusal of a client, and hands the error back. Faults of the server are no refusals of a client. */
+export function published(error: unknown, kid?: string): unknown {
+  if (error instanceof OAuthError && error.status < 500) {
+    const { clientId, reason, detail } = error
+    publish('client.refused', () => ({ clientId, reason, detail, ...(kid === undefined ? {} : { kid }) }))
+  }
+  return error
 }
 
 /**

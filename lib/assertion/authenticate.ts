@@ -23,6 +23,8 @@ export interface AssertionContext extends RequestContext {
    * token endpoint's URL as an audience take this one too. From configuration, never from the request.
    */
   readonly endpoint?: string
+  /** The assertion methods this endpoint takes, of those the verifier has. Default: all of them. */
+  readonly methods?: readonly string[]
 }
 
 /** The parts one verifier works with. */
@@ -88,7 +90,7 @@ export async function authenticate<C extends Client>(
   const { rules, audience } = settle(parts.rules, parts.perClient, client)
   if (parts.perClient !== undefined) checkOwnRules(envelope, kid, clientId, rules)
   const algorithm = algorithmNamed(alg) as Algorithm
-  checkRegistration(client, alg, algorithm, rules)
+  checkRegistration(client, alg, algorithm, context.methods ?? rules.methods, rules)
 
   const names = parts.namesFor(context)
   checkAddressee(envelope, names, context.endpoint, rules, audience)

@@ -37,14 +37,24 @@ const named = (value: unknown): string =>
       ? 'nothing'
       : `a value of type ${typeof value}`
 
-/** The client is registered for this method and, where it says so, for this algorithm (RFC 7591 §2). */
-export function checkRegistration(client: Client, alg: string, algorithm: Algorithm, rules: AssertionRules): void {
+/** The client is registered for this method, which is one of `methods`, and, where it says so, for this algorithm (RFC 7591 §2). */
+export function checkRegistration(
+  client: Client,
+  alg: string,
+  algorithm: Algorithm,
+  methods: readonly string[],
+  rules: AssertionRules,
+): void {
   const clientId = client.client_id
   const registered: unknown = client.token_endpoint_auth_method
-  if (registered !== algorithm.method || !rules.methods.includes(algorithm.method))
+  const { method } = algorithm
+  if (registered !== method || !methods.includes(method))
     throw refusal('client_method_mismatch', {
       clientId,
-      detail: `alg ${alg} is one of ${algorithm.method}, the client is registered for ${named(registered)}`,
+      detail:
+        registered === method
+          ? `${method} is not offered here`
+          : `alg ${alg} is one of ${method}, the client is registered for ${named(registered)}`,
     })
   const only: unknown = client.token_endpoint_auth_signing_alg
   if (only === undefined || only === null) return
@@ -62,6 +72,8 @@ export function settle<C extends Client>(
   try {
     const own = perClient(client)
     if (own === undefined || own === null) return { rules }
+    // a promise has none of the rules, and would be taken for none
+    if (isPromise(own)) throw new TypeError('perClient must answer at once, got a promise')
     const settled = rulesForClient(rules, own)
     return own.audience === undefined ? { rules: settled } : { rules: settled, audience: own.audience }
   } catch (cause) {

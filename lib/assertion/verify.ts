@@ -1,7 +1,7 @@
 import type { AuthenticatedClient, Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
-import { publish } from '../events.ts'
+import { published } from '../events.ts'
 import { badOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { AssertionMethod } from './algorithms.ts'
 import { serverNames } from './audience.ts'
@@ -118,10 +118,7 @@ export function createAssertionVerifier<C extends Client = Client>(
     try {
       return await authenticate(parts, parameters, context, trace)
     } catch (error) {
-      const refused = asRefusal(error, trace)
-      const { reason, detail, clientId } = refused
-      publish('client.refused', () => ({ clientId, reason, detail, kid: trace.kid }))
-      throw refused
+      throw published(asRefusal(error, trace), trace.kid)
     }
   }
   return Object.assign(verify, { algorithms: rules.algorithms, methods: rules.methods })

@@ -160,7 +160,7 @@ export async function explainAssertion(question: Question): Promise<Explanation>
   })
   await check('registration', 'The client is registered for this method and algorithm', () => {
     const record = need(client, 'no client record was given (--client)')
-    checkRegistration(record, told.alg ?? '', algorithm(), rules)
+    checkRegistration(record, told.alg ?? '', algorithm(), rules.methods, rules)
     return algorithm().method
   })
   await check('aud', 'aud is this server', () => {

@@ -1,6 +1,6 @@
 import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
-import { OAuthError, refusal } from '../errors.ts'
-import { publish } from '../events.ts'
+import { refusal } from '../errors.ts'
+import { publish, published } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type BasicDecoding, parseBasic } from './basic.ts'
@@ -14,6 +14,8 @@ export interface AuthenticationContext extends RequestContext {
   readonly now?: number
   /** The advertised URL of the endpoint that is called, if it is not the token endpoint. */
   readonly endpoint?: string
+  /** The assertion methods that are offered, where they are not both. */
+  readonly methods?: readonly string[]
 }
 
 /** The part of an assertion verifier that is used here: `createAssertionVerifier` makes one. */
@@ -65,6 +67,8 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
   const decoding = oneOf('basicDecoding', options.basicDecoding, 'tolerant', ['tolerant', 'strict'])
   const offered = offeredMethods(options)
   const verifySecret = createSecretVerification(findClient, offered)
+  const assertionMethods = offered.filter((method) => method.endsWith('_jwt'))
+  const verifier = assertionMethods.length === 0 ? undefined : verifyAssertion
 
   async function identify(
     presented: Presented,
@@ -103,7 +107,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
     let authenticated: AuthenticatedClient | undefined
     try {
       const presented = presentedMethod(request, parameters, strict)
-      if (presented.by !== 'client_assertion' || verifyAssertion === undefined) {
+      if (presented.by !== 'client_assertion' || verifier === undefined) {
         authenticated = await identify(presented, parameters, context)
       }
     } catch (error) {
@@ -115,26 +119,21 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
   }
 
   async function byAssertion(parameters: FormParameters, context: AuthenticationContext): Promise<AuthenticatedClient> {
-    if (verifyAssertion === undefined) throw refusal('misconfigured')
-    const authenticated = await verifyAssertion(parameters, context)
+    if (verifier === undefined) throw refusal('misconfigured')
+    // The verifier is told, so that it refuses before it spends the assertion; one of the application's may not heed it.
+    const narrowed = assertionMethods.length < 2 ? { ...context, methods: assertionMethods } : context
+    const authenticated = await verifier(parameters, narrowed)
     const { method } = authenticated.authentication
     if (!offered.includes(method)) throw published(methodMismatch(authenticated.client, method, false))
     return authenticated
   }
 
-  const assertions = offered.includes('private_key_jwt') || offered.includes('client_secret_jwt')
   return Object.assign(authenticate, {
     methods: offered,
-    signingAlgorithms: assertions ? (verifyAssertion?.algorithms ?? []) : [],
+    signingAlgorithms: (verifier?.algorithms ?? []).filter((alg) =>
+      assertionMethods.some((method) => isServedBy(method, [alg])),
+    ),
   })
-}
-
-/** Publishes a refusal of a client, and hands the error back. Faults of the server are no refusals. */
-export function published(error: unknown): unknown {
-  if (error instanceof OAuthError && error.status < 500) {
-    publish('client.refused', () => ({ clientId: error.clientId, reason: error.reason, detail: error.detail }))
-  }
-  return error
 }
 
 /** Publishes that a client was authenticated by a secret or by nothing. */

@@ -256,6 +256,8 @@ test('R74 events name reason, client and key id, and never hold the assertion, a
   await refusalOf(verify(formWith(good)))
   await refusalOf(verify(formWith(bad)))
   await refusalOf(verify(formWith('nothing.of.the', { client_id: 'who' })))
+  const down = await scene({ findClient: () => Promise.reject(new Error('no database')) })
+  assert.equal(await down.outcome(), 'store_unavailable') // a fault: no client was refused
   for (const stop of stops) stop()
   assert.deepEqual(
     heard.map(({ name, event: { clientId, reason, kid, method, alg } }) => [

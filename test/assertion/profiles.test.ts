@@ -165,6 +165,7 @@ test('perClient settles rules for one client and leaves those of others alone', 
     { typ: 'x' },
     { audience: ISSUER },
     { audience: [] },
+    Promise.resolve({ requireIat: true }),
     5,
   ]) {
     const { outcome: broken } = await scene({ perClient: () => wrong as never })

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import {
   type ClientAuthenticatorOptions,
   createClientAuthenticator,
 } from '../../lib/client_authentication/authenticator.ts'
 import { OAuthError, type Reason } from '../../lib/errors.ts'
 import { type Client, type Events, type FormParameters, hashClientSecret, onEvent } from '../../lib/index.ts'
+import { assertionWith, formWith, ISSUER, testRegister } from '../support/assertions.ts'
 import { basicHeader } from '../support/token_route.ts'
 
 const NOW = 1_800_000_000
@@ -144,6 +146,15 @@ test('hashed secrets work like plain ones, beside plain ones, and are not what i
   await assert.rejects(authenticate(byHeader('hashed', 'two'), {}, at), refusedFor('client_secret_wrong'))
 })
 
+test('a stored hash of a cost that is not taken is no secret: sent as it stands, it is wrong', async () => {
+  for (const cost of ['ln=21,r=8,p=1', 'ln=0,r=8,p=1', 'ln=14,r=0,p=1']) {
+    const foreign = (await hashClientSecret('one')).replace('ln=14,r=8,p=1', cost)
+    clients['foreign'] = { client_id: 'foreign', client_secret: foreign }
+    for (const presented of [foreign, 'one'])
+      await assert.rejects(make()(byHeader('foreign', presented), {}, at), refusedFor('client_secret_wrong'), cost)
+  }
+})
+
 test('an unknown client takes about as long as a known one with a hashed secret', async () => {
   clients['hashed'] = { client_id: 'hashed', client_secret: await hashClientSecret('one') }
   const authenticate = make()
@@ -230,7 +241,7 @@ test('assertions go to the verifier with the parameters and the context, and now
   const context = { now: NOW, endpoint: 'https://as.example/revoke' }
   const authenticated = await authenticate(NO_HEADERS, parameters, context)
   assert.equal(authenticated.authentication.method, 'private_key_jwt')
-  assert.deepEqual(seen, [parameters, context])
+  assert.deepEqual(seen, [parameters, { ...context, methods: ['private_key_jwt'] }])
   assert.deepEqual(authenticate.signingAlgorithms, ['ES256'])
   const repeated = refusedFor('client_authentication_repeated')
   await assert.rejects(authenticate(byHeader('plain', 'one'), parameters, at), repeated)
@@ -248,6 +259,31 @@ test('an assertion of a method that is not offered is refused', async () => {
   })
   const parameters = { client_assertion: 'a.b.c', client_assertion_type: 'x' }
   await assert.rejects(authenticate(NO_HEADERS, parameters, at), refusedFor('client_method_mismatch'))
+})
+
+test('a method that is not offered is refused before its assertion is spent, and its algorithms are not published (R31, R69)', async (t) => {
+  const secret = 'a secret of sixty-four octets, which is enough for any MAC: 1234'
+  const record: Client = { client_id: 'mac', token_endpoint_auth_method: 'client_secret_jwt', client_secret: secret }
+  const register = testRegister()
+  const verifyAssertion = createAssertionVerifier({
+    issuer: ISSUER,
+    findClient: () => record,
+    replayRegister: register,
+  })
+  const authenticate = make({ methods: ['private_key_jwt', 'none'], verifyAssertion })
+  const heard: string[] = []
+  t.after(onEvent('client.authenticated', () => heard.push('authenticated')))
+  t.after(onEvent('client.refused', ({ reason }) => heard.push(String(reason))))
+  const parameters = formWith(assertionWith(secret, { iss: 'mac', sub: 'mac' })) as FormParameters
+  await assert.rejects(authenticate(NO_HEADERS, parameters, at), refusedFor('client_method_mismatch'))
+  assert.deepEqual([register.remembered, heard], [[], ['client_method_mismatch']])
+  assert.ok(verifyAssertion.algorithms.includes('HS256'))
+  assert.ok(authenticate.signingAlgorithms.includes('ES256'))
+  assert.ok(!authenticate.signingAlgorithms.some((alg) => alg.startsWith('HS')))
+  const neither = make({ methods: ['none'], verifyAssertion })
+  assert.deepEqual(neither.signingAlgorithms, [])
+  await assert.rejects(neither(NO_HEADERS, parameters, at), refusedFor('client_method_mismatch'))
+  assert.deepEqual(register.remembered, [])
 })
 
 test('events name the client and the reason, and hold no secret', async (t) => {
