@@ -1,9 +1,10 @@
 import type { ClientAuthenticationMethod } from '../client.ts'
-import { type AuthenticateClient, published } from '../client_authentication/authenticator.ts'
+import type { AuthenticateClient } from '../client_authentication/authenticator.ts'
 import { type Credentials, parseBasic } from '../client_authentication/basic.ts'
 import { namesTwoClients, type Presented, presentedMethod } from '../client_authentication/presented.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
+import { publish, published } from '../events.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
@@ -78,16 +79,20 @@ const refused = (why: unknown): unknown => {
     : published(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))
 }
 
+/** What a strategy reports as an error is the server's fault, unless it is an error of the protocol. */
+const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : unavailable(error))
+
 /** Runs a strategy as Passport does: on an object of its own for each request. */
 function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: Outcome): void {
   const running = Object.assign(Object.create(strategy), {
     success: (user: unknown, info?: unknown) => outcome(undefined, user, info),
     fail: (challenge?: unknown) => outcome(refused(challenge)),
-    error: (error: unknown) => outcome(error instanceof OAuthError ? error : unavailable(error)),
+    error: (error: unknown) => outcome(broken(error)),
     pass: () => outcome(refused(undefined)),
     redirect: () => outcome(refused(undefined)),
   })
-  running.authenticate(request, route)
+  const pending: unknown = running.authenticate(request, route)
+  if (pending instanceof Promise) pending.catch((error: unknown) => outcome(broken(error)))
 }
 
 function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOptions): Run | undefined {
@@ -111,12 +116,12 @@ function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOpt
       return
     }
     const answered = (error: unknown, user?: unknown, info?: unknown): void => {
-      if (error) outcome(error instanceof OAuthError ? error : unavailable(error))
+      if (error) outcome(broken(error))
       else if (user) outcome(undefined, user, info)
       else outcome(refused(info))
     }
     const middleware = passport.authenticate(strategy, route, answered) as Middleware
-    middleware(request, response, (error?: unknown) => outcome(error ?? refused(undefined)))
+    middleware(request, response, (error?: unknown) => outcome(error ? broken(error) : refused(undefined)))
   }
 }
 
@@ -156,8 +161,13 @@ function byStrategies(options: StrategyAuthenticationOptions): Run {
     if (serving === undefined)
       throw refusal('client_method_mismatch', { detail: `${presented.by} is not offered here` })
     serving(seen, response, (error, user, info) => {
-      const named = typeof info === 'object' && info !== null && 'method' in info
-      outcome(error, user, named || method === undefined ? info : { method })
+      if (method === undefined || (typeof info === 'object' && info !== null && 'method' in info)) {
+        outcome(error, user, info) // a strategy of this package, which published what came of it
+        return
+      }
+      const { client_id } = (user ?? {}) as { client_id?: unknown }
+      if (typeof client_id === 'string') publish('client.authenticated', () => ({ clientId: client_id, method }))
+      outcome(error, user, { method })
     })
   }
 }
@@ -169,7 +179,7 @@ const byFunction =
     const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
     authenticateClient(request, request.body as FormParameters, context).then(
       ({ client, authentication }) => outcome(undefined, client, authentication),
-      outcome,
+      (error) => outcome(asError(error)),
     )
   }
 
@@ -198,7 +208,7 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Midd
       request.body = parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {})
       run(request, response, outcome)
     } catch (error) {
-      outcome(published(error))
+      outcome(asError(published(error)))
     }
   }
 }

@@ -6,7 +6,8 @@ import {
   type VerifyAssertion,
 } from '../assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { asError, OAuthError, refusal } from '../errors.ts'
+import { published } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 
 /** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
@@ -56,7 +57,8 @@ export interface AssertionStrategyBehaviour {
   /**
    * What a bad assertion does. `error`: it ends the request with an `OAuthError`, so that no other strategy is tried and
    * an error handler answers. `fail`: it is an ordinary failure with `{ error, error_description }`, after which
-   * Passport tries the next strategy of the list. Faults (503, 500) are errors either way. Default `error`.
+   * Passport tries the next strategy of the list. Malformed requests (`invalid_request`, an assertion beside another
+   * credential among them) and faults (503, 500) are errors either way. Default `error`.
    */
   readonly onInvalid?: 'error' | 'fail'
   /** What another `client_assertion_type` does: `error` refuses it, `next` leaves it to the next strategy. */
@@ -134,10 +136,11 @@ export class ClientAssertionStrategy<C extends Client = Client> {
       fail()
       return
     }
+    // A malformed request stays an error: its other credentials must not count (RFC 6749 §2.3).
     const refuse = (cause: unknown): void => {
-      if (behaviour.onInvalid === 'fail' && cause instanceof OAuthError && cause.status < 500)
+      if (behaviour.onInvalid === 'fail' && cause instanceof OAuthError && cause.code === 'invalid_client')
         fail(challengeOf(cause), cause.status)
-      else error(cause)
+      else error(asError(cause))
     }
     const accept = (authenticated: AuthenticatedClient<C>): void => {
       if (verifyClient === undefined) success(authenticated.client, authenticated.authentication)
@@ -146,7 +149,9 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     const endpoint = route?.endpoint ?? behaviour.endpoint
     const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
     // Two handlers and then a third: what is thrown downstream of success is no failed authentication, but an error.
-    this.verifyAssertion(parameters, context).then(accept, refuse).catch(error)
+    this.verifyAssertion(parameters, context)
+      .then(accept, refuse)
+      .catch((thrown: unknown) => error(asError(thrown)))
   }
 }
 
@@ -183,10 +188,12 @@ function ask<C extends Client>(
   const done: VerifyDone = (failure, user, info) => {
     if (answered) return
     answered = true
-    if (failure !== undefined && failure !== null) refuse(failure)
-    else if (!user)
-      refuse(refusal('client_rejected', { clientId: client.client_id, detail: 'the verify callback gave no user' }))
-    else
+    if (failure)
+      refuse(published(failure)) // falsy: no error, as everywhere in Passport
+    else if (!user) {
+      const detail = 'the verify callback gave no user'
+      refuse(published(refusal('client_rejected', { clientId: client.client_id, detail })))
+    } else
       success(
         user === true ? client : (user as object),
         typeof info === 'object' && info !== null ? { ...authentication, ...info } : authentication,
@@ -199,12 +206,12 @@ function ask<C extends Client>(
   try {
     answer = verify(...(request === undefined ? [] : [request]), client, authentication, done)
   } catch (failure) {
-    done(failure ?? new TypeError('the verify callback threw nothing'))
+    done(asError(failure))
     return
   }
   if (typeof (answer as { readonly then?: unknown } | null | undefined)?.then === 'function')
     Promise.resolve(answer as PromiseLike<unknown>)
-      .then(take, (failure: unknown) => done(failure ?? new TypeError('the verify callback rejected with nothing')))
+      .then(take, (failure: unknown) => done(asError(failure)))
       .catch(refuse)
   else take(answer)
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
+import type { FormParameters } from '../parameters.ts'
 import { type Done, report, with401 } from './done.ts'
+import { sentParameters } from './sent.ts'
 
 /** The options of `basicVerify`. */
 export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' | 'basicDecoding' | 'strict'>
@@ -22,11 +24,11 @@ export function basicVerify(options: BasicVerifyOptions): BasicVerify {
     methods: ['client_secret_basic'],
   })
   return (request, _userid, _password, done) => {
-    const { body } = request as { body?: unknown }
-    const named = typeof body === 'object' && body !== null ? (body as Record<string, string>) : {}
-    const outcome = authenticate(request, named, { request }).catch((error: unknown) => {
-      throw with401(error)
-    })
+    const outcome = authenticate(request, sentParameters(request) as FormParameters, { request }).catch(
+      (error: unknown) => {
+        throw with401(error)
+      },
+    )
     report(outcome, done)
   }
 }

@@ -1,6 +1,9 @@
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
-import { refusal } from '../errors.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import { published } from '../events.ts'
+import type { FormParameters } from '../parameters.ts'
 import { type Done, report } from './done.ts'
+import { sentParameters } from './sent.ts'
 
 /** The options of `clientPasswordVerify`. */
 export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient'>
@@ -13,24 +16,29 @@ export interface ClientPasswordVerify {
 
 /**
  * Makes the verify function for `new ClientPasswordStrategy(clientPasswordVerify({ findClient }))`. With
- * `passReqToCallback: true` it refuses a secret beside an `Authorization` header, so that a chain of strategies cannot
- * fall through from a failed header to the body. A client that is refused ends the chain with an `OAuthError`.
+ * `passReqToCallback: true` it refuses a secret beside an `Authorization` header or a client assertion, so that a chain of
+ * strategies cannot fall through from one credential to another. A client that is refused ends the chain with an `OAuthError`.
  */
 export function clientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
   const { findClient } = options
   const authenticate = createClientAuthenticator({ findClient, methods: ['client_secret_post'] })
 
   function verify(request: object | undefined, clientId: unknown, clientSecret: unknown, done: Done): void {
+    const refuse = (error: OAuthError): void => done(published(error))
     if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {
-      done(refusal('parameter_malformed', { detail: 'expected client_id and client_secret to be one string each' }))
+      const detail = 'expected client_id and client_secret to be one string each'
+      refuse(refusal('parameter_malformed', { detail }))
       return
     }
     const headers = (request as { headers?: { authorization?: string } } | undefined)?.headers ?? {}
     if (headers.authorization !== undefined) {
-      done(refusal('authorization_header_malformed', { detail: 'the Authorization header is final', status: 401 }))
+      const detail = 'the Authorization header is final'
+      refuse(refusal('authorization_header_malformed', { clientId, detail, status: 401 }))
       return
     }
-    report(authenticate({ headers: {} }, { client_id: clientId, client_secret: clientSecret }, { request }), done)
+    // what else the request presents is judged with it
+    const parameters = { ...sentParameters(request), client_id: clientId, client_secret: clientSecret }
+    report(authenticate({ headers: {} }, parameters as FormParameters, { request }), done)
   }
 
   return (...given: unknown[]) => {

@@ -5,6 +5,7 @@ import {
   createClientAuthenticator,
 } from '../client_authentication/authenticator.ts'
 import type { FormParameters } from '../parameters.ts'
+import { sentParameters } from './sent.ts'
 
 /** What Passport adds to a strategy for each request. */
 interface Actions {
@@ -19,8 +20,6 @@ export interface PublicClientStrategyOptions {
   /** Default `'oauth2-public-client'`. */
   readonly name?: string | undefined
 }
-
-const text = (value: unknown): value is string => typeof value === 'string' && value !== ''
 
 /**
  * A Passport strategy for public clients: a request that carries a `client_id` in its body and no other sort of client
@@ -40,11 +39,10 @@ export class PublicClientStrategy {
   /** Called by Passport. Ends in exactly one of success, fail and error. */
   authenticate(request: IncomingMessage): void {
     const { success, fail, error } = this as unknown as Actions // bound to this request: read before anything is awaited
-    const { body } = request as { body?: unknown }
-    const sent = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+    const sent = sentParameters(request)
     const clientId = sent['client_id']
-    const other = ['client_secret', 'client_assertion', 'client_assertion_type'].some((name) => sent[name])
-    if (!text(clientId) || other || request.headers.authorization !== undefined) {
+    const other = ['client_secret', 'client_assertion', 'client_assertion_type'].some((name) => name in sent)
+    if (typeof clientId !== 'string' || other || request.headers.authorization !== undefined) {
       fail.call(this)
       return
     }

@@ -11,6 +11,7 @@ import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-passw
 import type { VerifyAssertion } from '../../lib/assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../../lib/client.ts'
 import { OAuthError, refusal } from '../../lib/errors.ts'
+import { onEvent } from '../../lib/events.ts'
 import defaultExport, {
   ClientAssertionStrategy,
   Strategy,
@@ -238,7 +239,18 @@ test('the verify callback answers by done or by what it returns, at once or late
       ['promises true', () => later(true), 'success', CLIENT],
       ['promises false', () => later(false), 'error', 'client_rejected'],
       ['rejects', () => Promise.reject(new Error('db')), 'error', 'db'],
-      ['rejects with nothing', () => Promise.reject(), 'error', 'the verify callback rejected with nothing'],
+      ['rejects with nothing', () => Promise.reject(), 'error', 'what was thrown is no Error but undefined'],
+      ['rejects with false', () => Promise.reject(false), 'error', 'what was thrown is no Error but boolean'],
+      ['rejects with a text', () => Promise.reject('route'), 'error', 'what was thrown is no Error but string'],
+      ['calls done with false alone', (_client, _info, done) => done(false), 'error', 'client_rejected'],
+      ['calls done with an empty text', (_client, _info, done) => done(''), 'error', 'client_rejected'],
+      [
+        'calls done with a text',
+        (_client, _info, done) => done('route'),
+        'error',
+        'what was thrown is no Error but string',
+      ],
+      ['calls done with 0 and a user', (_client, _info, done) => done(0, user), 'success', user],
       ['throws', () => assert.fail('db'), 'error', 'db'],
       ['rejects with a refusal', () => Promise.reject(refusal('client_rejected')), 'error', 'client_rejected'],
       ['calls done', (_client, _info, done) => done(null, user), 'success', user],
@@ -283,6 +295,79 @@ test('the verify callback answers by done or by what it returns, at once or late
       assert.equal(error instanceof OAuthError ? error.reason : error.message, expected, what)
     }
   }
+})
+
+test('nothing that goes wrong lets a request through to the handler, whatever is thrown, under either onInvalid', async () => {
+  const thrown = [undefined, null, false, 0, '', 'route', 'router', new Error('db'), {}]
+  const reject = (value: unknown) => () => Promise.reject(value)
+  for (const onInvalid of ['error', 'fail'] as const)
+    for (const value of thrown) {
+      const strategies = [
+        new ClientAssertionStrategy({ verifyAssertion: reject(value), onInvalid }),
+        new ClientAssertionStrategy({ verifyAssertion: takesAll, onInvalid }, reject(value)),
+        new ClientAssertionStrategy({ verifyAssertion: takesAll, onInvalid }, (_client, _info, done) => done(value)),
+      ]
+      for (const [index, strategy] of strategies.entries()) {
+        const instance = new passport.Passport()
+        instance.use(strategy as passport.Strategy)
+        let reached = false
+        const app = express()
+        app.post(
+          '/token',
+          express.urlencoded({ extended: false }),
+          instance.authenticate('client-assertion-jwt', { session: false }),
+          (_request, response) => {
+            reached = true
+            response.end()
+          },
+        )
+        app.use(((_error, _request, response, _next) => response.status(500).end()) as express.ErrorRequestHandler)
+        const status = await serving(app, async (url) => (await send(url, anything)).status)
+        assert.ok(!reached, `${onInvalid} ${index} ${String(value)}`)
+        assert.ok([400, 401, 500].includes(status), `${status} ${onInvalid} ${index} ${String(value)}`)
+      }
+    }
+})
+
+test('R5 two credentials in one request end the chain, also where onInvalid is fail', async () => {
+  const key = await sharedKey('ES256')
+  const { verify } = await scene()
+  const instance = new passport.Passport()
+  const any = (id: string, _secret: string, done: (error: unknown, user?: unknown) => void) =>
+    done(null, { client_id: id })
+  instance.use(new ClientAssertionStrategy({ verifyAssertion: verify, onInvalid: 'fail' }) as passport.Strategy)
+  instance.use(new BasicStrategy(any))
+  instance.use(new ClientPasswordStrategy(any) as passport.Strategy)
+  const app = tokenRoute(
+    express(),
+    express.urlencoded({ extended: true }),
+    instance.authenticate(['client-assertion-jwt', 'basic', 'oauth2-client-password'], { session: false }),
+  )
+  const repeated = { error: 'invalid_request', reason: 'client_authentication_repeated' }
+  await serving(app, async (url) => {
+    const basic = { authorization: `Basic ${Buffer.from('b:secret').toString('base64')}` }
+    const beside = await send(url, formWith(assertionBy(key)), basic)
+    assert.deepEqual([beside.status, await beside.json()], [400, repeated])
+    const secret = await send(url, formWith(assertionBy(key), { client_id: CLIENT_ID, client_secret: 'x' }))
+    assert.deepEqual([secret.status, await secret.json()], [400, repeated])
+    assert.equal((await send(url, {}, basic)).status, 200)
+  })
+})
+
+test('R74 a client that the application turns away is refused for all to see, whoever answers', async (t) => {
+  const heard: unknown[] = []
+  t.after(onEvent('client.refused', ({ clientId, reason }) => heard.push([clientId, reason])))
+  for (const onInvalid of ['error', 'fail'] as const)
+    await runStrategy(
+      new ClientAssertionStrategy({ verifyAssertion: takesAll, onInvalid }, () => false),
+      post(anything),
+    )
+  const broken = new ClientAssertionStrategy({ verifyAssertion: takesAll }, () => Promise.reject(new Error('db')))
+  await runStrategy(broken, post(anything)) // a fault of the server: the client was not refused
+  assert.deepEqual(heard, [
+    [CLIENT_ID, 'client_rejected'],
+    [CLIENT_ID, 'client_rejected'],
+  ])
 })
 
 test('what done adds to the information joins that of the verifier', async () => {

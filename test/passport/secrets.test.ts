@@ -5,7 +5,7 @@ import express from 'express'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
-import { basicVerify, clientPasswordVerify, errorResponse, PublicClientStrategy } from '../../lib/index.ts'
+import { basicVerify, clientPasswordVerify, errorResponse, onEvent, PublicClientStrategy } from '../../lib/index.ts'
 import { basicHeader, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
 
 /** Passport's own chain of strategies, as existing set-ups have it, around a route that shows who it was. */
@@ -91,6 +91,36 @@ describe('verify functions and strategies in a chain of Passport', () => {
       assert.deepEqual([answer.status, answer.json.error], [400, 'invalid_request'], body)
     }
     assert.equal((await post(route.url, 'client_id[]=public')).status, 401, 'no strategy takes it')
+  })
+
+  test('R5 a secret beside a client assertion is refused, in the header as in the body', async () => {
+    const assertion = { client_assertion: 'a.b.c', client_assertion_type: 'x' }
+    for (const sent of [assertion, { client_assertion: 'a.b.c' }, { client_assertion_type: 'x' }] as Record<
+      string,
+      string
+    >[]) {
+      const header = await post(route.url, sent, { Authorization: basicHeader('any', SECRET) })
+      const body = await post(route.url, { ...sent, client_id: 'any', client_secret: SECRET })
+      for (const { status, json } of [header, body]) assert.deepEqual([status, json.error], [400, 'invalid_request'])
+    }
+  })
+
+  test('R2 a parameter that was sent empty is absent, for each of the strategies', async () => {
+    const empty = { client_assertion: '', client_assertion_type: '', client_secret: '' }
+    const header = await post(route.url, empty, { Authorization: basicHeader('any', SECRET) })
+    assert.equal(header.json.client.client_id, 'any')
+    const body = await post(route.url, { ...empty, client_id: 'post', client_secret: SECRET })
+    assert.equal(body.json.client.client_id, 'post')
+    assert.deepEqual((await post(route.url, { ...empty, client_id: 'public' })).json.info, { method: 'none' })
+  })
+
+  test('R74 what the verify function refuses by itself is published too', async (t) => {
+    const heard: unknown[] = []
+    t.after(onEvent('client.refused', ({ reason }) => heard.push(reason)))
+    await post(route.url, 'client_id[]=any&client_secret=x')
+    const bearer = { Authorization: 'Bearer x' }
+    await post(route.url, { client_id: 'any', client_secret: SECRET }, bearer)
+    assert.deepEqual(heard, ['parameter_malformed', 'authorization_header_malformed'])
   })
 
   test('no authentication at all is left to Passport', async () => {
