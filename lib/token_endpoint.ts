@@ -12,7 +12,7 @@ import { createFormReader, type FormBodyOptions } from './http/form_body.ts'
 import { prepare, setPrepared } from './http/json_response.ts'
 import type { Middleware, Next, Request, Response } from './http/message.ts'
 import { NO_STORE } from './http/no_store.ts'
-import { type ExchangeLayer, safeExchange } from './oauth2orize/foreign_exchange.ts'
+import { type ExchangeLayer, safeExchange, timedExchange } from './oauth2orize/foreign_exchange.ts'
 import { booleanOption, requireFunction, wholeNumber } from './options.ts'
 import { requiredParameter } from './parameters.ts'
 import { type AuthenticationOptions, authenticatorOf, type EndpointFacts } from './token_handler.ts'
@@ -173,8 +173,11 @@ function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => r
   const made = new WeakMap<ExchangeLayer, ExchangeLayer>()
   let known: readonly ExchangeLayer[] = []
   const guarded = (layer: ExchangeLayer): ExchangeLayer => {
-    if ('exchange' in layer.handle) return layer
     let guard = made.get(layer)
+    if (guard === undefined && 'exchange' in layer.handle) {
+      guard = { type: layer.type, handle: timedExchange(layer.handle, timeoutMilliseconds) }
+      made.set(layer, guard)
+    }
     if (guard === undefined) {
       const safe = safeExchange(layer.handle, timeoutMilliseconds)
       const handle = (request: Request, response: Response, next: Next): unknown => {

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { refusal } from '../errors.ts'
 import type { ExchangeRequest } from '../exchanges/exchange.ts'
 import { badOption, requireFunction } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
 import { type CorsOptions, createCors } from './cors.ts'
 import { createErrorWriter, type ErrorResponseOptions } from './error_response.ts'
 import { createFormReader, type FormBodyOptions } from './form_body.ts'
@@ -94,6 +95,15 @@ export function createEndpoint(
     return headersBefore
   }
 
+  // async from its first line: what the application's functions throw is answered too
+  async function serve(request: Request, response: Response, parameters: FormParameters): Promise<void> {
+    const now = clock()
+    const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
+    const { client, authentication } = await authenticateClient(request, parameters, context)
+    const body = await answer({ client, authentication, parameters, now, context })
+    answerJson(response, 200, body, headersOf(cors.of(request, false)))
+  }
+
   function withoutBody(request: Request, response: Response): void {
     request.resume()
     if (request.method === 'OPTIONS') {
@@ -115,14 +125,8 @@ export function createEndpoint(
     if (request.method !== 'POST') return withoutBody(request, response)
     const fail = (error: unknown): void => writeError(error, request, response, cors.of(request, false))
     read(request, (error, parameters) => {
-      if (error !== undefined) return fail(error)
-      const now = clock()
-      const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
-      authenticateClient(request, parameters, context)
-        .then(({ client, authentication }) => answer({ client, authentication, parameters, now, context }))
-        .then((body) => answerJson(response, 200, body, headersOf(cors.of(request, false))))
-        .catch(fail)
-      return undefined
+      if (error === undefined) serve(request, response, parameters).catch(fail)
+      else fail(error)
     })
     return undefined
   }

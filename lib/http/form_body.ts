@@ -116,6 +116,7 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
   if (!Array.isArray(repeatable)) throw badOption('repeatable', 'a list of parameter names', repeatable)
 
   function fromEarlierParser(request: Request): FormParameters {
+    if (Number(request.headers['content-length']) > limit) throw tooLarge(limit)
     // the octets themselves, where the parser kept them: then nothing of the strictness is lost
     const { rawBody } = request as { rawBody?: unknown }
     const body = rawBody instanceof Uint8Array ? rawBody : typeof rawBody === 'string' ? rawBody : request.body

@@ -3,7 +3,7 @@ import { judgeChallenge, type PkcePolicy } from '../code/authorization_request.t
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
 import type { Consents } from '../consent/consents.ts'
-import { refusal } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import type { Verbosity } from '../http/error_response.ts'
 import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
@@ -94,7 +94,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     }
     const clientId = client.client_id
     if (decision.allow !== true)
-      throw refusal('user_denied', { clientId, description: 'The user has denied the request.' })
+      throw refusal('user_denied', { clientId, status: 403, description: 'The user has denied the request.' })
     const subject = subjectOfUser(user, subjectOf)
     const { values } = parametersOf(request)
     const codeChallenge = judgeChallenge(values, client, pkce)
@@ -134,7 +134,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
             else sendToClient(response, transaction.redirectURI ?? '', answer)
           })
         })
-        .catch(next)
+        .catch((error: unknown) => next(asError(error)))
     },
     error(error, transaction, response, next) {
       if (!redirectError(error, transaction, response, { issuer, verbosity })) next(error)

@@ -1,6 +1,6 @@
 import type { Client, ClientAuthentication } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { refusal } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { parsedForm } from '../http/form.ts'
 import { requireForm } from '../http/form_body.ts'
@@ -69,13 +69,15 @@ export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions 
     })
   }
 
-  const step = (request: Request, response: Response, next: Next): void => {
+  // The promise is for who wants to know when it is over. It never rejects, unless `next` throws.
+  const step = (request: Request, response: Response, next: Next): Promise<void> =>
     run(request)
-      .then((tokens) => answerTokens(response, tokens))
-      .catch(next)
-  }
+      .then((tokens) => {
+        if (!response.headersSent) answerTokens(response, tokens) // else it came too late
+      })
+      .catch((error: unknown) => next(asError(error)))
   return Object.defineProperties(step, {
     name: { value: exchange.grantType },
     exchange: { value: exchange, enumerable: true },
-  }) as Oauth2orizeExchange
+  }) as typeof step & Oauth2orizeExchange
 }

@@ -1,4 +1,4 @@
-import { refusal } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 
 /** An exchange as oauth2orize runs it. An `async` one returns a promise, which oauth2orize drops. */
@@ -10,6 +10,26 @@ export interface ExchangeLayer {
   readonly handle: ExchangeStep
 }
 
+const late = (milliseconds: number) =>
+  refusal('unexpected', { detail: `the exchange did not answer in ${milliseconds} milliseconds` })
+
+/**
+ * Makes an exchange of `toOauth2orize` answer in time: one that has not goes to `next`, whatever it waits for. Such an
+ * exchange answers itself once at most, and its promise settles then.
+ */
+export function timedExchange(step: ExchangeStep, timeoutMilliseconds: number): ExchangeStep {
+  return (request, response, next) => {
+    let settled = false
+    const once = (error?: unknown): void => {
+      if (settled) return
+      settled = true
+      next(error)
+    }
+    const timer = setTimeout(() => once(late(timeoutMilliseconds)), timeoutMilliseconds)
+    Promise.resolve(step(request, response, once)).finally(() => clearTimeout(timer))
+  }
+}
+
 /**
  * Makes an exchange that the application brings answer once and at most once: an `async` exchange that rejects goes to
  * `next`; so does one that has not answered in time; a second answer or a second `next` is dropped.
@@ -18,9 +38,7 @@ export interface ExchangeLayer {
 export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): ExchangeStep {
   const guarded: ExchangeStep = (request, response, next) => {
     let settled = false
-    const timer = setTimeout(() => {
-      once(refusal('unexpected', { detail: `the exchange did not answer in ${timeoutMilliseconds} milliseconds` }))
-    }, timeoutMilliseconds)
+    const timer = setTimeout(() => once(late(timeoutMilliseconds)), timeoutMilliseconds)
     const once = (error?: unknown): void => {
       clearTimeout(timer)
       if (settled || response.headersSent) return
@@ -33,9 +51,9 @@ export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): 
     })
     response.once('close', () => clearTimeout(timer))
     try {
-      Promise.resolve(step(request, response, once)).catch(once)
+      Promise.resolve(step(request, response, once)).catch((error: unknown) => once(asError(error)))
     } catch (error) {
-      once(error)
+      once(asError(error))
     }
   }
   return Object.defineProperty(guarded, 'name', { value: step.name })
@@ -87,11 +105,9 @@ export function safeIssue<Issue extends (...parameters: never[]) => unknown>(iss
       issued(error, ...tokens)
     }
     try {
-      Promise.resolve(call(...given.slice(0, -1), once)).catch((error) =>
-        once(error ?? new Error('rejected with nothing')),
-      )
+      Promise.resolve(call(...given.slice(0, -1), once)).catch((error: unknown) => once(asError(error)))
     } catch (error) {
-      once(error)
+      once(asError(error))
     }
   }
   return Object.defineProperty(safe, 'length', { value: issue.length }) as unknown as Issue

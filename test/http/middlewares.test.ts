@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import express, { type RequestHandler } from 'express'
 import express4 from 'express4'
 import fastCheck from 'fast-check'
+import type { AuthenticateClient } from '../../lib/client_authentication/authenticator.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { parseForm } from '../../lib/http/form.ts'
 import {
@@ -157,6 +158,47 @@ test('an endpoint of the application stands behind the same client authenticatio
   const authentication = { method: 'client_secret_basic' }
   assert.deepEqual(answer.json, { client: 'any', parameters: { scope: 'a' }, authentication })
   assert.equal((await post(route.url, {})).status, 400)
+  await route.close()
+})
+
+test("whatever an application's own authenticateClient or clock throws is answered, and lets nothing through", async () => {
+  const thrown = [new Error('no directory'), undefined, false, 'route']
+  for (const error of thrown) {
+    const throwing = (): never => {
+      throw error
+    }
+    const authenticators = [throwing, () => Promise.reject(error)] as unknown as AuthenticateClient[]
+    for (const authenticateClient of authenticators) {
+      const handler = clientEndpoint(async () => ({ reached: true }), { authenticateClient })
+      const app = express()
+      app.post('/token', formBody(), clientAuthentication({ authenticateClient }) as RequestHandler, (_req, res) => {
+        res.json({ reached: true })
+      })
+      app.use(errorResponse())
+      for (const listener of [handler, app]) {
+        const route = await listen(createServer(listener))
+        const answer = await post(route.url, {}, BASIC)
+        assert.deepEqual([answer.status, answer.json], [500, { ...answer.json, error: 'server_error' }], String(error))
+        await route.close()
+      }
+    }
+    const handler = clientEndpoint(async () => ({ reached: true }), { findClient, clock: throwing })
+    const route = await listen(createServer(handler))
+    assert.equal((await post(route.url, {}, BASIC)).status, 500)
+    await route.close()
+  }
+})
+
+test('a body that an earlier parser took is held to the limit, as far as its length was announced', async () => {
+  const app = express()
+  const parser = express.urlencoded({ extended: false, limit: '1mb' })
+  app.post('/token', parser, formBody({ limitBytes: 100 }) as RequestHandler, (_req, res) => {
+    res.json({})
+  })
+  app.use(errorResponse())
+  const route = await listen(createServer(app))
+  assert.equal((await post(route.url, { a: 'x'.repeat(90) })).status, 200)
+  assert.equal((await post(route.url, { a: 'x'.repeat(100) })).status, 413)
   await route.close()
 })
 

@@ -10,17 +10,22 @@ import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-passw
 import {
   basicVerify,
   type Client,
+  clientAuthentication,
   clientPasswordVerify,
+  createClientAuthenticator,
   type Events,
   errorResponse,
+  formBody,
   onEvent,
   safeExchange,
   safeIssue,
+  type TokenSet,
   tokenEndpoint,
   toOauth2orize,
 } from '../../lib/index.ts'
 import { basicHeader, echo, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
 
+const authenticateClient = createClientAuthenticator({ findClient })
 const BASIC = { Authorization: basicHeader('any', SECRET) }
 
 type Register = (server: oauth2orize.OAuth2Server) => void
@@ -66,6 +71,22 @@ test('an async exchange that throws is answered with server_error (O7)', async (
     const answer = await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
     assert.doesNotMatch(answer.text, /prod/)
   })
+})
+
+test('an exchange that throws what is falsy has failed all the same (O7)', async () => {
+  for (const thrown of [undefined, false, '', 0]) {
+    const fail = (): never => {
+      throw thrown
+    }
+    const register: Register = (server) => {
+      server.exchange('sync', fail)
+      server.exchange('async', async () => fail())
+      server.exchange(toOauth2orize({ grantType: 'made', run: async () => fail() }))
+    }
+    await withExchanges(register, async (route) => {
+      for (const grant_type of ['sync', 'async', 'made']) await oneAnswer(route, { grant_type }, 500, 'server_error')
+    })
+  }
 })
 
 test('an async issue callback that rejects is answered, through safeIssue (O7)', async () => {
@@ -220,6 +241,57 @@ test('an exchange that never answers is answered for (O7)', async () => {
   }
   const use = (route: Route) => oneAnswer(route, { grant_type: 'own' }, 500, 'server_error').then(() => undefined)
   await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
+})
+
+test('an exchange made by toOauth2orize that never answers is answered for as well; what comes later is dropped (O7)', async () => {
+  let answer: (() => void) | undefined
+  const register: Register = (server) => {
+    server.exchange(toOauth2orize({ grantType: 'own', run: () => new Promise(() => {}) }))
+    const tokens = { access_token: 'late', token_type: 'Bearer', expires_in: 1 } as const
+    const run = () => new Promise<TokenSet>((resolve) => (answer = () => resolve(tokens)))
+    server.exchange(toOauth2orize({ grantType: 'late', run }))
+  }
+  const use = async (route: Route): Promise<void> => {
+    await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
+    await oneAnswer(route, { grant_type: 'late' }, 500, 'server_error')
+    answer?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
+})
+
+test("oauth2orize's own handler of errors is not missed: its base class, and a class derived from it (O12)", async () => {
+  class Denied extends oauth2orize.OAuth2Error {}
+  const { OAuth2Error, TokenError } = oauth2orize
+  const errors: Record<string, [Error, number, string]> = {
+    base: [new OAuth2Error('The voucher is spent.', 'invalid_grant', undefined, 403), 400, 'invalid_grant'],
+    derived: [new Denied('The voucher is spent.', 'invalid_grant'), 400, 'invalid_grant'],
+    fault: [new OAuth2Error('pg 10.0.0.3'), 500, 'server_error'],
+    denied: [new TokenError('The user said no.', 'access_denied'), 400, 'access_denied'], // RFC 8628 §3.5
+  }
+  const register: Register = (server) => {
+    for (const [name, [error]] of Object.entries(errors)) server.exchange(name, (_req, _res, next) => next(error))
+  }
+  await withExchanges(register, async (route) => {
+    for (const [grant_type, [, status, code]] of Object.entries(errors)) {
+      const { text } = await oneAnswer(route, { grant_type }, status, code)
+      assert.doesNotMatch(text, /10\.0\.0\.3/)
+    }
+  })
+})
+
+test('a chain that is put together by hand says that grant_type is missing, as the endpoint does (O2)', async () => {
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const app = express()
+  app.post('/token', formBody(), clientAuthentication({ authenticateClient }), server.token() as RequestHandler)
+  app.use(errorResponse())
+  const route = await listen(createServer(app))
+  const missing = await post(route.url, {}, BASIC)
+  assert.deepEqual([missing.status, missing.json.error], [400, 'invalid_request'])
+  const unknown = await post(route.url, { grant_type: 'other' }, BASIC)
+  assert.deepEqual([unknown.status, unknown.json.error], [400, 'unsupported_grant_type'])
+  await route.close()
 })
 
 test("repeated and nested parameters never reach the application's exchanges (O18, O19, O23)", async () => {
@@ -380,6 +452,24 @@ test('a fault of a strategy of the application is 503, and none of its text goes
   const refused = await post(route.url, { client_id: 'a', client_secret: 'b' })
   assert.deepEqual([refused.status, refused.json.error], [400, 'invalid_client'])
   assert.equal((await post(route.url, { client_id: 'a' })).json.error, 'invalid_client', 'no strategy for it')
+  await route.close()
+})
+
+test('a strategy of the application whose promise rejects is a fault, and its clients are seen in events (R74)', async (t) => {
+  const heard: unknown[] = []
+  t.after(onEvent('client.authenticated', (event) => heard.push(event)))
+  const broken = { authenticate: () => Promise.reject(new Error('no directory')) }
+  const own = new ClientPasswordStrategy((id, _secret, done) => done(null, { client_id: id, grant_types: ['echo'] }))
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const app = express()
+  app.use('/token', tokenEndpoint({ server, strategies: { basic: broken, clientPassword: own } }) as RequestHandler)
+  const route = await listen(createServer(app))
+  const down = await post(route.url, { grant_type: 'echo' }, BASIC)
+  assert.deepEqual([down.status, down.json.error], [503, 'temporarily_unavailable'])
+  const answer = await post(route.url, { grant_type: 'echo', client_id: 'c', client_secret: 's' })
+  assert.deepEqual([answer.status, answer.json.method], [200, 'client_secret_post'])
+  assert.deepEqual(heard, [{ clientId: 'c', method: 'client_secret_post' }])
   await route.close()
 })
 
