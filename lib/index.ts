@@ -43,7 +43,7 @@ export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type 
 export { type Events, onEvent } from './events.ts'
 export type { ClientCredentialsOptions } from './exchanges/client_credentials.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
-export type { AdoptedPermission, RefreshTokenOptions } from './exchanges/refresh_token.ts'
+export type { RefreshTokenOptions } from './exchanges/refresh_token.ts'
 export {
   type ClientAuthenticationOptions,
   type ClientStrategies,
@@ -125,11 +125,13 @@ export {
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
 export { revocationHandler } from './revocation_handler.ts'
 export type { ScopeRules } from './scope.ts'
+export type { Permits } from './session/permits.ts'
 export type { RefreshedSession } from './session/refresh.ts'
 export type { Permission, Session } from './session/session.ts'
 export { createSessions, type OpenSessionOptions, type Sessions, type SessionsOptions } from './session/sessions.ts'
 export type { SessionSettings } from './session/settings.ts'
 export type { SessionStore } from './session/store.ts'
+export type { Adopt, AdoptedPermission } from './token/adopted_token.ts'
 export type { AccessTokenClaims, ClaimsContext, RefreshTokenClaims } from './token/claims.ts'
 export { type BaseSecret, deriveKeyset } from './token/derived_keys.ts'
 export {

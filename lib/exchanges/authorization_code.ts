@@ -1,4 +1,4 @@
-import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { type Client, grantTypesOf } from '../client.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import { isCodeVerifier } from '../code/challenge.ts'
 import { createCodes } from '../code/codes.ts'
@@ -7,7 +7,8 @@ import { refusal } from '../errors.ts'
 import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import { requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
-import type { Permission, Session } from '../session/session.ts'
+import type { Permits } from '../session/permits.ts'
+import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,13 +20,8 @@ export interface AuthorizationCodeOptions extends ScopeRules {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
-  /**
-   * Whether the application still allows what the code was issued for: the user may have withdrawn consent meanwhile.
-   * Asked last, just before the code is spent. Without it every code is good until it expires. A rejection is a 503.
-   */
-  readonly permits?:
-    | ((permission: Permission, context: RequestContext & { readonly client: Client }) => boolean | Promise<boolean>)
-    | undefined
+  /** Asked last, just before the code is spent. Without it every code is good until it expires. */
+  readonly permits?: Permits | undefined
   /**
    * What to do with the slower of two requests that both proved everything and both found the code unspent. `'refuse'`,
    * the default: it is only refused, which spares clients that send the same request twice at once (browser applications

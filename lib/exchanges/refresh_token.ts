@@ -1,4 +1,4 @@
-import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
+import { type Client, grantTypesOf } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
@@ -11,50 +11,29 @@ import {
   type ScopeRules,
   scopeRules,
 } from '../scope.ts'
-import { OAUTH2_SESSION, type Permission, type Session } from '../session/session.ts'
+import type { Permits } from '../session/permits.ts'
+import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
-import { adoptedSessionId, type Tokens } from '../token/token_set.ts'
+import { type Adopt, adoptedSessionId, rememberedUntil } from '../token/adopted_token.ts'
+import type { Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
 
 const GRANT_TYPE = 'refresh_token'
-
-/** The permission that a refresh token of the application's old code stood for. */
-export interface AdoptedPermission extends Permission {
-  /** For the session's `extra`. */
-  readonly extra?: Readonly<Record<string, unknown>> | undefined
-}
 
 /** The options of `refreshToken`. */
 export interface RefreshTokenOptions extends ScopeRules {
   readonly sessions: Sessions
   readonly tokens: Tokens
+  /** Called before anything is decided; without it every live session is allowed. */
+  readonly permits?: Permits | undefined
   /**
-   * Whether the application still allows what the session is for: the user may have withdrawn consent. `scope` is the
-   * granted one. Called before anything is decided; without it every live session is allowed. A rejection is a 503.
+   * Adopts refresh tokens that the application's old code issued, so that their holders need not ask the user again: a
+   * session is opened, once for each token, and the old token counts as its generation 0. The hook is asked until that
+   * session is open, then the session answers: a lost answer can be retried, and the old token dies when the new one is
+   * used. Called for tokens of no key of this server, presented by an authenticated client with this grant; with the
+   * hook, each costs a look at the store.
    */
-  readonly permits?:
-    | ((
-        permission: { readonly subject: string; readonly clientId: string; readonly scope: string },
-        context: RequestContext & {
-          readonly client: Client
-          /** Absent where the token is being adopted, and its session not open yet. */
-          readonly session?: Session
-        },
-      ) => boolean | Promise<boolean>)
-    | undefined
-  /**
-   * Recognises a refresh token that the application's old code issued, so that its holder need not ask the user again:
-   * a session is opened, and the old token counts as its generation 0. It is asked until that session is open, then the
-   * session answers: a lost answer can be retried, and the old token dies when the new one is used. `undefined` for what
-   * it does not know, or what has expired. Must compare the token itself, in full. Called for tokens of no key of this
-   * server, presented by an authenticated client with this grant; with the hook, each costs a look at the store.
-   */
-  readonly adopt?:
-    | ((
-        token: string,
-        context: RequestContext & { readonly client: Client; readonly now: number },
-      ) => AdoptedPermission | undefined | Promise<AdoptedPermission | undefined>)
-    | undefined
+  readonly adopt?: Adopt | undefined
 }
 
 /** What a refresh token names: a session as it stands, or one that is still to be opened for it; and a generation. */
@@ -99,7 +78,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
 
   async function adopted(
     token: string,
-    recognise: NonNullable<RefreshTokenOptions['adopt']>,
+    recognise: Adopt,
     { client, now, context }: ExchangeRequest,
   ): Promise<Presented> {
     const clientId = client.client_id
@@ -114,6 +93,10 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
     }
     const { subject, extra } = old
+    const rememberUntil = rememberedUntil(old, now)
+    if (!(rememberUntil > now)) {
+      throw refusal('refresh_token_expired', { clientId, detail: `the adopted token expired at ${rememberUntil}` })
+    }
     const scope = formatScope(parseScope(old.scope) ?? [])
     return {
       subject,
@@ -121,7 +104,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       session: undefined,
       generation: 0,
       async open() {
-        const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra })
+        const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra, rememberUntil })
         // Not opened: another request with this token was faster, or its session was ended before.
         return opened ?? live(await sessions.get(id, now), client, 0).open()
       },
@@ -161,11 +144,16 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
         const permission = { subject, clientId, scope: granted }
-        if (!(await answerOf(() => permits(permission, { ...context, client, ...known })))) {
+        if ((await answerOf(() => permits(permission, { ...context, client, ...known }))) !== true) {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
-      const scope = requestedScope(stillRegistered(granted, client.scope), parameters['scope'], clientId, rules)
+      const scope = requestedScope(
+        stillRegistered(granted, client.scope ?? undefined),
+        parameters['scope'],
+        clientId,
+        rules,
+      )
       const session = await presented.open()
       const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
       return tokens.issue(moved.session, {

@@ -21,6 +21,8 @@ import { upgradeSession } from './upgrade.ts'
 const DAY = 86_400
 /** A record of this type says that one access token was revoked; it lives as long as that token would have. */
 const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
+/** A record of this type says that a session of some id was opened, and is not to be opened again. */
+const OPENED_ONCE = 'opened_once'
 
 export interface SessionsOptions extends SessionSettings {
   readonly store: SessionStore
@@ -40,6 +42,11 @@ export interface OpenSessionOptions {
   readonly type?: string | undefined
   /** Whose settings apply; without it the general ones, and no absolute lifetime unless one is set. */
   readonly client?: Client | undefined
+  /**
+   * Until when (epoch seconds) no other session of this `id` is opened, even after this one has ended or expired and its
+   * marker is forgotten. For ids that follow from something that others keep, such as an old token.
+   */
+  readonly rememberUntil?: number | undefined
   /** In place of the settings, for this session. */
   readonly idleLifetimeSeconds?: number | undefined
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
@@ -125,18 +132,34 @@ export function createSessions(options: SessionsOptions): Sessions {
     return session !== undefined && isLive(session, now) ? session : undefined
   }
 
+  /** Remembers something about an id until a moment: a record that is no session. */
+  async function mark(
+    id: string,
+    type: string,
+    { subject, clientId }: Permission,
+    now: number,
+    until: number,
+  ): Promise<void> {
+    const seconds = until - now
+    const lifetimes = { idleSeconds: seconds, absoluteSeconds: seconds }
+    const record = openedSession({ subject, clientId, scope: '' }, { id, type, now, lifetimes, extra: {} })
+    await answerOf(() => store.create(record)) // 'gone' means that it is known already
+  }
+
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
     // Databases have numbers for users, and a number would become a token's `sub`, which is text (RFC 7519 §4.1.2).
     for (const name of ['subject', 'clientId', 'scope'] as const) {
       if (typeof permission[name] !== 'string') throw badOption(name, 'a string', permission[name])
     }
-    const { client, now = clock() } = opening
+    const { client, now = clock(), id = newIdentifier(), rememberUntil } = opening
+    const onceId = `once:${id}`
+    if (rememberUntil !== undefined && (await get(onceId, now)) !== undefined) return undefined
     const settings = checkedSettings(
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
       settingsOf(client),
     )
     const session = openedSession(permission, {
-      id: opening.id ?? newIdentifier(),
+      id,
       type: opening.type ?? OAUTH2_SESSION,
       now,
       lifetimes: lifetimesOf(settings, client),
@@ -144,6 +167,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     })
     if ((await answerOf(() => store.create(session))) === 'gone') return undefined
     publish('session.opened', () => named(session))
+    if (rememberUntil !== undefined && rememberUntil > now)
+      await mark(onceId, OPENED_ONCE, permission, now, rememberUntil)
     return session
   }
 
@@ -195,18 +220,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       return count
     },
     async revokeAccessToken({ jti, sub, client_id, exp }, now) {
-      if (exp <= now) return
-      const record = openedSession(
-        { subject: sub, clientId: client_id, scope: '' },
-        {
-          id: `at:${jti}`,
-          type: REVOKED_ACCESS_TOKEN,
-          now,
-          lifetimes: { idleSeconds: exp - now, absoluteSeconds: exp - now },
-          extra: {},
-        },
-      )
-      await answerOf(() => store.create(record)) // 'gone' means that it is revoked already
+      const permission = { subject: sub, clientId: client_id, scope: '' }
+      if (exp > now) await mark(`at:${jti}`, REVOKED_ACCESS_TOKEN, permission, now, exp)
     },
     async isAccessTokenRevoked(jti, now) {
       return (await get(`at:${jti}`, now)) !== undefined

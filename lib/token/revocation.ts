@@ -1,6 +1,8 @@
-import { requireVerbs } from '../options.ts'
+import { answerOf } from '../errors.ts'
+import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
+import { type Adopt, adoptedSessionId, rememberedUntil } from './adopted_token.ts'
 import type { TokenRequest } from './introspection.ts'
 import type { Tokens } from './token_set.ts'
 
@@ -14,22 +16,42 @@ export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
  * not needed: tokens tell their kind themselves. Public clients may revoke too.
  */
 export function createRevocation(options: {
-  readonly sessions: Pick<Sessions, 'end' | 'revokeAccessToken'>
-  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'verifyRefreshToken'>
+  readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
+  readonly tokens: Pick<Tokens, 'readAccessToken' | 'verifyRefreshToken'>
+  /** The hook of `refreshToken`, where it is used: such a token can be given up as well, adopted already or not. */
+  readonly adopt?: Adopt | undefined
 }): Revoke {
-  const { sessions, tokens } = options
-  requireVerbs('sessions', sessions, ['end', 'revokeAccessToken'])
-  requireVerbs('tokens', tokens, ['verifyAccessToken', 'verifyRefreshToken'])
+  const { sessions, tokens, adopt } = options
+  requireVerbs('sessions', sessions, ['get', 'end', 'revokeAccessToken'])
+  requireVerbs('tokens', tokens, ['readAccessToken', 'verifyRefreshToken'])
+  if (adopt !== undefined) requireFunction('adopt', adopt)
 
-  return async ({ client, parameters, now }) => {
+  /** Ends the session that the token opened, or sees to it that it opens none. */
+  async function giveUpAdopted(token: string, recognise: Adopt, { client, now, context }: TokenRequest): Promise<void> {
+    const id = adoptedSessionId(token)
+    const session = await sessions.get(id, now)
+    if (session !== undefined) {
+      if (session.clientId === client.client_id) await sessions.end(id, now)
+      return
+    }
+    const old = await answerOf(() => recognise(token, { ...context, client, now }))
+    if (old?.clientId === client.client_id) await sessions.end(id, now, { markerExpiresAt: rememberedUntil(old, now) })
+  }
+
+  return async (request) => {
+    const { client, parameters, now } = request
     const token = requiredParameter(parameters, 'token')
     const refresh = await tokens.verifyRefreshToken(token, now)
     if (refresh !== undefined) {
       if (refresh.client_id === client.client_id) await sessions.end(refresh.sid, now, { markerExpiresAt: refresh.exp })
       return {}
     }
-    const access = await tokens.verifyAccessToken(token, now)
-    if (access !== undefined && access.client_id === client.client_id) await sessions.revokeAccessToken(access, now)
+    const access = await tokens.readAccessToken(token) // also one that is not in force yet
+    if (access !== undefined) {
+      if (access.client_id === client.client_id) await sessions.revokeAccessToken(access, now)
+      return {}
+    }
+    if (adopt !== undefined) await giveUpAdopted(token, adopt, request)
     return {}
   }
 }

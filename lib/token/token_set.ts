@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
@@ -85,6 +84,8 @@ export interface Tokens {
   readRefreshToken(token: string): Promise<RefreshTokenClaims | undefined>
   /** As `readRefreshToken`, and not expired at `now`. */
   verifyRefreshToken(token: string, now: number): Promise<RefreshTokenClaims | undefined>
+  /** The claims of an access token of this server, expired or not, in force or not yet. Otherwise as `verifyAccessToken`. */
+  readAccessToken(token: string): Promise<AccessTokenClaims | undefined>
   /**
    * The claims of an access token of this server that is neither expired nor before its `nbf` at `now`. Does not check
    * whether its session lives or it was revoked: introspection does. Nor audience and scope: the resource server does.
@@ -93,10 +94,6 @@ export interface Tokens {
   /** The public keys, for `jwks_uri`. */
   jwks(): { keys: readonly PublicJwk[] }
 }
-
-/** The id of the session that an adopted token opens: the same for the same token, and telling nothing about it. */
-export const adoptedSessionId = (token: string): string =>
-  createHash('sha256').update('adopted refresh token\0').update(token).digest('base64url')
 
 const tokenSet = (access_token: string, expires_in: number, scope: string): TokenSet =>
   scope === ''
@@ -141,6 +138,13 @@ export function createTokens(options: TokensOptions): Tokens {
       Number.isSafeInteger(claims['g']) &&
       typeof claims['exp'] === 'number'
     return sound ? (claims as unknown as RefreshTokenClaims) : undefined
+  }
+
+  const readAccessToken = async (token: string): Promise<AccessTokenClaims | undefined> => {
+    const claims = await factory.verify('access_token', token)
+    if (claims === undefined || claims['iss'] !== issuer) return undefined
+    const sound = areStrings(claims, ['sub', 'client_id', 'jti']) && typeof claims['exp'] === 'number'
+    return sound ? (claims as unknown as AccessTokenClaims) : undefined
   }
 
   return {
@@ -214,12 +218,12 @@ export function createTokens(options: TokensOptions): Tokens {
       const claims = await readRefreshToken(token)
       return claims !== undefined && now < claims.exp ? claims : undefined
     },
+    readAccessToken,
     async verifyAccessToken(token, now) {
-      const claims = await factory.verify('access_token', token)
-      if (claims === undefined || claims['iss'] !== issuer) return undefined
-      const { exp, nbf } = claims
-      if (!areStrings(claims, ['sub', 'client_id', 'jti']) || typeof exp !== 'number' || now >= exp) return undefined
-      return typeof nbf === 'number' && now < nbf ? undefined : (claims as unknown as AccessTokenClaims)
+      const claims = await readAccessToken(token)
+      if (claims === undefined || now >= claims.exp) return undefined
+      const { nbf } = claims
+      return typeof nbf === 'number' && now < nbf ? undefined : claims
     },
     jwks: () => factory.jwks?.() ?? { keys: [] },
   }

@@ -489,14 +489,71 @@ test('adopt: a hook that fails is a 503, and the token is not lost', async () =>
   assert.ok(await refresh('old-1'))
 })
 
+test('adopt: a token opens one session, ever: not a second one when the first is ended, idle or long forgotten', async () => {
+  for (const end of ['ended', 'idle', 'reused'] as const) {
+    const { refresh, clock, sessions } = adopting()
+    const first = await refresh('old-1')
+    const [session] = await sessions.list('bob', 'oauth2')
+    if (end === 'ended') await sessions.end(session?.id ?? '')
+    if (end === 'reused') {
+      for (let count = 0, token = first.refresh_token ?? ''; count < 2; count += 1) {
+        clock.advance(100)
+        token = (await refresh(token)).refresh_token ?? ''
+      }
+      clock.advance(100)
+      await assert.rejects(refresh('old-1'), refused('invalid_grant', 'refresh_token_reused'))
+    }
+    for (const days of [1, 61, 365, 8 * 365]) {
+      clock.advance(days * 86_400)
+      if (end === 'idle' && days === 1) continue
+      await assert.rejects(refresh('old-1'), refused('invalid_grant', 'session_not_found'), `${end}, ${days} days`)
+    }
+  }
+})
+
+test('adopt: the expiry of the old token is how long it is remembered, and one in the past opens nothing', async () => {
+  const end = createFakeClock()() + 1000
+  const { refresh, clock, sessions, inner } = setUp({ adopt: () => ({ ...OLD.get('old-1'), expiresAt: end }) as never })
+  await refresh('old-1')
+  const remembered = await inner.list('bob', 'opened_once')
+  assert.deepEqual(
+    remembered.map(({ expiresAt }) => expiresAt),
+    [end],
+  )
+  for (const { id } of await sessions.list('bob', 'oauth2')) await sessions.end(id)
+  clock.advance(1000)
+  await assert.rejects(refresh('old-2'), refused('invalid_grant', 'refresh_token_expired'))
+})
+
+test('adopt: a session that may be opened once is not remembered for less than it lives, and 20 openings are one', async () => {
+  const { sessions, clock } = setUp()
+  const permission = { subject: 'bob', clientId: 'app', scope: '' }
+  const open = () => sessions.open(permission, { id: 'one', idleLifetimeSeconds: 60, rememberUntil: clock() + 1000 })
+  const opened = await Promise.all(Array.from({ length: 20 }, open))
+  assert.equal(opened.filter((session) => session !== undefined).length, 1)
+  clock.advance(999)
+  assert.equal(await open(), undefined)
+  clock.advance(1)
+  assert.ok(await open())
+})
+
 test('adopt: what is refused for scope or permission opens no session', async () => {
   let allowed = false
   const { refresh, sessions } = setUp({ adopt: (token) => OLD.get(token), permits: () => allowed })
+  await assert.rejects(refresh('old-1'), refused('invalid_grant', 'permission_withdrawn'))
+  allowed = 'yes' as never
   await assert.rejects(refresh('old-1'), refused('invalid_grant', 'permission_withdrawn'))
   allowed = true
   await assert.rejects(refresh('old-1', { scope: 'admin' }), refused('invalid_scope', 'scope_exceeded'))
   assert.deepEqual(await sessions.list('bob', 'oauth2'), [])
   assert.equal((await refresh('old-1', { scope: 'read' })).scope, 'read')
+})
+
+test('T61 a client whose scope is null, as a database has it, keeps what was granted', async () => {
+  const { refresh, connect } = setUp()
+  const { token } = await connect()
+  const client = { ...app, scope: null } as unknown as Client
+  assert.equal((await refresh(token, {}, client)).scope, 'read write')
 })
 
 test('the exchange refuses parts it cannot work with when it is made', () => {
