@@ -1,7 +1,8 @@
-import { type Client, type FindClient, isPublicClient, type RequestContext } from '../client.ts'
+import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
-import { requireVerbs } from '../options.ts'
+import { requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
+import type { Permits } from '../session/permits.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { AccessTokenClaims, RefreshTokenClaims } from './claims.ts'
 import type { Tokens } from './token_set.ts'
@@ -44,22 +45,33 @@ const scopeText = (scope: unknown): string =>
  * server asks about other clients' tokens. A public client may not ask (§2.1: token scanning).
  *
  * - An access token is active until it expires, is revoked, or its session ends. All its claims are in the answer.
- * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never
- *   moves the session on. Its `token_type` is `refresh_token`, its scope the session's. The decision is made with the
- *   settings of its own client, of which only the id is known here: `perClient` is handed `{ client_id }` alone unless
- *   `findClient` is given.
+ * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never moves the
+ *   session on. Its `token_type` is `refresh_token`, its scope the session's. Whether its client is still registered, for
+ *   this grant, and which settings it has, is known where `findClient` is given; whether the application still permits
+ *   the session, where `permits` is. Tokens that `adopt` knows are not known here.
  *
  * `token_type_hint` is not needed: tokens tell their kind themselves.
  */
 export function createIntrospection(options: {
   readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
   readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'verifyRefreshToken'>
-  /** Finds the client of a refresh token, for settings that differ from client to client. */
+  /** Finds the client of a refresh token. Without it the client counts as registered, and `perClient` gets its id alone. */
   readonly findClient?: FindClient | undefined
+  /** The hook of `refreshToken`, where it is used. */
+  readonly permits?: Permits | undefined
 }): Introspect {
-  const { sessions, tokens, findClient } = options
+  const { sessions, tokens, findClient, permits } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
   requireVerbs('tokens', tokens, ['verifyAccessToken', 'verifyRefreshToken'])
+  if (findClient !== undefined) requireFunction('findClient', findClient)
+  if (permits !== undefined) requireFunction('permits', permits)
+
+  /** The client, as far as it can be known, if it may use refresh tokens. */
+  async function clientOf(client_id: string, context: RequestContext): Promise<Client | undefined> {
+    if (findClient === undefined) return { client_id }
+    const client = await answerOf(() => findClient(client_id, context))
+    return client && grantTypesOf(client).includes('refresh_token') ? client : undefined
+  }
 
   async function ofAccessToken(claims: AccessTokenClaims, now: number): Promise<IntrospectionResponse> {
     const { sid, jti } = claims
@@ -78,9 +90,15 @@ export function createIntrospection(options: {
     const { g, styp, sid, iss, client_id, jti, iat, exp } = claims
     const session = await sessions.get(sid, now)
     if (session === undefined || session.type !== styp || session.clientId !== client_id) return INACTIVE
-    const found = findClient === undefined ? undefined : await answerOf(() => findClient(client_id, context))
-    if (!sessions.accepts(session, g, { client: found ?? { client_id }, now })) return INACTIVE
+    const client = await clientOf(client_id, context)
+    if (client === undefined || !sessions.accepts(session, g, { client, now })) return INACTIVE
     const { subject: sub, scope } = session
+    const permission = { subject: sub, clientId: client_id, scope }
+    const allowed =
+      permits === undefined || (await answerOf(() => permits(permission, { ...context, client, session })))
+    if (allowed !== true) {
+      return INACTIVE
+    }
     return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }
   }
 

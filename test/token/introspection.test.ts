@@ -16,6 +16,7 @@ const app: Client = { client_id: 'app', grant_types: ['refresh_token', 'client_c
 const api: Client = { client_id: 'api' }
 const spa: Client = { client_id: 'spa', token_endpoint_auth_method: 'none', grant_types: ['refresh_token'] }
 const INACTIVE = { active: false }
+const BASE_SECRET = 'a base secret of more than thirty-two octets'
 
 function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> = {}) {
   const clock = createFakeClock()
@@ -23,7 +24,7 @@ function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> = {}) 
   const sessions = createSessions({ store, clock, ...options })
   const tokens = createTokens({
     issuer: ISSUER,
-    baseSecret: 'a base secret of more than thirty-two octets',
+    baseSecret: BASE_SECRET,
     ...options,
   })
   const introspection = createIntrospection({ sessions, tokens })
@@ -157,6 +158,41 @@ test("the settings of the refresh token's own client decide, where its record ca
   assert.equal((await ask(createIntrospection({ sessions, tokens, findClient: async () => patient }))).active, true)
 })
 
+test('a refresh token that its client or the application no longer permits is inactive', async () => {
+  const { connect, sessions, tokens, request } = setUp()
+  const { refresh } = await connect()
+  let client: Client | undefined | null = app
+  let permitted = true
+  const seen: unknown[] = []
+  const introspect = createIntrospection({
+    sessions,
+    tokens,
+    findClient: () => client as Client,
+    permits: ({ subject, clientId, scope }, { session }) => {
+      seen.push([subject, clientId, scope, session?.subject])
+      return permitted
+    },
+  })
+  const isActive = async () => (await introspect(request(api, { token: refresh }))).active
+  assert.equal(await isActive(), true)
+  assert.deepEqual(seen, [['alice', 'app', 'read write', 'alice']])
+  permitted = false
+  assert.equal(await isActive(), false)
+  permitted = true
+  for (const gone of [undefined, null, { ...app, grant_types: ['client_credentials'] }]) {
+    client = gone
+    assert.equal(await isActive(), false)
+  }
+  client = app
+  assert.equal(await isActive(), true)
+  const failing = createIntrospection({ sessions, tokens, permits: () => Promise.reject(new Error('no database')) })
+  await assert.rejects(failing(request(api, { token: refresh })), { status: 503 })
+  for (const name of ['findClient', 'permits', 'adopt'] as const) {
+    const make = name === 'adopt' ? createRevocation : createIntrospection
+    assert.throws(() => make({ sessions, tokens, [name]: {} as never }), new RegExp(`'${name}'`))
+  }
+})
+
 test('T66: ending a session makes its access and refresh tokens inactive', async () => {
   for (const end of ['end', 'endAll'] as const) {
     const { connect, introspect, sessions } = setUp()
@@ -237,6 +273,38 @@ test('RFC 7009: an access token revoked is inactive itself, and its session goes
     assert.deepEqual(await introspect(access), INACTIVE)
     assert.deepEqual(await revoke(access), {}, 'and again')
   }
+})
+
+test('RFC 7009: an access token can be revoked before it is in force, and does not come into it', async () => {
+  const { connect, introspect, revoke, clock } = setUp({ claims: ({ now }) => ({ nbf: now + 100 }) })
+  const { access } = await connect()
+  await revoke(access)
+  clock.advance(200)
+  assert.deepEqual(await introspect(access), INACTIVE)
+})
+
+test('RFC 7009: a token that adopt knows can be given up by its client, adopted already or not', async () => {
+  const { sessions, tokens, request } = setUp()
+  const adopt = (token: string) => (token === 'old' ? { subject: 'bob', clientId: 'app', scope: 'read' } : undefined)
+  const exchange = refreshToken({ sessions, tokens, adopt })
+  const revoke = createRevocation({ sessions, tokens, adopt })
+  const refresh = () => exchange.run(request(app, { refresh_token: 'old' }))
+  const gone = { code: 'invalid_grant', reason: 'session_not_found' }
+  await revoke(request(spa, { token: 'old' })) // not its own
+  const { refresh_token = '' } = await refresh()
+  await revoke(request(spa, { token: 'old' }))
+  assert.equal((await sessions.list('bob', 'oauth2')).length, 1)
+  assert.deepEqual(await revoke(request(app, { token: 'old' })), {})
+  assert.deepEqual(await sessions.list('bob', 'oauth2'), [])
+  await assert.rejects(refresh(), gone)
+  await assert.rejects(exchange.run(request(app, { refresh_token })), gone)
+
+  const untouched = setUp()
+  const parts = { sessions: untouched.sessions, tokens: untouched.tokens, adopt }
+  await createRevocation(parts)(untouched.request(app, { token: 'unknown' }))
+  await createRevocation(parts)(untouched.request(app, { token: 'old' }))
+  untouched.clock.advance(100 * 86_400)
+  await assert.rejects(refreshToken(parts).run(untouched.request(app, { refresh_token: 'old' })), gone)
 })
 
 test('a revoked token of the client itself is inactive', async () => {
