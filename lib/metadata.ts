@@ -1,6 +1,7 @@
 import { type CorsOptions, createCors } from './http/cors.ts'
 import { answerJson } from './http/json_response.ts'
 import type { Next, Request, Response } from './http/message.ts'
+import { NO_STORE } from './http/no_store.ts'
 import { badOption, booleanOption, wholeNumber } from './options.ts'
 import type { EndpointFacts } from './token_handler.ts'
 
@@ -144,7 +145,7 @@ export function metadataHandler(
       response.writeHead(204, { ...allowed, ...cors.of(request, true) })
       response.end()
     } else {
-      answerJson(response, 405, { error: 'invalid_request' }, { ...allowed, ...cors.of(request, false) })
+      answerJson(response, 405, { error: 'invalid_request' }, { ...NO_STORE, ...allowed, ...cors.of(request, false) })
     }
   }
 }

@@ -60,11 +60,6 @@ export function requireForm(headers: Request['headers']): boolean {
 
 function collect(request: Request, limit: number, done: (error: unknown, octets: Uint8Array) => void): void {
   const empty = new Uint8Array(0)
-  if (Number(request.headers['content-length']) > limit) {
-    request.resume() // or the connection stays stuck on what nobody reads
-    done(tooLarge(limit), empty)
-    return
-  }
   if (request.readableEnded || request.destroyed) {
     done(undefined, empty) // no event would come any more
     return
@@ -116,7 +111,6 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
   if (!Array.isArray(repeatable)) throw badOption('repeatable', 'a list of parameter names', repeatable)
 
   function fromEarlierParser(request: Request): FormParameters {
-    if (Number(request.headers['content-length']) > limit) throw tooLarge(limit)
     // the octets themselves, where the parser kept them: then nothing of the strictness is lost
     const { rawBody } = request as { rawBody?: unknown }
     const body = rawBody instanceof Uint8Array ? rawBody : typeof rawBody === 'string' ? rawBody : request.body
@@ -137,13 +131,14 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
     let typed: boolean
     let parameters: FormParameters | undefined
     try {
+      if (Number(request.headers['content-length']) > limit) throw tooLarge(limit) // whatever it is
       typed = requireForm(request.headers)
       if (isRead(request) || isFilled(request.body)) {
         if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
         parameters = fromEarlierParser(request)
       }
     } catch (error) {
-      request.resume()
+      request.resume() // or the connection stays stuck on what nobody reads
       done(error, NONE)
       return
     }
