@@ -3,6 +3,7 @@ import type { Consents, Sessions } from 'passport-client-assertion-jwt'
 import type { ClientRegistry } from './clients.ts'
 import type { LoginHandlers } from './login.ts'
 import type { Logins } from './logins.ts'
+import { onlyMethods } from './methods.ts'
 import { accountPage, sendPage } from './pages.ts'
 
 const APP_SESSION = 'oauth2'
@@ -86,5 +87,10 @@ export function accountRoutes(options: {
     login.showLoggedOut(res, 'You are logged out on this device. Your apps stay connected.')
   })
 
+  routes.all('/account', onlyMethods('GET'))
+  for (const path of ['disconnect', 'disconnect-all', 'logout-everywhere']) {
+    routes.all(`/account/${path}`, onlyMethods('POST'))
+  }
+  routes.all('/logout', onlyMethods('POST'))
   return routes
 }

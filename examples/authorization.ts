@@ -5,11 +5,13 @@ import {
   type CodeStore,
   type Consents,
   type FindClient,
+  OAuthError,
   type Oauth2orizeTransaction,
   type ReplayRegister,
 } from 'passport-client-assertion-jwt'
 import type { LoginHandlers } from './login.ts'
 import type { Logins } from './logins.ts'
+import { onlyMethods } from './methods.ts'
 import { consentPage, messagePage, sendPage } from './pages.ts'
 import { scopeValues } from './scopes.ts'
 import type { User } from './users.ts'
@@ -85,10 +87,20 @@ export function authorizationRoutes(options: {
   const endpoint = [whoIsThere, server.authorization(authorization.validate, authorization.immediate), askForConsent]
   const routes = Router()
   routes.get('/authorize', endpoint)
-  routes.post('/authorize', urlencoded({ extended: false, limit: 65_536 }), endpoint)
+  routes.post('/authorize', notTooLarge, urlencoded({ extended: false, limit: MOST_BODY_BYTES }), endpoint)
+  routes.all('/authorize', onlyMethods('GET', 'POST'))
   routes.post('/authorize/decision', login.guardedForm, whoIsThere, server.decision())
+  routes.all('/authorize/decision', onlyMethods('POST'))
   routes.use('/authorize', askToLogIn, authorization.errors)
   return routes
+}
+
+const MOST_BODY_BYTES = 65_536
+
+/** Too large is too large, also where the parser would not read it. */
+const notTooLarge: RequestHandler = (req, _res, next) => {
+  const tooLarge = Number(req.headers['content-length']) > MOST_BODY_BYTES
+  next(tooLarge ? new OAuthError('invalid_request', { status: 413 }) : undefined)
 }
 
 /** The authorization request that oauth2orize has judged. */

@@ -20,6 +20,7 @@ import { createFormGuards } from './form_guard.ts'
 import { createLogin } from './login.ts'
 import { createLogins } from './logins.ts'
 import { isHttpLoopback } from './loopback.ts'
+import { onlyMethods } from './methods.ts'
 import { messagePage, sendPage } from './pages.ts'
 import type { Settings } from './settings.ts'
 import type { Stores } from './stores.ts'
@@ -38,6 +39,7 @@ export function authorizationServer(
 
   // The parts.
   const findClient = (clientId: string) => clients.find(clientId)
+  const isUser = (subject: string): boolean => users.find(subject) !== undefined
   const verifyAssertion = createAssertionVerifier({
     issuer,
     tokenEndpoint: `${origin}/token`,
@@ -50,8 +52,8 @@ export function authorizationServer(
   const sessions = createSessions({
     store: sessionStore,
     idleLifetimeSeconds: options.refreshTokenIdleLifetimeSeconds,
-    // Requests within the overlap do not prolong a session: one that is to stay alive in use must outlast it.
-    overlapSeconds: Math.min(10, Math.floor(options.refreshTokenIdleLifetimeSeconds / 2)),
+    // Requests within the overlap do not prolong a session: who refreshes at half of the lifetime must be beyond it.
+    overlapSeconds: Math.min(10, Math.floor(options.refreshTokenIdleLifetimeSeconds / 4)),
   })
   const tokens = createTokens({
     issuer,
@@ -67,7 +69,7 @@ export function authorizationServer(
     codes: codeStore,
     sessions,
     tokens,
-    isUser: (subject) => users.find(subject) !== undefined,
+    isUser,
     verbosity,
   })
   const introspection = introspectionHandler({
@@ -75,6 +77,7 @@ export function authorizationServer(
     sessions,
     tokens,
     findClient,
+    permits: ({ subject }) => isUser(subject),
     verbosity,
     endpoint: `${origin}/introspect`,
   })
@@ -127,6 +130,7 @@ export function authorizationServer(
   )
   app.get('/login', (req, res) => login.show(req, res, '')) // where a reload after a failed login leads
   app.post('/login', ...login.submit)
+  app.all('/login', onlyMethods('GET', 'POST'))
   app.use(accountRoutes({ base, sessions, consents, logins, clients, login }))
   app.get('/', (_req, res) => {
     const link = { href: `${base}/account`, text: 'Your account' }

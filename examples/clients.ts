@@ -1,6 +1,6 @@
 import { importJWK, type JWK } from 'jose'
 import type { Client } from 'passport-client-assertion-jwt'
-import { isHttpLoopback, isLoopbackHost } from './loopback.ts'
+import { isHttpLoopback, isLoopbackHost, isPrivateAddress } from './loopback.ts'
 import { scopeValues } from './scopes.ts'
 import { readJsonArray } from './users.ts'
 
@@ -135,7 +135,8 @@ function keySetUriProblem(uri: unknown, httpLoopbackKeySets: boolean): string | 
     return httpLoopbackKeySets ? undefined : 'jwks_uri may be http on this machine only while the issuer is'
   if (protocol !== 'https:') return 'jwks_uri must be https'
   // Names that lead to private addresses are found out when the key set is fetched.
-  return isLoopbackHost(hostname) ? 'jwks_uri must not lead to this machine' : undefined
+  if (isLoopbackHost(hostname)) return 'jwks_uri must not lead to this machine'
+  return isPrivateAddress(hostname) ? 'jwks_uri must not lead to a private address' : undefined
 }
 
 async function keysProblem(record: ClientRecord, note: (problem: string) => void): Promise<string | undefined> {
@@ -148,7 +149,7 @@ async function keysProblem(record: ClientRecord, note: (problem: string) => void
     return 'jwks is not JSON'
   }
   if (!Array.isArray(keys)) return 'jwks must be an object with an array named keys'
-  const problems = await Promise.all(keys.map(keyProblem))
+  const problems = await Promise.all(keys.map((key) => keyProblem(key, record)))
   const found = problems.flatMap((problem, index) => (problem ? [`key ${index + 1} of jwks ${problem}`] : []))
   const needed =
     method === 'private_key_jwt' || (method === 'client_secret_jwt' && record['client_secret'] === undefined)
@@ -157,24 +158,37 @@ async function keysProblem(record: ClientRecord, note: (problem: string) => void
   return undefined
 }
 
-/** Why a key cannot verify an assertion; `undefined` where it can. */
-async function keyProblem(key: unknown): Promise<string | undefined> {
+/** Why a key cannot verify an assertion of the client; `undefined` where it can. */
+async function keyProblem(key: unknown, client: ClientRecord): Promise<string | undefined> {
   if (typeof key !== 'object' || key === null) return 'is not an object'
   const jwk = key as JWK
-  if (jwk.kty === 'oct')
+  const { token_endpoint_auth_method: method, token_endpoint_auth_signing_alg: registered } = client
+  if (jwk.kty === 'oct') {
+    if (method === 'private_key_jwt') return 'is a secret, not a public key'
     return typeof jwk.k === 'string' && jwk.k.length >= 43 ? undefined : 'is shorter than 32 octets'
+  }
+  if (method === 'client_secret_jwt') return 'is no secret, which client_secret_jwt needs'
   if (jwk.d !== undefined) return 'is a private key, which a server must not have'
   if (jwk.use !== undefined && jwk.use !== 'sig') return 'is not for signatures'
   if (jwk.kty === 'RSA' && Buffer.from(String(jwk.n), 'base64url').length < 256) return 'is shorter than 2048 bits'
   if (jwk.kty === 'RSA' && Buffer.from(String(jwk.e), 'base64url').length < 3) return 'has too small an exponent'
   const alg = jwk.alg ?? { RSA: 'RS256', OKP: 'EdDSA', EC: EC_ALGORITHM[String(jwk.crv)] }[String(jwk.kty)]
   if (alg === undefined || !SIGNATURE_ALGORITHMS.test(alg)) return 'is of a kind that is not supported'
+  if (typeof registered === 'string' && !serves(jwk, alg, registered))
+    return `is not one for ${registered}, the client's token_endpoint_auth_signing_alg`
   try {
     await importJWK(jwk, alg)
     return undefined
   } catch {
     return 'cannot be read'
   }
+}
+
+/** Whether a key whose algorithm is, or would usually be, `alg` can check signatures of the registered one. */
+const serves = (jwk: JWK, alg: string, registered: string): boolean => {
+  const isEdDsa = (name: string): boolean => name === 'EdDSA' || name === 'Ed25519'
+  if (alg === registered || (isEdDsa(alg) && isEdDsa(registered))) return true
+  return jwk.kty === 'RSA' && jwk.alg === undefined && /^[RP]S/.test(registered)
 }
 
 function redirectUriProblem(record: ClientRecord, note: (problem: string) => void): string | undefined {

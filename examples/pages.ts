@@ -97,6 +97,12 @@ ${field('Password', 'password', 'password', 'current-password')}
 </form>`,
 })
 
+/** A scope value in words, and as it is called. */
+const scopeTitle = (value: string): Html => {
+  const words = describeScope(value)
+  return words === value ? html`${value}` : html`${words} <code>${value}</code>`
+}
+
 export interface ConsentPage {
   readonly action: string
   readonly guard: FormGuard
@@ -124,7 +130,7 @@ ${
   page.scope.length > 0 &&
   html`<ul class="scopes">${page.scope.map(
     (value) =>
-      html`<li>${describeScope(value)}${page.allowedBefore.length > 0 && !page.allowedBefore.includes(value) && html`<em>new</em>`}</li>`,
+      html`<li>${scopeTitle(value)}${page.allowedBefore.length > 0 && !page.allowedBefore.includes(value) && html`<em>new</em>`}</li>`,
   )}</ul>`
 }
 <form method="post" action="${page.action}">
@@ -160,9 +166,13 @@ const moment = (epochSeconds: number): Html => {
   return html`<time datetime="${date.toISOString()}">${text} UTC</time>`
 }
 
+/** A client by its name, and by its identifier where that is another. */
+const clientTitle = (name: string, clientId: string): Html =>
+  name === clientId ? html`${name}` : html`${name} <code>${clientId}</code>`
+
 const appRow = (page: AccountPage, session: Session): Html => html`<tr>
-<th scope="row">${page.clientName(session.clientId)}</th>
-<td data-label="May">${scopeValues(session.scope).map(describeScope).join(', ') || 'nothing but be connected'}</td>
+<th scope="row">${clientTitle(page.clientName(session.clientId), session.clientId)}</th>
+<td data-label="May">${session.scope === '' ? 'nothing but be connected' : scopeValues(session.scope).map((value) => html`<div>${scopeTitle(value)}</div>`)}</td>
 <td data-label="Since">${moment(session.createdAt)}</td>
 <td data-label="Last used">${moment(session.refreshedAt)}</td>
 <td><form method="post" action="${page.paths.disconnect}">

@@ -54,7 +54,8 @@ async function start(): Promise<void> {
 }
 
 /** Listens on the loopback interface, both families of addresses. A connection of the second is handed to the server. */
-async function listen(server: Server, { port }: Settings): Promise<readonly NetServer[]> {
+async function listen(server: Server, settings: Settings, attempts = 10): Promise<readonly NetServer[]> {
+  const { port } = settings
   server.listen(port, '127.0.0.1')
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw new UnusableSetting('PORT', `cannot listen on ${port} (${error.code ?? error.message})`)
@@ -62,11 +63,17 @@ async function listen(server: Server, { port }: Settings): Promise<readonly NetS
   const address = server.address()
   const second = createNetServer((socket) => server.emit('connection', socket))
   second.listen({ port: typeof address === 'object' ? address?.port : port, host: '::1' })
-  const listening = await once(second, 'listening').then(
-    () => true,
-    () => false, // a machine without IPv6
+  const problem: NodeJS.ErrnoException | undefined = await once(second, 'listening').then(
+    () => undefined,
+    (error) => error,
   )
-  return listening ? [server, second] : [server]
+  if (problem === undefined) return [server, second]
+  if (problem.code === 'EADDRNOTAVAIL' || problem.code === 'EAFNOSUPPORT') return [server] // a machine without IPv6
+  // Another program answers there: browsers that try ::1 first would send it passwords.
+  server.close()
+  await once(server, 'close')
+  if (port === 0 && attempts > 1) return listen(server, settings, attempts - 1)
+  throw new UnusableSetting('PORT', `cannot listen on ${port} of ::1 (${problem.code ?? problem.message})`)
 }
 
 /** Takes no new requests, answers the open ones, closes the stores, ends the process. */

@@ -271,7 +271,7 @@ describe('the pages', () => {
       assert.equal(rows.length, 2)
       assert.match(
         page.text,
-        /App one[\s\S]*Know your e-mail address, Know your name[\s\S]*<time[\s\S]*<time[\s\S]*App two/,
+        /App one <code>one<[\s\S]*Know your e-mail address <code>email<[\s\S]*Know your name <code>profile<[\s\S]*<time[\s\S]*<time[\s\S]*App two/,
       )
       await fetch(`${example.url}/revoke`, {
         method: 'POST',
@@ -397,6 +397,21 @@ describe('the pages', () => {
       })
     }
 
+    test('more than 64 KiB is answered with 413, whatever its type', async () => {
+      const body = 'x'.repeat(70_000)
+      for (const path of ['/authorize', '/token', '/revoke', '/introspect', '/login', '/account/disconnect'])
+        for (const type of [
+          'text/plain',
+          'application/json',
+          'application/x-www-form-urlencoded',
+          'multipart/form-data',
+        ]) {
+          const headers = { 'Content-Type': type }
+          const { status } = await fetch(`${example.url}${path}`, { method: 'POST', headers, body })
+          assert.equal(status, 413, `${path} ${type}`)
+        }
+    })
+
     test('POST /authorize with more than 64 KiB is answered with 413', async () => {
       const body = new URLSearchParams({ state: 'x'.repeat(65_536) })
       assert.equal((await fetch(`${example.url}/authorize`, { method: 'POST', body })).status, 413)
@@ -470,6 +485,28 @@ describe('the pages', () => {
     test('names the client in form-action, so that the redirect after the form goes through', async () => {
       const page = await browser.visit(authorizationUrl())
       assert.match(page.headers.get('Content-Security-Policy') ?? '', /form-action 'self' https:\/\/app\.example\.com;/)
+    })
+
+    test('for another method is 405 with Allow, and nobody keeps it', async () => {
+      for (const [path, allow] of [
+        ['/authorize', 'GET, POST, HEAD, OPTIONS'],
+        ['/authorize/decision', 'POST, OPTIONS'],
+        ['/login', 'GET, POST, HEAD, OPTIONS'],
+        ['/logout', 'POST, OPTIONS'],
+        ['/account', 'GET, HEAD, OPTIONS'],
+        ['/account/disconnect', 'POST, OPTIONS'],
+        ['/account/disconnect-all', 'POST, OPTIONS'],
+        ['/account/logout-everywhere', 'POST, OPTIONS'],
+        ['/jwks.json', 'GET, HEAD, OPTIONS'],
+        ['/.well-known/oauth-authorization-server', 'GET, HEAD, OPTIONS'],
+      ] as const)
+        for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']) {
+          if (method !== 'OPTIONS' && allow.includes(method)) continue
+          const answer = await fetch(`${example.url}${path}`, { method })
+          assert.equal(answer.status, method === 'OPTIONS' ? 204 : 405, `${method} ${path}`)
+          assert.equal(answer.headers.get('allow'), allow, `${method} ${path}`)
+          if (method !== 'OPTIONS') assert.match(answer.headers.get('cache-control') ?? '', /no-store/, path)
+        }
     })
 
     test('for a path that is not there is 404 in plain text; bad paths, cookies and bodies are never a 500', async () => {

@@ -140,9 +140,16 @@ const unsound: readonly (readonly [problem: RegExp, record: object])[] = [
   [/key 1 of jwks is not an object/, { ...signing, jwks: { keys: ['key'] } }],
   [/key 1 of jwks is not for signatures/, { ...signing, jwks: { keys: [{ ...ec, use: 'enc' }] } }],
   [/kind that is not supported/, { ...signing, jwks: { keys: [{ kty: 'EC', crv: 'secp256k1' }] } }],
+  [/key 1 of jwks is a secret/, { ...signing, jwks: { keys: [{ kty: 'oct', k: long }] } }],
+  [/key 1 of jwks is no secret/, { ...macing, jwks: { keys: [ec] } }],
+  [/is not one for RS256/, { ...signing, token_endpoint_auth_signing_alg: 'RS256', jwks: { keys: [ec] } }],
+  [/is not one for ES384/, { ...signing, token_endpoint_auth_signing_alg: 'ES384', jwks: { keys: [ec] } }],
   [/shorter than 2048 bits/, { ...signing, jwks: { keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB' }] } }],
   [/jwks_uri must be https/, { ...signing, jwks_uri: 'http://keys.example.com' }],
   [/jwks_uri must not lead to this machine/, { ...signing, jwks_uri: 'https://localhost/keys' }],
+  ...['192.168.0.1', '10.1.2.3', '172.16.0.1', '169.254.169.254', '[fd00::1]', '[fe80::1]', '0x0a000001'].map(
+    (host) => [/must not lead to a private address/, { ...signing, jwks_uri: `https://${host}/keys` }] as const,
+  ),
   [/jwks_uri is not a URL/, { ...signing, jwks_uri: 'keys' }],
   [/client_secret is missing/, {}],
   [/client_secret is missing/, { token_endpoint_auth_method: 'client_secret_post' }],
@@ -176,6 +183,26 @@ test('a broken key beside a good one is worth a warning, and the client goes on 
   const settings = await readSettings({ CLIENTS_FILE: path })
   assert.ok(settings.clients.find('two'))
   assert.match(settings.warnings.join(), /client "two": key 2 of jwks cannot be read/)
+})
+
+test('a key of another algorithm beside the registered one, and EdDSA by either name, are no reason to refuse', async () => {
+  const okp = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
+  const clients = [
+    { client_id: 'a', ...signing, token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [okp, ec] } },
+    { client_id: 'b', ...signing, token_endpoint_auth_signing_alg: 'Ed25519', jwks: { keys: [okp] } },
+    {
+      client_id: 'c',
+      ...signing,
+      token_endpoint_auth_signing_alg: 'EdDSA',
+      jwks: { keys: [{ ...okp, alg: 'Ed25519' }] },
+    },
+    { client_id: 'd', ...signing, jwks_uri: 'https://203.0.113.9/keys' },
+  ]
+  const settings = await readSettings({ CLIENTS_FILE: await file(clients) })
+  for (const { client_id } of clients) assert.ok(settings.clients.find(client_id), client_id)
+  const warnings = settings.warnings.filter((warning) => warning.startsWith('CLIENTS_FILE'))
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /client "a": key 1 of jwks is not one for ES256/)
 })
 
 test('a redirect URI that is never accepted is worth a warning', async () => {

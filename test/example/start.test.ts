@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { type RunningExample, runExample, startExample } from '../support/example.ts'
 import { exampleClients } from '../support/example_clients.ts'
@@ -29,6 +29,21 @@ describe('starting the example', () => {
     const { status, stderr } = await runExample({ environment: { PORT: port } })
     await example.stop()
     assert.equal(status, 1)
+    assert.match(stderr, /^PORT: [^\n]*EADDRINUSE[^\n]*\n$/)
+  })
+
+  test('a port that another program has on ::1 alone is in use as well', async (context) => {
+    const other = createServer()
+    other.listen({ port: 0, host: '::1' })
+    const listening = await once(other, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!listening) return context.skip('this machine has no IPv6')
+    const { port } = other.address() as AddressInfo
+    const { status, stdout, stderr } = await runExample({ environment: { PORT: String(port) } })
+    other.close()
+    assert.deepEqual([status, stdout], [1, ''])
     assert.match(stderr, /^PORT: [^\n]*EADDRINUSE[^\n]*\n$/)
   })
 

@@ -331,10 +331,13 @@ describe('the variables', () => {
       }
       const code = arrival.searchParams.get('code') ?? ''
       const grant = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, code_verifier: verifier }
-      const { refresh_token, refresh_expires_in } = await post(grant)
+      let { refresh_token, refresh_expires_in } = await post(grant)
       assert.equal(refresh_expires_in, 4)
-      await new Promise((resolve) => setTimeout(resolve, 3050))
-      assert.equal((await post({ grant_type: 'refresh_token', refresh_token })).refresh_expires_in, 4)
+      for (const milliseconds of [2050, 2050, 3050]) {
+        await new Promise((resolve) => setTimeout(resolve, milliseconds))
+        ;({ refresh_token, refresh_expires_in } = await post({ grant_type: 'refresh_token', refresh_token }))
+        assert.equal(refresh_expires_in, 4)
+      }
     } finally {
       await example.stop()
     }

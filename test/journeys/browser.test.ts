@@ -122,8 +122,8 @@ for (const scripts of [true, false]) {
       assert.equal(await page.title(), 'Allow App <One>?')
       assert.match(await textOf(page, 'main'), /You are logged in as Alice <b>Liddell<\/b>/)
       assert.deepEqual(await page.locator('.scopes li').allTextContents(), [
-        'Know your e-mail address',
-        'Know your name',
+        'Know your e-mail address email',
+        'Know your name profile',
       ])
       await page.click('button[name=allow]')
       assert.equal(await page.title(), 'Back at the app')
@@ -135,8 +135,8 @@ for (const scripts of [true, false]) {
       assert.equal(await page.title(), 'Back at the app')
       await page.goto(authorizationUrl('one', 'email notes.read').url)
       assert.deepEqual(await page.locator('.scopes li').allTextContents(), [
-        'Know your e-mail address',
-        'Read your notesnew',
+        'Know your e-mail address email',
+        'Read your notes notes.readnew',
       ])
     })
 
