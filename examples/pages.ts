@@ -195,10 +195,10 @@ ${
     : html`<table>
 <thead><tr><th scope="col">App</th><th scope="col">May</th><th scope="col">Since</th><th scope="col">Last used</th><td></td></tr></thead>
 <tbody>${page.sessions.map((session) => appRow(page, session))}</tbody>
-</table>
-<div class="actions">${oneButton(page.guard, page.paths.disconnectAll, 'Disconnect all apps', 'danger')}</div>
-<p class="small">You stay logged in. An app that you disconnect has to ask again.</p>`
+</table>`
 }
+<div class="actions">${oneButton(page.guard, page.paths.disconnectAll, 'Disconnect all apps', 'danger')}</div>
+<p class="small">You stay logged in. An app that you disconnect has to ask again.</p>
 <h2>Logins</h2>
 <div class="actions">${oneButton(page.guard, page.paths.logoutEverywhere, 'Log out everywhere', 'danger')}</div>
 <p class="small">On all your devices, this one too. Your apps stay connected.</p>`,

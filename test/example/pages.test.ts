@@ -281,6 +281,14 @@ describe('the pages', () => {
       await bob.submit(page, '/account/disconnect-all')
     })
 
+    test('has the forms of the contract also where no app is connected', async () => {
+      const bob = await loggedIn(BOB)
+      const page = await bob.visit(`${example.url}/account`)
+      assert.match(page.text, /No app is connected/)
+      const paths = page.forms.map(({ action }) => new URL(action, page.url).pathname).sort()
+      assert.deepEqual(paths, ['/account/disconnect-all', '/account/logout-everywhere', '/logout'])
+    })
+
     test('disconnect ends that session and forgets the consent for that client', async () => {
       const bob = await loggedIn(BOB)
       const one = await redeem(await bob.authorize(authorizationUrl(), BOB))
