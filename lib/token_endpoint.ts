@@ -128,7 +128,7 @@ export function tokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
     }
   }
   return Object.defineProperty(Object.assign(endpoint, facts), 'grantTypes', {
-    get: () => (layers() ?? []).flatMap(({ type }) => (type === null ? [] : [type])),
+    get: () => [...new Set((layers() ?? []).flatMap(({ type }) => (type === null ? [] : [type])))],
     enumerable: true,
   }) as TokenEndpoint
 }
@@ -168,6 +168,24 @@ function algorithmsOf(options: PassportAuthentication): readonly string[] | unde
   return (strategy as { verifyAssertion?: AssertionVerification } | undefined)?.verifyAssertion?.algorithms
 }
 
+/**
+ * oauth2orize runs exchanges of one name in the order of their registration, the next one only if the first passes the
+ * request on. One of `toOauth2orize` behind another is mostly one that was meant to take its place.
+ */
+function warnOfDoubles(layers: readonly ExchangeLayer[]): void {
+  const seen = new Set<string | null>()
+  for (const { type, handle } of layers) {
+    if (type !== null && seen.has(type) && 'exchange' in handle)
+      process.emitWarning(
+        `the exchange for ${type} stands behind another one of that grant type, which answers first`,
+        {
+          code: 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE',
+        },
+      )
+    seen.add(type)
+  }
+}
+
 /** The exchanges registered with the server at this moment, the application's own ones guarded. Keeps what it made. */
 function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => readonly ExchangeLayer[] | undefined {
   const made = new WeakMap<ExchangeLayer, ExchangeLayer>()
@@ -194,7 +212,10 @@ function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => r
   return () => {
     const { _exchanges: layers } = server as { _exchanges?: readonly ExchangeLayer[] }
     if (!Array.isArray(layers)) return undefined
-    if (layers.length !== known.length) known = layers.map(guarded)
+    if (layers.length !== known.length) {
+      known = layers.map(guarded)
+      warnOfDoubles(layers)
+    }
     return known
   }
 }

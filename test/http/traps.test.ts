@@ -322,6 +322,25 @@ test('an exchange may pass a request on to the next of its name, and the last on
   })
 })
 
+test('an exchange of ours behind another of its grant type is warned of, and the grant type is named once', async (t) => {
+  const warned: string[] = []
+  const onWarning = (warning: Error & { code?: string }): void => {
+    if (warning.code === 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE') warned.push(warning.message)
+  }
+  process.on('warning', onWarning)
+  t.after(() => process.off('warning', onWarning))
+  const server = oauth2orize.createServer()
+  server.exchange('echo', (_req, res) => res.end('{}'))
+  server.exchange('echo', (_req, res) => res.end('{}')) // the application's own affair
+  const endpoint = tokenEndpoint({ server, findClient })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(warned, [])
+  server.exchange(toOauth2orize(echo))
+  assert.deepEqual(endpoint.grantTypes, ['echo'])
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.match(warned.join(), /^the exchange for echo stands behind another/)
+})
+
 test('exchanges registered later are served and guarded too, and the server itself stays as it was', async () => {
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
