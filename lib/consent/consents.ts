@@ -13,6 +13,12 @@ const DAY = 86_400
 const DEFAULT_LIFETIME_SECONDS = 3650 * DAY
 const MOST_ATTEMPTS = 6
 
+/**
+ * How long a record stays beyond the lifetime of its consent. A store may keep what has expired, and then creates no
+ * record of that id: consent that has lapsed could not be given again. So it is given again in the record that is there.
+ */
+const KEPT_SECONDS = 3650 * DAY
+
 /** What a user allowed a client, all requests taken together. Moments are epoch seconds. */
 export interface Consent {
   readonly clientId: string
@@ -25,7 +31,10 @@ export interface Consent {
 export interface ConsentsOptions {
   /** The session store: consent is a record of type `consent` in it, shared by all processes that share the store. */
   readonly store: SessionStore
-  /** Seconds after which consent that was not extended is asked again. Default 315 360 000 (ten years), at least 60. */
+  /**
+   * Seconds after which consent that was not extended is asked again, also consent given before this was set. Default
+   * 315 360 000 (ten years), at least 60. Its record stays ten years longer, so that it can be given again.
+   */
   readonly consentLifetimeSeconds?: number
   readonly clock?: Clock
 }
@@ -56,7 +65,7 @@ const consentId = (subject: string, clientId: string): string =>
     .update(JSON.stringify([subject, clientId]))
     .digest('base64url')}`
 
-/** A record whose consent was withdrawn stays, with this on it, so that it can be given anew. */
+/** A record whose consent was withdrawn stays, with this on it, so that consent can be given anew. */
 const isWithdrawn = (record: Session): boolean => record.extra['withdrawn'] === true
 
 /** The scope values of both, sorted, each once. */
@@ -81,9 +90,12 @@ export function createConsents(options: ConsentsOptions): Consents {
     return record !== undefined && record.type === CONSENT && isLive(record, clock()) ? record : undefined
   }
 
+  /** Whether the consent stands: it was neither withdrawn, nor last extended a lifetime ago. */
+  const stands = (record: Session, now: number): boolean => !isWithdrawn(record) && now < record.refreshedAt + lifetime
+
   async function allows({ subject, clientId, scope }: Permission): Promise<boolean> {
     const record = await read(consentId(subject, clientId))
-    return record !== undefined && !isWithdrawn(record) && isScopeWithin(scope, record.scope)
+    return record !== undefined && stands(record, clock()) && isScopeWithin(scope, record.scope)
   }
 
   /** Reads, decides and saves until no other process interferes. `decide` gives `undefined` for "leave it as it is". */
@@ -98,7 +110,7 @@ export function createConsents(options: ConsentsOptions): Consents {
       const record = await read(id)
       if (record === undefined) {
         if (missing === 'leave') return false
-        const lifetimes = { idleSeconds: lifetime, absoluteSeconds: undefined }
+        const lifetimes = { idleSeconds: lifetime + KEPT_SECONDS, absoluteSeconds: undefined }
         const opened = openedSession({ subject, clientId, scope }, { id, type: CONSENT, now, lifetimes, extra: {} })
         if ((await answerOf(() => store.create(opened))) === 'created') return true
         continue
@@ -117,7 +129,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   async function withdraw(subject: string, clientId: string): Promise<boolean> {
     return change(
       { subject, clientId, scope: '' },
-      (record) => (isWithdrawn(record) ? undefined : { scope: '', extra: { withdrawn: true } }),
+      (record, now) => (stands(record, now) ? { scope: '', extra: { withdrawn: true } } : undefined),
       'leave',
     )
   }
@@ -125,7 +137,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   async function live(subject: string): Promise<readonly Session[]> {
     const now = clock()
     const records = await answerOf(() => store.list(subject, CONSENT))
-    return records.filter((record) => isLive(record, now) && !isWithdrawn(record))
+    return records.filter((record) => isLive(record, now) && stands(record, now))
   }
 
   return {
@@ -135,14 +147,14 @@ export function createConsents(options: ConsentsOptions): Consents {
       await change(
         permission,
         (record, now) => {
-          if (!isWithdrawn(record) && isScopeWithin(scope, record.scope)) return undefined
-          const since = isWithdrawn(record) ? { createdAt: now } : {}
+          const isExtended = stands(record, now)
+          if (isExtended && isScopeWithin(scope, record.scope)) return undefined
           return {
-            ...since,
-            scope: union(record.scope, scope),
+            createdAt: isExtended ? record.createdAt : now,
+            scope: union(isExtended ? record.scope : '', scope),
             extra: {},
             refreshedAt: now,
-            refreshExpiresAt: now + lifetime,
+            refreshExpiresAt: now + lifetime + KEPT_SECONDS,
           }
         },
         'create',

@@ -102,16 +102,38 @@ test('user and client are separate: ("ab", "c") is not ("a", "bc")', async () =>
   assert.equal(await consents.allows(of('read', 'bc', 'a')), false)
 })
 
-test('consent that was never extended ends with its lifetime', async () => {
+test('consent that was not extended ends with its lifetime, as a whole, and can be given again at any moment', async () => {
+  for (const wait of [60, 61, 74, 75, 1_000_000]) {
+    const { store, of, clock, pass } = setup()
+    const consents = createConsents({ store, clock, consentLifetimeSeconds: 60 })
+    pass(1) // the memory store forgets in steps of 15 seconds
+    await consents.remember(of('read write'))
+    pass(59)
+    assert.equal(await consents.allows(of('read')), true)
+    pass(wait - 59)
+    assert.equal(await consents.allows(of('read')), false)
+    assert.deepEqual(await consents.list('alice'), [])
+    assert.equal(await consents.withdraw('alice', 'web'), false)
+    assert.equal(await consents.withdrawAll('alice'), 0)
+    await consents.remember(of('read'))
+    assert.equal(await consents.allows(of('read')), true)
+    assert.equal(await consents.allows(of('write')), false)
+    assert.deepEqual(await consents.list('alice'), [
+      { clientId: 'web', scope: 'read', since: clock(), extendedAt: clock() },
+    ])
+  }
+})
+
+test('consent that is extended lasts its lifetime from then on', async () => {
   const { store, of, clock, pass } = setup()
   const consents = createConsents({ store, clock, consentLifetimeSeconds: 60 })
   await consents.remember(of('read'))
+  pass(40)
+  await consents.remember(of('write'))
   pass(59)
-  assert.equal(await consents.allows(of('read')), true)
+  assert.equal(await consents.allows(of('read write')), true)
   pass(1)
   assert.equal(await consents.allows(of('read')), false)
-  await consents.remember(of('read'))
-  assert.equal(await consents.allows(of('read')), true)
 })
 
 test('a store that fails, or never lets go, is 503', async () => {
