@@ -41,7 +41,8 @@ export interface PostgresStores {
   readonly sessionStore: SessionStore
   /**
    * Makes the tables where they are missing: what `postgres.sql` says, with the names of the options. Safe to call again
-   * and from several processes at once. It needs the right to create tables; the stores themselves do not.
+   * and from several processes at once. It needs the right to create tables in the schema, and where the schema is absent,
+   * to create that; the stores themselves need neither.
    */
   migrate(): Promise<void>
   /**

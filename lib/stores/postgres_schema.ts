@@ -23,11 +23,25 @@ export function quoted(option: string, name: unknown): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** Text as a literal, whatever `standard_conforming_strings` is set to. */
+const literal = (text: string): string => `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+
+/**
+ * Makes the schema where it is absent. `create schema if not exists` alone asks for the right to create schemas also where
+ * there is nothing to create; here a role that owns its schema needs no right on the database.
+ */
+const schemaMaking = (schema: string): string => {
+  const name = quoted('schema', schema)
+  return `if to_regnamespace(${literal(name)}) is null then
+  create schema if not exists ${name};
+end if`
+}
+
 export interface PostgresSchema {
   readonly assertions: string
   readonly codes: string
   readonly sessions: string
-  /** The statements that make the tables, one after the other. */
+  /** The statements that make the tables in their schema, one after the other. */
   readonly statements: readonly string[]
   /** All of them as one statement that several processes may run at once. */
   readonly migration: string
@@ -45,7 +59,6 @@ export function postgresSchema(
     quoted(`tables.${kind}`, names[kind]).replace(/"$/, `_${of}"`)
   const [assertions, codes, sessions] = [nameOf('assertions'), nameOf('codes'), nameOf('sessions')]
   const statements = [
-    ...(schema === undefined ? [] : [`create schema if not exists ${quoted('schema', schema)}`]),
     `create table if not exists ${assertions} (
   id text primary key,
   expires_at timestamptz not null
@@ -71,9 +84,10 @@ export function postgresSchema(
     `create index if not exists ${indexOf('sessions', 'subject')} on ${sessions} (subject, type) where ended_at is null`,
     `create index if not exists ${indexOf('sessions', 'expires_at')} on ${sessions} (expires_at)`,
   ]
+  const steps = [...(schema === undefined ? [] : [schemaMaking(schema)]), ...statements]
   let tag = '$migrate$'
-  while (statements.some((statement) => statement.includes(tag))) tag = `${tag.slice(0, -1)}_$`
-  const body = statements.map((statement) => `  ${statement.replaceAll('\n', '\n  ')};`).join('\n')
+  while (steps.some((statement) => statement.includes(tag))) tag = `${tag.slice(0, -1)}_$`
+  const body = steps.map((statement) => `  ${statement.replaceAll('\n', '\n  ')};`).join('\n')
   return {
     assertions,
     codes,

@@ -32,7 +32,8 @@ describe('PGlite', () => {
 
   test('schema and table names are quoted, whatever they contain', async () => {
     const tables = { assertions: 'Select', codes: `a"; drop table x; --`, sessions: `it's $migrate$ {} ü` }
-    const stores = postgresStores({ query, schema: 'My "Schema"; --', tables })
+    const schema = `My "Schema"; -- it's \\' $migrate$`
+    const stores = postgresStores({ query, schema, tables })
     await stores.migrate()
     await stores.migrate()
     const [code, session] = [newCode(), newSession()]
@@ -42,7 +43,7 @@ describe('PGlite', () => {
     assert.equal(await stores.replayRegister.remember('i', 'c', 'j', now() + 60), true)
     const { rows } = await database.query<{ tablename: string }>(
       `select tablename from pg_tables where schemaname = $1 order by 1`,
-      ['My "Schema"; --'],
+      [schema],
     )
     assert.deepEqual(rows.map(({ tablename }) => tablename).sort(), Object.values(tables).sort())
   })
@@ -132,6 +133,18 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'together' })
     await Promise.all(Array.from({ length: 8 }, () => stores.migrate()))
     assert.equal(await stores.sessionStore.create(newSession()), 'created')
+  })
+
+  test('a role that owns the schema needs no right on the database to migrate; where it is absent, it does', async () => {
+    await pool.query('create role tenant login')
+    await pool.query('create schema "its own" authorization tenant')
+    const tenant = new pg.Pool({ connectionString: server.url.replace('test@', 'tenant@') })
+    const inSchema = (schema: string) => postgresStores({ query: (text, values) => tenant.query(text, values), schema })
+    const stores = inSchema('its own')
+    await Promise.all(Array.from({ length: 4 }, () => stores.migrate()))
+    assert.equal(await stores.sessionStore.create(newSession()), 'created')
+    await assert.rejects(inSchema('absent').migrate(), /permission denied for database/)
+    await tenant.end()
   })
 
   test('endAll also stops a session whose create is under way', async () => {
