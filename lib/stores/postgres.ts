@@ -70,6 +70,8 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   }
   const outcome = async <T extends string>(text: string, ...values: (string | number)[]): Promise<T> =>
     (await rows(text, ...values))[0]?.['outcome'] as T
+  const count = async (text: string, ...values: (string | number)[]): Promise<number> =>
+    Number((await rows(text, ...values))[0]?.['count'])
 
   const replayRegister: ReplayRegister = {
     async remember(issuer, clientId, jti, expiresAt) {
@@ -102,7 +104,10 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   const findCode = `
     select record, failures, spent_at is not null as spent from ${codes} where id = $1 and keep_until > now()`
   const countFailure = `
-    update ${codes} set failures = failures + 1 where id = $1 and keep_until > now() returning failures`
+    with done as (
+      update ${codes} set failures = failures + 1 where id = $1 and keep_until > now() returning failures
+    )
+    select failures from done`
   const spendCode = `
     with done as (
       update ${codes} set spent_at = now() where id = $1 and spent_at is null and keep_until > now() returning 1
@@ -137,7 +142,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     async endAll(subject, type) {
       // First let what is just being created be committed, so that the second statement sees it.
       await rows(awaitCreates, ...lockOf(subject, type))
-      return (await rows(endSessions, subject, type)).length
+      return count(endSessions, subject, type)
     },
   }
   const live = 'ended_at is null and expires_at > now()'
@@ -179,7 +184,10 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   const listSessions = `select record from ${sessions} where subject = $1 and type = $2 and ${live}`
   const awaitCreates = `select 1 as one from (select pg_advisory_xact_lock($1::int4, $2::int4)) as waited`
   const endSessions = `
-    update ${sessions} set record = '', ended_at = now() where subject = $1 and type = $2 and ${live} returning 1`
+    with done as (
+      update ${sessions} set record = '', ended_at = now() where subject = $1 and type = $2 and ${live} returning 1
+    )
+    select count(*)::int4 as count from done`
 
   return {
     replayRegister,
@@ -190,18 +198,21 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     },
     async prune({ batchSize } = {}) {
       const most = wholeNumber('batchSize', batchSize, 5000, 1, 1_000_000)
-      let count = 0
+      let total = 0
       for (const [table, moment] of [
         [assertions, 'expires_at'],
         [codes, 'keep_until'],
         [sessions, 'expires_at'],
       ] as const) {
         const statement = `
-          delete from ${table} where id in (select id from ${table} where ${moment} <= now() limit $1::int4)
-          and ${moment} <= now() returning 1`
-        for (let gone = most; gone === most; count += gone) gone = (await rows(statement, most)).length
+          with done as (
+            delete from ${table} where id in (select id from ${table} where ${moment} <= now() limit $1::int4)
+            and ${moment} <= now() returning 1
+          )
+          select count(*)::int4 as count from done`
+        for (let gone = most; gone === most; total += gone) gone = await count(statement, most)
       }
-      return count
+      return total
     },
   }
 }

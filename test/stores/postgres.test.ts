@@ -9,6 +9,7 @@ import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/stores/replay_key.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
 import { postgresServer, without } from '../support/programs.ts'
 import { newCode, newSession } from '../support/records.ts'
+import { useAll } from './use_all.ts'
 
 const now = () => Math.floor(Date.now() / 1000)
 
@@ -170,6 +171,24 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     assert.equal(ended, 1)
     assert.equal(await stores.sessionStore.get(session.id), undefined)
     assert.equal(await stores.sessionStore.save(session), 'gone')
+  })
+
+  test('no statement answers as an update or a delete does: ORMs hand those rows out in another shape', async () => {
+    const commands = new Set<string>()
+    const stores = postgresStores({
+      query: async (text, values) => {
+        const answer = await pool.query(text, values)
+        commands.add(answer.command)
+        return answer
+      },
+      schema: 'shapes',
+    })
+    await stores.migrate()
+    await useAll(stores)
+    const over = newSession({ refreshExpiresAt: now() - 5 })
+    await stores.sessionStore.end(over.id, now() - 5)
+    assert.equal(await stores.prune(), 1)
+    assert.deepEqual([...commands].sort(), ['DO', 'INSERT', 'SELECT'])
   })
 
   test('the rights to select, insert, update and delete are enough once the tables are there', async () => {
