@@ -10,8 +10,8 @@ import type { Session } from './session.ts'
  *   `markerExpiresAt`, and at least until the ended session would have expired of itself.
  * - Must, in `endAll`: also stop sessions of that subject and type whose `create` is under way and answered afterwards.
  * - May: forget a session, or a marker, from its expiry on.
- * - May assume: records are plain JSON of some hundred octets; ids are text of the server's own making; the `type` and the
- *   `subject` of a session never change; moments are whole seconds.
+ * - May assume: records are plain JSON of some hundred octets; ids of sessions that are created are text of the server's own
+ *   making, what is asked for is any text; the `type` and the `subject` of a session never change; moments are whole seconds.
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
  */
 export interface SessionStore {

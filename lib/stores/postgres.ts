@@ -126,20 +126,27 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
       return outcome(createSession, id, type, subject, JSON.stringify(session), lockVersion, endOf(session), ...lock)
     },
     async get(id) {
+      if (isImpossible(id)) return undefined
       const [row] = await rows(getSession, id)
       return row === undefined ? undefined : sessionOf(String(row['record']))
     },
     async save(session) {
+      if (isImpossible(session.id)) return 'gone'
       const lockVersion = session.lockVersion + 1
       const record = session.endedAt === undefined ? JSON.stringify({ ...session, lockVersion }) : ''
       return outcome(saveSession, session.id, session.lockVersion, record, endOf(session))
     },
-    end: (id, markerExpiresAt) => outcome(endSession, id, markerExpiresAt),
+    async end(id, markerExpiresAt) {
+      // No marker is needed: nothing can be created under it either.
+      return isImpossible(id) ? 'unknown' : outcome(endSession, id, markerExpiresAt)
+    },
     async list(subject, type) {
+      if (isImpossible(subject) || isImpossible(type)) return []
       const listed = (await rows(listSessions, subject, type)).map((row) => sessionOf(String(row['record'])))
       return listed.sort((a: Session, b: Session) => a.createdAt - b.createdAt)
     },
     async endAll(subject, type) {
+      if (isImpossible(subject) || isImpossible(type)) return 0
       // First let what is just being created be committed, so that the second statement sees it.
       await rows(awaitCreates, ...lockOf(subject, type))
       return count(endSessions, subject, type)
@@ -218,6 +225,9 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
 }
 
 type Row = Readonly<Record<string, unknown>>
+
+/** Text columns hold no NUL, and a parameter that has one is an error. So nothing is there by such a name: not a fault. */
+const isImpossible = (name: string): boolean => name.includes('\0')
 
 /** The two halves of the number of an advisory lock for a subject and type. */
 function lockOf(subject: string, type: string): [number, number] {

@@ -89,6 +89,22 @@ export function sessionStoreContract(
     )
 
     it(
+      'knows no session by a text that can be none of its ids, and does not fail over it',
+      withStore(open, async ({ store, now }) => {
+        for (const text of ['\0', 'a\0b', ...AWKWARD]) {
+          const session = sessionAt(now(), { id: unique(text), subject: unique(text) })
+          assert.equal(await store.get(session.id), undefined)
+          assert.equal(await store.save(session), 'gone')
+          assert.equal(await store.end(session.id, Math.floor(now()) + 60), 'unknown')
+          assert.deepEqual(await store.list(session.subject, 'oauth2'), [])
+          assert.deepEqual(await store.list('subject', session.subject), [])
+          assert.equal(await store.endAll(session.subject, 'oauth2'), 0)
+          assert.equal(await store.endAll('subject', session.subject), 0)
+        }
+      }),
+    )
+
+    it(
       'takes in and hands out copies',
       withStore(open, async ({ store, now }) => {
         const inner = { a: 1 }
