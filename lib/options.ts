@@ -22,6 +22,12 @@ export function wholeNumber(name: string, value: unknown, fallback: number, leas
   throw badOption(name, `a whole number from ${least} to ${most}`, value)
 }
 
+/** `value`; throws unless it is a moment in whole seconds, as stores take it. */
+export function epochSeconds(name: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value
+  throw badOption(name, 'a moment in whole epoch seconds', value)
+}
+
 /** `value`, or `fallback` where it is absent; throws unless it is one of `allowed`. */
 export function oneOf<T extends string>(name: string, value: unknown, fallback: T, allowed: readonly T[]): T {
   if (value === undefined) return fallback

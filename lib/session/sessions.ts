@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
-import { badOption, requireFunction, requireVerbs } from '../options.ts'
+import { badOption, epochSeconds, requireFunction, requireVerbs } from '../options.ts'
 import { changeSession, named } from './change.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
@@ -34,7 +34,7 @@ export interface SessionsOptions extends SessionSettings {
 
 /** A session to open. */
 export interface OpenSessionOptions {
-  /** Default: the clock. */
+  /** Whole epoch seconds. Default: the clock. */
   readonly now?: number | undefined
   /** Default: 32 random octets, base64url. */
   readonly id?: string | undefined
@@ -56,7 +56,8 @@ export interface OpenSessionOptions {
 
 /**
  * Opens, moves on and ends sessions: the only user of the session store. A store that fails makes each of these reject
- * with `temporarily_unavailable` (503). Where `now` (epoch seconds) is optional, the clock is read for it.
+ * with `temporarily_unavailable` (503). Where `now` (whole epoch seconds) is optional, the clock is read for it; what would be
+ * stored of a `now` that is not whole is refused with a `TypeError`.
  */
 export interface Sessions {
   /** Opens a session. `undefined` when a session of this id was ended or opened before. */
@@ -151,7 +152,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     for (const name of ['subject', 'clientId', 'scope'] as const) {
       if (typeof permission[name] !== 'string') throw badOption(name, 'a string', permission[name])
     }
-    const { client, now = clock(), id = newIdentifier(), rememberUntil } = opening
+    const { client, id = newIdentifier(), rememberUntil } = opening
+    const now = epochSeconds('now', opening.now ?? clock())
+    if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
     const onceId = `once:${id}`
     if (rememberUntil !== undefined && (await get(onceId, now)) !== undefined) return undefined
     const settings = checkedSettings(
@@ -176,6 +179,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     open,
     get,
     async refresh({ sessionId, generation, session }, { client, now }) {
+      epochSeconds('now', now)
       const settings = settingsOf(client)
       const refreshed = await changeSession(
         store,
@@ -190,7 +194,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       const { outcome } = decideRefresh(session, generation, now, settingsOf(client).overlapSeconds)
       return outcome !== 'reuse' && outcome !== 'refuse'
     },
-    touch(id, { now = clock(), extra, everySeconds = 60 } = {}) {
+    async touch(id, { now = clock(), extra, everySeconds = 60 } = {}) {
+      epochSeconds('now', now)
       const conclude = (stored: Session): Session => stored
       return changeSession(
         store,
@@ -206,6 +211,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       )
     },
     async end(id, now = clock(), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
+      epochSeconds('now', now)
+      epochSeconds('markerExpiresAt', markerExpiresAt)
       const ended = (await answerOf(() => store.end(id, markerExpiresAt))) === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))
       return ended

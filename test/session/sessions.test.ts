@@ -470,6 +470,30 @@ test('S15: a subject that is a number is refused by name, before it becomes a nu
   await assert.rejects(sessions.open(numeric), { name: 'TypeError', message: /'subject'.*42/ })
 })
 
+test('a moment that is not in whole seconds is refused by name, on every store and before it is asked', async () => {
+  const { sessions, clock, calls } = setUp()
+  const { id } = await opened(sessions.open(permission, { client: confidential }))
+  calls.length = 0
+  for (const now of [clock() + 0.5, Number.NaN, Number.POSITIVE_INFINITY, '1800000000' as unknown as number]) {
+    const refusal = {
+      name: 'TypeError',
+      message: new RegExp(`option 'now' must be .*whole epoch seconds, got "?${now}`),
+    }
+    await assert.rejects(sessions.open(permission, { now }), refusal)
+    await assert.rejects(sessions.touch(id, { now }), refusal)
+    await assert.rejects(sessions.end(id, now), refusal)
+    await assert.rejects(sessions.refresh({ sessionId: id, generation: 1 }, { client: confidential, now }), refusal)
+    await assert.rejects(sessions.end(id, clock(), { markerExpiresAt: now }), { message: /option 'markerExpiresAt'/ })
+  }
+  assert.deepEqual(calls, [])
+  assert.ok(await sessions.get(id))
+})
+
+test('a clock that tells fractions of seconds is noticed by the first session that is opened', async () => {
+  const { sessions } = setUp({ clock: () => 1_800_000_000.5 })
+  await assert.rejects(sessions.open(permission), { name: 'TypeError', message: /'now'.*1800000000\.5/ })
+})
+
 test('G8: without rotation a token stays good, nothing supersedes it, and the idle end slides', async () => {
   const { sessions, clock, calls } = setUp({ perClient: ({ client_id }) => ({ rotate: client_id === 'spa' }) })
   const { id } = await opened(sessions.open(permission, { client: confidential }))
