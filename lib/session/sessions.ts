@@ -36,7 +36,10 @@ export interface SessionsOptions extends SessionSettings {
 export interface OpenSessionOptions {
   /** Whole epoch seconds. Default: the clock. */
   readonly now?: number | undefined
-  /** Default: 32 random octets, base64url. */
+  /**
+   * Default: 32 random octets, base64url. One of your own must be used once: a store may keep what has expired, and then
+   * opens nothing under its id, or may have let go of it, and then does.
+   */
   readonly id?: string | undefined
   /** Default `oauth2`. */
   readonly type?: string | undefined

@@ -46,8 +46,9 @@ export interface PostgresStores {
    */
   migrate(): Promise<void>
   /**
-   * Deletes what has expired, a batch at a time, and answers how many rows went. Nothing that has expired is ever handed
-   * out, so this is about space only: call it every minute or every hour, from one process or from all.
+   * Deletes what has expired, a batch at a time, and answers how many rows went: call it every minute or every hour, from
+   * one process or from all. Nothing that has expired is ever handed out, so what it frees is space, and the ids of
+   * sessions: until its row is gone an expired session's id can not be opened again, from then on it can.
    */
   prune(options?: { /** Rows for each statement. Default 5000. */ readonly batchSize?: number }): Promise<number>
 }

@@ -83,6 +83,19 @@ describe('PGlite', () => {
     assert.equal(await replayRegister.remember('i', 'c', 'j', now() + 60), false)
   })
 
+  test('the id of an expired session is free again when its row is pruned, not before', async () => {
+    const { sessionStore, migrate, prune } = postgresStores({ query, schema: 'ids' })
+    await migrate()
+    const session = newSession({ refreshExpiresAt: now() + 1 })
+    assert.equal(await sessionStore.create(session), 'created')
+    await new Promise((resolve) => setTimeout(resolve, session.refreshExpiresAt * 1000 - Date.now() + 50))
+    const again = newSession({ id: session.id })
+    assert.equal(await sessionStore.get(session.id), undefined)
+    assert.equal(await sessionStore.create(again), 'gone')
+    assert.equal(await prune(), 1)
+    assert.equal(await sessionStore.create(again), 'created')
+  })
+
   test('one statement to remember, one to spend, two for a refresh, one to open a session', async () => {
     let count = 0
     const stores = postgresStores({
