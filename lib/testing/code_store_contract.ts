@@ -4,6 +4,7 @@ import type { CodeStore } from '../code/store.ts'
 import {
   AWKWARD,
   allAtOnce,
+  type ContractOptions,
   type ContractRunner,
   type OpenStore,
   occurrences,
@@ -38,7 +39,12 @@ const codeAt = (moment: number, changes: Partial<AuthorizationCode> = {}): Autho
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
-export function codeStoreContract({ describe, it }: ContractRunner, title: string, open: OpenStore<CodeStore>): void {
+export function codeStoreContract(
+  { describe, it }: ContractRunner,
+  title: string,
+  open: OpenStore<CodeStore>,
+  { connection = true }: ContractOptions = {},
+): void {
   describe(`${title}: code store`, () => {
     it(
       'hands a code out as it was added, member for member',
@@ -160,6 +166,7 @@ export function codeStoreContract({ describe, it }: ContractRunner, title: strin
       }),
     )
 
+    if (!connection) return
     it(
       'rejects when its connection is closed',
       withBrokenStore(open, async (store) => {

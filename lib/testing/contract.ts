@@ -8,6 +8,15 @@ export interface ContractRunner {
   readonly it: (title: string, body: () => Promise<void>) => unknown
 }
 
+/** What a suite can not see from the store. */
+export interface ContractOptions {
+  /**
+   * `false` for a store that has no connection which could break: the test of that is then not listed. Default `true`: it is,
+   * and fails unless `open` gives `disconnect`.
+   */
+  readonly connection?: boolean
+}
+
 /** A store opened for one test. */
 export interface OpenedStore<Store> {
   readonly store: Store
@@ -17,7 +26,7 @@ export interface OpenedStore<Store> {
   readonly now?: () => number
   /** Resolves once the store's time has reached `moment` (epoch seconds): moves the clock, or waits. Default: waits. */
   readonly waitUntil?: (moment: number) => Promise<void>
-  /** Breaks the connection for good, after which every verb must reject. Absent where there is no connection. */
+  /** Breaks the connection for good, after which every verb must reject. Not needed with `connection: false`. */
   readonly disconnect?: () => Promise<void>
   /** Called at the end of the test, also when it failed. */
   readonly close?: () => Promise<void>
@@ -58,13 +67,14 @@ export const withStore =
     }
   }
 
-/** The same for a test that breaks the connection. It passes at once where there is none to break. */
+/** The same for a test that breaks the connection. Where it is not told how, it fails: green would say that it ran. */
 export const withBrokenStore =
   <Store>(open: OpenStore<Store>, body: (store: Store) => Promise<void>) =>
   async (): Promise<void> => {
     const opened = await open()
     try {
-      if (opened.disconnect === undefined) return
+      if (opened.disconnect === undefined)
+        throw new Error('open gives no disconnect: give it, or { connection: false } where no connection can break')
       await opened.disconnect()
       await body(opened.store)
     } finally {

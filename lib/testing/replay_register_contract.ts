@@ -3,6 +3,7 @@ import type { ReplayRegister } from '../assertion/replay.ts'
 import {
   AWKWARD,
   allAtOnce,
+  type ContractOptions,
   type ContractRunner,
   type OpenStore,
   occurrences,
@@ -19,6 +20,7 @@ export function replayRegisterContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<ReplayRegister>,
+  { connection = true }: ContractOptions = {},
 ): void {
   const soon = (now: number) => Math.floor(now) + 60
 
@@ -106,6 +108,7 @@ export function replayRegisterContract(
       }),
     )
 
+    if (!connection) return
     it(
       'rejects when its connection is closed',
       withBrokenStore(open, async (store) => {

@@ -4,6 +4,7 @@ import type { SessionStore } from '../session/store.ts'
 import {
   AWKWARD,
   allAtOnce,
+  type ContractOptions,
   type ContractRunner,
   type OpenStore,
   occurrences,
@@ -46,6 +47,7 @@ export function sessionStoreContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<SessionStore>,
+  { connection = true }: ContractOptions = {},
 ): void {
   const ids = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
@@ -374,6 +376,7 @@ export function sessionStoreContract(
       }),
     )
 
+    if (!connection) return
     it(
       'rejects when its connection is closed',
       withBrokenStore(open, async (store) => {

@@ -17,9 +17,9 @@ const opened = <Store>(make: (options: { clock: () => number }) => Store) => {
   }
 }
 
-replayRegisterContract({ describe, it }, 'memory', () => opened(memoryReplayRegister))
-codeStoreContract({ describe, it }, 'memory', () => opened(memoryCodeStore))
-sessionStoreContract({ describe, it }, 'memory', () => opened(memorySessionStore))
+replayRegisterContract({ describe, it }, 'memory', () => opened(memoryReplayRegister), { connection: false })
+codeStoreContract({ describe, it }, 'memory', () => opened(memoryCodeStore), { connection: false })
+sessionStoreContract({ describe, it }, 'memory', () => opened(memorySessionStore), { connection: false })
 
 const NOW = 1_790_000_000
 const session = (id: string, changes = {}) => ({
