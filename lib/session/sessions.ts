@@ -102,7 +102,10 @@ export interface Sessions {
   end(id: string, now?: number, options?: { readonly markerExpiresAt?: number | undefined }): Promise<boolean>
   /** The live sessions of a subject that have this type, oldest first. */
   list(subject: string, type: string, now?: number): Promise<readonly Session[]>
-  /** Ends all sessions of a subject that have this type, and only those. How many there were. */
+  /**
+   * Ends all sessions of a subject that have this type, and only those. How many there were. A session that is being
+   * opened meanwhile may live on: `list` has it, and the next call ends it. Where none may be left, first stop what opens them.
+   */
   endAll(subject: string, type: string): Promise<number>
   /** Remembers, until it expires, that one access token was revoked while its session goes on. */
   revokeAccessToken(

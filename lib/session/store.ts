@@ -8,7 +8,9 @@ import type { Session } from './session.ts'
  *   handed out by `get` or `list` any more and can be neither saved nor created again.
  * - Must: leave a marker behind when a session ends, so that nobody opens or saves it afterwards. The marker stays until
  *   `markerExpiresAt`, and at least until the ended session would have expired of itself.
- * - Must, in `endAll`: also stop sessions of that subject and type whose `create` is under way and answered afterwards.
+ * - Must, in `endAll`: end all sessions of that subject and type whose `create` was answered before the call. One whose `create`
+ *   is answered later is ended as well or lives on, whatever `create` answers; if it lives on, `list` has it and the next
+ *   `endAll` ends it.
  * - May: forget a session, or a marker, from its expiry on.
  * - May assume: records are plain JSON of some hundred octets; ids of sessions that are created are text of the server's own
  *   making, what is asked for is any text; the `type` and the `subject` of a session never change; moments are whole seconds.
@@ -31,6 +33,6 @@ export interface SessionStore {
   end(id: string, markerExpiresAt: number): Promise<'ended' | 'unknown'>
   /** The live sessions of a subject that have this type, oldest first. */
   list(subject: string, type: string): Promise<readonly Session[]>
-  /** Ends them all, and answers how many. */
+  /** Ends them all, and answers how many. What is just being created may live on, see above. */
   endAll(subject: string, type: string): Promise<number>
 }

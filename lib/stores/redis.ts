@@ -51,7 +51,7 @@ const FORMAT = '1'
  * docs/scaling.md for the settings that matter.
  *
  * Round trips: 1 to remember an assertion, 1 to find, spend or count a failure of a code, 1 to get and 1 to save a
- * session, 2 to create one (its subject's index first, so that `endAll` finds also what is just being created).
+ * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way).
  */
 export function redisStores(options: RedisStoresOptions): RedisStores {
   requireFunction('command', options.command)

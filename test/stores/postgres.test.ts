@@ -186,6 +186,30 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     assert.equal(await stores.sessionStore.save(session), 'gone')
   })
 
+  test('a create that begins while endAll is under way may live on: it is listed, and the next endAll ends it', async () => {
+    const session = newSession()
+    const connection = await pool.connect()
+    const late = postgresStores({ query: (text, values) => connection.query(text, values) })
+    let statements = 0
+    const stores = postgresStores({
+      query: async (text, values) => {
+        statements += 1
+        if (statements === 2) {
+          await connection.query('begin')
+          assert.equal(await late.sessionStore.create(session), 'created')
+        }
+        return pool.query(text, values)
+      },
+    })
+    await postgresStores({ query: (text, values) => pool.query(text, values) }).migrate()
+    assert.equal(await stores.sessionStore.endAll(session.subject, session.type), 0)
+    await connection.query('commit')
+    connection.release()
+    assert.deepEqual(await stores.sessionStore.list(session.subject, session.type), [session])
+    assert.equal(await stores.sessionStore.endAll(session.subject, session.type), 1)
+    assert.equal(await stores.sessionStore.get(session.id), undefined)
+  })
+
   test('no statement answers as an update or a delete does: ORMs hand those rows out in another shape', async () => {
     const commands = new Set<string>()
     const stores = postgresStores({

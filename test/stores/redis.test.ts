@@ -17,6 +17,15 @@ async function connect(url: string) {
   return connection
 }
 
+/** What waits for `passed` goes on once it is opened. */
+function gate() {
+  let open = () => {}
+  const passed = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { passed, open }
+}
+
 describe('Redis', { skip: without(redisServer) }, () => {
   let server: RedisServer
   let client: Awaited<ReturnType<typeof connect>>
@@ -43,6 +52,47 @@ describe('Redis', { skip: without(redisServer) }, () => {
     })
     await useAll(stores)
     assert.deepEqual([...seen].sort(), ['EVAL', 'GET', 'SET', 'ZREM'])
+  })
+
+  test('a create whose commands come after endAll lives on: it is listed, and the next endAll ends it', async () => {
+    const arrival = gate()
+    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const slow = redisStores({
+      command: (args, key) => arrival.passed.then(() => command(args, key)),
+      signingKeys: secret,
+    })
+    const session = newSession()
+    const creating = slow.sessionStore.create(session)
+    assert.equal(await sessionStore.endAll(session.subject, session.type), 0)
+    arrival.open()
+    assert.equal(await creating, 'created')
+    assert.deepEqual(await sessionStore.list(session.subject, session.type), [session])
+    assert.equal(await sessionStore.endAll(session.subject, session.type), 1)
+    assert.equal(await sessionStore.get(session.id), undefined)
+  })
+
+  test('a create that has reached the index is stopped by endAll, also where its record comes later', async () => {
+    const [indexed, ended] = [gate(), gate()]
+    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    let commands = 0
+    const slow = redisStores({
+      command: async (args, key) => {
+        commands += 1
+        if (commands === 2) {
+          indexed.open()
+          await ended.passed
+        }
+        return command(args, key)
+      },
+      signingKeys: secret,
+    })
+    const session = newSession()
+    const creating = slow.sessionStore.create(session)
+    await indexed.passed
+    await sessionStore.endAll(session.subject, session.type)
+    ended.open()
+    assert.equal(await creating, 'gone')
+    assert.equal(await sessionStore.get(session.id), undefined)
   })
 
   test('every key expires', async () => {
