@@ -55,7 +55,8 @@ export interface PostgresStores {
 
 /**
  * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`), which decides by
- * itself and needs no transaction around it; times are compared by the clock of the database.
+ * itself and needs no transaction around it. Moments are written by the clock of the process and compared by the clock of
+ * the database: keep them within a minute of each other (docs/scaling.md says what happens otherwise).
  */
 export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   requireFunction('query', options.query)

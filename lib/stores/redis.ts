@@ -47,8 +47,8 @@ const FORMAT = '1'
 
 /**
  * The three stores on Redis 6.2 or newer, Valkey, and what speaks like them; single or cluster. Each command concerns
- * one key; every key expires, by the clock of Redis. What Redis loses in a crash or a fail-over is lost: see
- * docs/scaling.md for the settings that matter.
+ * one key; every key expires, by the clock of Redis. Moments are written by the clock of the process: keep both within a
+ * minute of each other. What Redis loses in a crash or a fail-over is lost. docs/scaling.md has the settings that matter.
  *
  * Round trips: 1 to remember an assertion, 1 to find, spend or count a failure of a code, 1 to get and 1 to save a
  * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way).

@@ -83,6 +83,19 @@ describe('PGlite', () => {
     assert.equal(await replayRegister.remember('i', 'c', 'j', now() + 60), false)
   })
 
+  test('a database whose clock is ahead by more than a session lasts opens none, by more than a minute forgets assertions', async () => {
+    const { sessionStore, replayRegister, migrate } = postgresStores({ query, schema: 'ahead' })
+    await migrate()
+    const slow = now() - 1900 // what a process writes whose clock is behind the database's
+    assert.equal(await sessionStore.create(newSession({ refreshExpiresAt: slow + 1800 }, slow)), 'gone')
+    assert.equal(await sessionStore.create(newSession({ refreshExpiresAt: slow + 2000 }, slow)), 'created')
+    const within = now() - CLOCK_DIFFERENCE_SECONDS + 30
+    assert.equal(await replayRegister.remember('i', 'c', 'within', within), true)
+    assert.equal(await replayRegister.remember('i', 'c', 'within', within), false)
+    assert.equal(await replayRegister.remember('i', 'c', 'beyond', slow + 60), true)
+    assert.equal(await replayRegister.remember('i', 'c', 'beyond', slow + 60), true)
+  })
+
   test('the id of an expired session is free again when its row is pruned, not before', async () => {
     const { sessionStore, migrate, prune } = postgresStores({ query, schema: 'ids' })
     await migrate()
