@@ -18,6 +18,8 @@ import { CLOCK_DIFFERENCE_SECONDS, replayKey } from './replay_key.ts'
  * | pg (`Pool`) | `(text, values) => pool.query(text, values)` |
  * | postgres.js | `async (text, values) => ({ rows: await sql.unsafe(text, values) })` |
  * | PGlite | `(text, values) => database.query(text, values)` |
+ *
+ * ORMs whose functions give bare rows are wrapped like postgres.js: docs/scaling.md has some.
  */
 export type PostgresQuery = (
   text: string,
