@@ -19,6 +19,8 @@ import { createSeal } from './sealed.ts'
  * | node-redis, cluster | `(args, key) => cluster.sendCommand(key, false, args)` |
  * | ioredis, iovalkey, single and cluster | `([name, ...rest]) => client.call(name, ...rest)` |
  * | valkey-glide, single and cluster | `(args) => client.customCommand(args)` |
+ *
+ * Texts must come as strings, not as Buffers: of ioredis and iovalkey give `call`, not `callBuffer`.
  */
 export type RedisCommand = (args: string[], key: string) => Promise<unknown>
 
