@@ -94,7 +94,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     }
     const { subject, extra } = old
     const rememberUntil = rememberedUntil(old, now)
-    if (!(rememberUntil > now)) {
+    if (now >= rememberUntil) {
       throw refusal('refresh_token_expired', { clientId, detail: `the adopted token expired at ${rememberUntil}` })
     }
     const scope = formatScope(parseScope(old.scope) ?? [])

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Client, RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
 import type { Permission } from '../session/session.ts'
 
 /** The permission that a refresh token of the application's old code stood for. */
@@ -24,8 +25,12 @@ export type Adopt = (
 
 const TEN_YEARS = 315_360_000
 
-/** Until when it matters that the token was adopted, or given up. */
-export const rememberedUntil = ({ expiresAt }: AdoptedPermission, now: number): number => expiresAt ?? now + TEN_YEARS
+/** Until when it matters that the token was adopted, or given up: whole epoch seconds. */
+export function rememberedUntil({ expiresAt }: AdoptedPermission, now: number): number {
+  if (expiresAt === undefined || expiresAt === null) return now + TEN_YEARS
+  if (Number.isFinite(expiresAt)) return Math.ceil(expiresAt)
+  throw refusal('misconfigured', { detail: 'adopt gave an expiresAt that is no moment' })
+}
 
 /** The id of the session that an adopted token opens: the same for the same token, and telling nothing about it. */
 export const adoptedSessionId = (token: string): string =>

@@ -523,6 +523,12 @@ test('adopt: the expiry of the old token is how long it is remembered, and one i
   for (const { id } of await sessions.list('bob', 'oauth2')) await sessions.end(id)
   clock.advance(1000)
   await assert.rejects(refresh('old-2'), refused('invalid_grant', 'refresh_token_expired'))
+  for (const expiresAt of [Number.NaN, new Date(), '2030'] as never[]) {
+    const broken = setUp({ adopt: () => ({ ...OLD.get('old-1'), expiresAt }) as never })
+    await assert.rejects(broken.refresh('old-1'), { status: 500, reason: 'misconfigured' })
+  }
+  const fraction = setUp({ adopt: () => ({ ...OLD.get('old-1'), expiresAt: end + 0.5 }) as never })
+  assert.ok(await fraction.refresh('old-1'))
 })
 
 test('adopt: a session that may be opened once is not remembered for less than it lives, and 20 openings are one', async () => {
