@@ -17,12 +17,12 @@ import { createSeal } from './sealed.ts'
  * | --- | --- |
  * | node-redis | `(args) => client.sendCommand(args)` |
  * | node-redis, cluster | `(args, key) => cluster.sendCommand(key, false, args)` |
- * | ioredis, iovalkey, single and cluster | `([name, ...rest]) => client.call(name, ...rest)` |
+ * | ioredis, iovalkey, single and cluster | `(args) => client.call(...args)` |
  * | valkey-glide, single and cluster | `(args) => client.customCommand(args)` |
  *
  * Texts must come as strings, not as Buffers: of ioredis and iovalkey give `call`, not `callBuffer`.
  */
-export type RedisCommand = (args: string[], key: string) => Promise<unknown>
+export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
 /** The options of `redisStores`. */
 export interface RedisStoresOptions extends BoundedCallsOptions {

@@ -42,7 +42,7 @@ export const redisClients: Readonly<Record<string, ConnectRedis>> = {
     client.on('error', quiet)
     await client.connect()
     return {
-      command: ([name = '', ...rest]) => client.call(name, ...rest),
+      command: (args) => client.call(...args),
       close: async () => client.disconnect(),
     }
   },
@@ -57,7 +57,7 @@ export const redisClients: Readonly<Record<string, ConnectRedis>> = {
     client.on('error', quiet)
     await client.connect()
     return {
-      command: ([name = '', ...rest]) => client.call(name, ...rest),
+      command: (args) => client.call(...args),
       close: async () => client.disconnect(),
     }
   },
