@@ -7,7 +7,7 @@ import { checkAddressee, type ServerNames } from './audience.ts'
 import { checkId, checkIssuer, checkSubject, checkTimes } from './claims.ts'
 import { checkClient, checkRegistration, lookUp, settle } from './client_record.ts'
 import { type Envelope, openEnvelope } from './envelope.ts'
-import { checkAlgorithm, checkExtensions, checkKeyId, checkTyp } from './header.ts'
+import { checkAlgorithm, checkExtensions, checkKeyId, checkKeyIdPresent, checkTyp } from './header.ts'
 import { isPromise } from './maybe_promise.ts'
 import { presentedAssertion } from './presented.ts'
 import { type Proof, type ProofParts, prove } from './proof.ts'
@@ -120,8 +120,7 @@ function checkOwnRules(
   rules: AssertionRules,
 ): void {
   checkTyp(header, rules)
-  if (rules.requireKeyId && kid === undefined)
-    throw refusal('assertion_key_id_missing', { detail: 'expected a kid in the header, got none' })
+  checkKeyIdPresent(kid, rules)
   checkIssuer(claims, subject, rules)
 }
 

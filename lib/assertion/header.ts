@@ -67,3 +67,9 @@ export function checkKeyId(header: Header): string | undefined {
   if (kid === undefined || typeof kid === 'string') return kid
   throw refusal('assertion_key_id_malformed', { detail: `expected kid to be a string, got ${shown(kid)}` })
 }
+
+/** There is a `kid`, where the rules demand one. */
+export function checkKeyIdPresent(kid: unknown, rules: AssertionRules): void {
+  if (rules.requireKeyId && kid === undefined)
+    throw refusal('assertion_key_id_missing', { detail: 'expected a kid in the header, got none' })
+}

@@ -3,12 +3,13 @@ import { checkAddressee, serverNames } from '../assertion/audience.ts'
 import { checkId, checkIssuer, checkSubject, checkTimes } from '../assertion/claims.ts'
 import { checkClient, checkRegistration } from '../assertion/client_record.ts'
 import { type Envelope, openEnvelope } from '../assertion/envelope.ts'
-import { checkAlgorithm, checkExtensions, checkKeyId, checkTyp } from '../assertion/header.ts'
+import { checkAlgorithm, checkExtensions, checkKeyId, checkKeyIdPresent, checkTyp } from '../assertion/header.ts'
+import { ASSERTION_TYPE, presentedAssertion } from '../assertion/presented.ts'
 import { prove } from '../assertion/proof.ts'
 import { createPublicKeys } from '../assertion/public_keys.ts'
 import { type RuleOptions, rulesOf } from '../assertion/rules.ts'
 import type { Client, JwkSet } from '../client.ts'
-import { OAuthError, type Reason, refusal } from '../errors.ts'
+import { OAuthError, type Reason } from '../errors.ts'
 
 /** What became of one check. `skipped` means that something it needs was not given, or failed before. */
 export interface Check {
@@ -114,10 +115,9 @@ export async function explainAssertion(question: Question): Promise<Explanation>
   const subject = (): string => need(told.subject, 'there is no usable sub')
 
   await check('size', `At most ${rules.maxAssertionBytes} octets`, () => {
-    if (assertion.length <= rules.maxAssertionBytes) return `${assertion.length} octets`
-    throw refusal('assertion_too_large', {
-      detail: `expected at most ${rules.maxAssertionBytes} octets, got ${assertion.length}`,
-    })
+    const form = { client_assertion_type: ASSERTION_TYPE, client_assertion: assertion }
+    presentedAssertion(form, undefined, { ...rules, requireClientId: false })
+    return `${assertion.length} octets`
   })
   await check('form', 'A signed JWT in its one strict spelling', () => {
     if (checks[0]?.outcome === 'failed') throw new Skip('too large to be looked at')
@@ -133,9 +133,9 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     checkExtensions(envelope().header)
     return undefined
   })
-  await check('kid', rules.requireKeyId ? 'The key is named (kid)' : 'The key id is a text, if there is one', () => {
+  await check('kid', 'The key id is a text, if there is one', () => {
     told.kid = checkKeyId(envelope().header)
-    return told.kid === undefined ? 'none' : told.kid
+    return told.kid ?? 'none'
   })
   await check('sub', 'sub can be a client id', () => {
     told.subject = checkSubject(envelope().claims)
@@ -147,8 +147,8 @@ export async function explainAssertion(question: Question): Promise<Explanation>
   })
   if (rules.requireKeyId)
     await check('kid_present', 'The key is named (kid), as the profile demands', () => {
-      if (envelope().header['kid'] !== undefined) return undefined
-      throw refusal('assertion_key_id_missing', { detail: 'expected a kid in the header, got none' })
+      checkKeyIdPresent(envelope().header['kid'], rules)
+      return undefined
     })
   await check('iss', rules.requireIssuerIsSubject ? 'iss is the client too' : 'iss is there', () => {
     checkIssuer(envelope().claims, subject(), rules)

@@ -129,6 +129,7 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
   const now = values.now === undefined ? systemClock() : Number(values.now)
   if (!Number.isFinite(now)) throw new UsageError('--now must be a number, in epoch seconds')
   const assertion = (given === '-' ? await io.readInput() : given).trim()
+  if (assertion === '') throw new UsageError('there is no JWT')
   const options = {
     issuer,
     ...(tokenEndpoint === undefined ? {} : { tokenEndpoint }),

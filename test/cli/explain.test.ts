@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ASSERTION_TYPE } from '../../lib/assertion/presented.ts'
 import type { AssertionProfile } from '../../lib/assertion/profiles.ts'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import { type Check, explainAssertion } from '../../lib/cli/checks.ts'
@@ -24,7 +25,7 @@ const reasonOf = async (client: Client, assertion: string, profile: AssertionPro
     findClient: (id) => (id === client.client_id ? client : undefined),
   })
   const parameters = {
-    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion_type: ASSERTION_TYPE,
     client_assertion: assertion,
   }
   return verify(parameters, { now }).then(
@@ -115,6 +116,35 @@ test('explain goes on after a check that failed, and skips only what depends on 
   assert.deepEqual([...new Set(garbage.checks.slice(2).map(({ outcome }) => outcome))], ['skipped'])
 })
 
+test('explain has one title for each check, and reports a missing kid where the profile demands one, once', async () => {
+  const client = await testClient({ alg: 'ES384' })
+  for (const header of [{}, { kid: undefined }]) {
+    const assertion = await client.assertion({ header })
+    const options = { issuer, tokenEndpoint, profile: 'smart' } as const
+    const { checks } = await explainAssertion({ assertion, options, client: client.client, now })
+    const titles = checks.map(({ title }) => title)
+    assert.deepEqual(titles, [...new Set(titles)])
+    const aboutKid = checks.filter(({ name }) => name.startsWith('kid')).map(({ title, outcome }) => [title, outcome])
+    assert.deepEqual(aboutKid, [
+      ['The key id is a text, if there is one', 'passed'],
+      ['The key is named (kid), as the profile demands', 'kid' in header ? 'failed' : 'passed'],
+    ])
+  }
+})
+
+test('explain refuses in the words of the verifier: too large, no kid', async () => {
+  const client = await testClient({ alg: 'ES384' })
+  for (const overrides of [{ claims: { more: 'x'.repeat(20_000) } }, { header: { kid: undefined } }]) {
+    const assertion = await client.assertion(overrides)
+    const options = { issuer, tokenEndpoint, profile: 'smart' } as const
+    const { checks } = await explainAssertion({ assertion, options, client: client.client, now })
+    const verify = createAssertionVerifier({ ...options, replayRegister: false, findClient: () => client.client })
+    const parameters = { client_assertion_type: ASSERTION_TYPE, client_assertion: assertion }
+    const failed = checks.find(({ outcome }) => outcome === 'failed')
+    await assert.rejects(verify(parameters, { now }), { reason: failed?.reason, detail: failed?.detail })
+  }
+})
+
 test('explain tells by its exit status: 0 all passed, 1 refused, 3 not everything could be checked, 2 not carried out', async (t) => {
   const client = await testClient()
   const { path, remove } = folderWith({
@@ -137,6 +167,8 @@ test('explain tells by its exit status: 0 all passed, 1 refused, 3 not everythin
   for (const args of [
     [sound],
     [...server],
+    ['', ...server],
+    ['-', ...server],
     [sound, sound, ...server],
     [sound, ...server, '--now', 'today'],
     [sound, ...server, '--profile', 'none'],
