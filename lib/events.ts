@@ -82,7 +82,7 @@ export interface Events {
   }
 }
 
-export const EVENT_PREFIX = 'passport-client-assertion-jwt:'
+const EVENT_PREFIX = 'passport-client-assertion-jwt:'
 
 const NAMES = [
   'client.authenticated',

@@ -103,3 +103,16 @@ test('no file of lib/ imports a framework, a database client or a test runner', 
       assert.ok(typeOnly || !outside.test(from), `${file} imports '${from}'`)
   }
 })
+
+test('every value that a file of lib/ exports is imported by another file', () => {
+  const roots = ['lib', 'test', 'examples', 'bench', 'scripts']
+  const files = roots.flatMap(filesBelow).filter((file) => !/node_modules|\/\./.test(file))
+  const words = new Map(files.map((file) => [file, new Set(readFileSync(file, 'utf8').match(/\w+/g))]))
+  const alone: string[] = []
+  for (const file of filesBelow('lib')) {
+    const values = /^export (?:default )?(?:async )?(?:const|function|class) (\w+)/gm
+    for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(values))
+      if (!files.some((other) => other !== file && words.get(other)?.has(name))) alone.push(`${file}: ${name}`)
+  }
+  assert.deepEqual(alone, [])
+})

@@ -78,7 +78,7 @@ export function serverNames(options: RuleOptions, rules: AssertionRules): (conte
 /**
  * `aud` names this server, byte for byte (RFC 3986 §6.2.1): no slash, case, port or percent-encoding is evened out.
  */
-export function checkAudience(
+function checkAudience(
   aud: unknown,
   form: AssertionRules['audienceForm'],
   accepted: readonly string[],

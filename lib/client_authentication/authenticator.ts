@@ -137,7 +137,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
 }
 
 /** Publishes that a client was authenticated by a secret or by nothing. */
-export function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {
+function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {
   publish('client.authenticated', () => ({ clientId: client.client_id, method: authentication.method }))
 }
 

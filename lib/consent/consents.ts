@@ -7,7 +7,7 @@ import { isLive, openedSession, type Permission, type Session } from '../session
 import type { SessionStore } from '../session/store.ts'
 
 /** The type of the session store's records that hold consent. */
-export const CONSENT = 'consent'
+const CONSENT = 'consent'
 
 const DAY = 86_400
 const DEFAULT_LIFETIME_SECONDS = 3650 * DAY

@@ -37,7 +37,7 @@ export async function findRequestedClient<C extends Client>(clientId: string, fi
 }
 
 /** Throws a `TypeError` unless the rules are of the forms they are declared with. */
-export function checkAuthorizationRules(rules: AuthorizationRules): void {
+function checkAuthorizationRules(rules: AuthorizationRules): void {
   checkRedirectUriRules(rules)
   oneOf('pkce', rules.pkce, 'all', ['all', 'public', 'optional'])
   scopeRules(rules)

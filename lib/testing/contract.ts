@@ -89,7 +89,7 @@ export const unique = (label: string): string => `${label}-${randomBytes(9).toSt
 export const occurrences = <T>(values: readonly T[], value: T): number => values.filter((each) => each === value).length
 
 /** Callers at once in the tests of concurrency. */
-export const CALLERS = 16
+const CALLERS = 16
 
 /** Asks both connections in turn, all at once. */
 export const allAtOnce = <Store, T>(

@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, createSecretKey, type Js
 import { badOption, badSecretOption } from '../options.ts'
 
 /** The algorithms tokens can be signed with. A key is bound to one of them; `none` is not among them. */
-export const SIGNING_ALGORITHMS = [
+const SIGNING_ALGORITHMS = [
   'ES256',
   'ES384',
   'EdDSA',
