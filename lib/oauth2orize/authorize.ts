@@ -13,6 +13,7 @@ import { scopeRules } from '../scope.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
 import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
 
+/** The options of `validateAuthorization`: who clients are, and the rules that requests are judged by. */
 export interface ValidateAuthorizationOptions<C extends Client = Client> extends AuthorizationRules {
   readonly findClient: FindClient<C>
 }

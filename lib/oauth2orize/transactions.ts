@@ -31,6 +31,7 @@ export interface Oauth2orizeTransaction {
 /** A request that has gone through the application's login. */
 export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
 
+/** The options of `sealedTransactions`. The redirect URI rules are those that `validateAuthorization` has. */
 export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules {
   /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
   readonly issuer: string

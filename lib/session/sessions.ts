@@ -24,7 +24,9 @@ const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
 /** A record of this type says that a session of some id was opened, and is not to be opened again. */
 const OPENED_ONCE = 'opened_once'
 
+/** The options of `createSessions`: where sessions are kept, and the settings of clients that have none of their own. */
 export interface SessionsOptions extends SessionSettings {
+  /** Where sessions are kept. */
   readonly store: SessionStore
   /** Settings of one client; what it leaves out, or `undefined`, takes the general ones. Called on every use. */
   readonly perClient?: ((client: Client) => SessionSettings | undefined) | undefined
