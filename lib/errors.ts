@@ -163,7 +163,7 @@ const CODE_OF_REASON = {
   unexpected: 'server_error',
 } as const satisfies Record<string, OAuthErrorCode>
 
-/** The closed union of machine-readable reasons. */
+/** The closed union of machine-readable reasons. `docs/reasons.md` explains each; `REASONS` holds them all. */
 export type Reason = keyof typeof CODE_OF_REASON
 
 /** All reasons, for documentation and for tests that hold it to this list. */

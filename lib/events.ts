@@ -4,7 +4,7 @@ import type { ClientAuthenticationMethod } from './client.ts'
 import { OAuthError, type OAuthErrorCode, type Reason } from './errors.ts'
 
 /** What names a session in an event. */
-interface SessionEvent {
+export interface SessionEvent {
   readonly sessionId: string
   readonly type: string
   readonly subject: string

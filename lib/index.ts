@@ -1,5 +1,6 @@
 // The public names. What is not listed here is private, wherever it stands.
 
+export type { IsAllowedAddress } from './assertion/address.ts'
 export type { AssertionMethod } from './assertion/algorithms.ts'
 export type { KeySetOptions } from './assertion/key_sets.ts'
 export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './assertion/profiles.ts'
@@ -35,12 +36,13 @@ export type { RequestHead } from './client_authentication/presented.ts'
 export { hashClientSecret } from './client_secret.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'
-export type { AuthorizationRules, PkcePolicy } from './code/authorization_request.ts'
+export type { AuthorizationParameters, AuthorizationRules, PkcePolicy } from './code/authorization_request.ts'
 export type { RedirectUriRules } from './code/redirect_uri.ts'
 export type { CodeStore } from './code/store.ts'
 export { type Consent, type Consents, type ConsentsOptions, createConsents } from './consent/consents.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
-export { type Events, onEvent } from './events.ts'
+export { type Events, onEvent, type SessionEvent } from './events.ts'
+export type { AuthorizationCodeOptions } from './exchanges/authorization_code.ts'
 export type { ClientCredentialsOptions } from './exchanges/client_credentials.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
 export type { RefreshTokenOptions } from './exchanges/refresh_token.ts'
@@ -61,7 +63,13 @@ export {
   type Verbosity,
 } from './http/error_response.ts'
 export { type FormBodyOptions, formBody } from './http/form_body.ts'
-export type { ErrorMiddleware, Middleware } from './http/message.ts'
+export type {
+  ErrorMiddleware,
+  Middleware,
+  Next as MiddlewareNext,
+  Request as MiddlewareRequest,
+  Response as MiddlewareResponse,
+} from './http/message.ts'
 export { noStore } from './http/no_store.ts'
 export {
   type ApplicationClasses,
@@ -81,18 +89,22 @@ export {
   wellKnownPaths,
 } from './metadata.ts'
 export { type AuthorizationOptions, authorizationSide } from './oauth2orize/authorization.ts'
+export type { Oauth2orizeRequest, ParametersRequest } from './oauth2orize/authorization_parameters.ts'
 export {
   type AuthorizationErrorsOptions,
+  type AuthorizationResponse,
   authorizationErrors,
   type ShownError,
 } from './oauth2orize/authorization_response.ts'
 export {
+  type ImmediateDone,
   type RememberedConsentOptions,
   rememberedConsent,
   type ValidateAuthorizationOptions,
+  type ValidateDone,
   validateAuthorization,
 } from './oauth2orize/authorize.ts'
-export { type CodeGrantOptions, codeGrant } from './oauth2orize/code_grant.ts'
+export { type CodeGrantOptions, codeGrant, type Oauth2orizeGrant } from './oauth2orize/code_grant.ts'
 export { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './oauth2orize/exchange.ts'
 export { authorizationCode, clientCredentials, refreshToken } from './oauth2orize/exchanges.ts'
 export { type ExchangeStep, safeExchange, safeIssue } from './oauth2orize/foreign_exchange.ts'
@@ -102,6 +114,7 @@ export {
   retryOf,
   type SealedTransactionsOptions,
   sealedTransactions,
+  type TransactionRequest,
   type TransactionStore,
 } from './oauth2orize/transactions.ts'
 export type { SubjectOf } from './oauth2orize/user.ts'
@@ -112,6 +125,7 @@ export {
   type AssertionStrategyOptions,
   ClientAssertionStrategy,
   ClientAssertionStrategy as Strategy,
+  type StrategyRequest,
   type VerifyClient,
   type VerifyClientWithRequest,
   type VerifyDone,
@@ -122,6 +136,7 @@ export {
   type ClientPasswordVerifyOptions,
   clientPasswordVerify,
 } from './passport/client_password.ts'
+export type { ClientDone } from './passport/done.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
 export { revocationHandler } from './revocation_handler.ts'
 export type { ScopeRules } from './scope.ts'
@@ -147,6 +162,7 @@ export {
   type IntrospectionResponse,
   type TokenRequest,
 } from './token/introspection.ts'
+export type { Claims } from './token/jwt.ts'
 export type { Key, KeyInput, PublicJwk, SigningAlgorithm } from './token/key.ts'
 export { createKeyset, type Keyset, publicJwks } from './token/keyset.ts'
 export { createRevocation, type Revoke } from './token/revocation.ts'

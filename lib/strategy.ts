@@ -6,6 +6,7 @@ export {
   ClientAssertionStrategy,
   ClientAssertionStrategy as default,
   ClientAssertionStrategy as Strategy,
+  type StrategyRequest,
   type VerifyClient,
   type VerifyClientWithRequest,
   type VerifyDone,
@@ -16,4 +17,5 @@ export {
   type ClientPasswordVerifyOptions,
   clientPasswordVerify,
 } from './passport/client_password.ts'
+export type { ClientDone } from './passport/done.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'

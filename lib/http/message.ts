@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** A request as Node, Connect, Express 4 and Express 5 hand it over. */
-export type Request = IncomingMessage & {
+export interface Request extends IncomingMessage {
   /** What a body parser left there. */
   body?: unknown
   /** The client, once it is authenticated: oauth2orize looks for it here. */
@@ -12,12 +12,14 @@ export type Request = IncomingMessage & {
   baseUrl?: string
   /** The route that handles the request, if it is one. */
   route?: unknown
+  /** The URL before routers cut off where they are mounted. */
   originalUrl?: string
 }
 
+/** A response as Node, Connect and Express hand it over. */
 export type Response = ServerResponse
 
-/** Connect's `next`. */
+/** Connect's `next`: `(error?: unknown) => void`, or with a parameter that is declared narrower. */
 // Written as a method, whose parameter may be narrower: oauth2orize types the error as Error, Express as anything.
 export type Next = { next(error?: unknown): void }['next']
 

@@ -48,13 +48,16 @@ export interface Oauth2orizeGrant {
   (...parameters: unknown[]): void
   /** For all response types; the handlers look at the type themselves. */
   readonly name: '*'
+  /** Reads a request. */
   request(request: ParametersRequest): Required<Oauth2orizeRequest>
+  /** Answers one that the user has decided on. */
   response(
     transaction: Oauth2orizeTransaction,
     response: AuthorizationResponse,
     complete: (done: (error?: unknown) => void) => void,
     next: (error?: unknown) => void,
   ): void
+  /** Redirects with an error that is the client's business. */
   error(
     error: unknown,
     transaction: Oauth2orizeTransaction,

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
 import type { FormParameters } from '../parameters.ts'
-import { type Done, report, with401 } from './done.ts'
+import { type ClientDone, report, with401 } from './done.ts'
 import { sentParameters } from './sent.ts'
 
 /** The options of `basicVerify`. */
 export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' | 'basicDecoding' | 'strict'>
 
 /** The verify function of passport-http's `BasicStrategy` with `passReqToCallback: true`. */
-export type BasicVerify = (request: IncomingMessage, userid: string, password: string, done: Done) => void
+export type BasicVerify = (request: IncomingMessage, userid: string, password: string, done: ClientDone) => void
 
 /**
  * Makes the verify function for `new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient }))`. It reads

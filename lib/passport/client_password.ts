@@ -2,7 +2,7 @@ import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../c
 import { type OAuthError, refusal } from '../errors.ts'
 import { published } from '../events.ts'
 import type { FormParameters } from '../parameters.ts'
-import { type Done, report } from './done.ts'
+import { type ClientDone, report } from './done.ts'
 import { sentParameters } from './sent.ts'
 
 /** The options of `clientPasswordVerify`. */
@@ -10,8 +10,8 @@ export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'find
 
 /** The verify function of passport-oauth2-client-password, with and without `passReqToCallback`. */
 export interface ClientPasswordVerify {
-  (clientId: string, clientSecret: string, done: Done): void
-  (request: object, clientId: string, clientSecret: string, done: Done): void
+  (clientId: string, clientSecret: string, done: ClientDone): void
+  (request: object, clientId: string, clientSecret: string, done: ClientDone): void
 }
 
 /**
@@ -23,7 +23,7 @@ export function clientPasswordVerify(options: ClientPasswordVerifyOptions): Clie
   const { findClient } = options
   const authenticate = createClientAuthenticator({ findClient, methods: ['client_secret_post'] })
 
-  function verify(request: object | undefined, clientId: unknown, clientSecret: unknown, done: Done): void {
+  function verify(request: object | undefined, clientId: unknown, clientSecret: unknown, done: ClientDone): void {
     const refuse = (error: OAuthError): void => done(published(error))
     if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {
       const detail = 'expected client_id and client_secret to be one string each'
@@ -43,7 +43,7 @@ export function clientPasswordVerify(options: ClientPasswordVerifyOptions): Clie
 
   return (...given: unknown[]) => {
     // the callback comes last, the request, if any, first; the function's own length says nothing to the strategy
-    const done = given[given.length - 1] as Done
+    const done = given[given.length - 1] as ClientDone
     if (given.length > 3) verify(given[0] as object, given[1], given[2], done)
     else verify(undefined, given[0], given[1], done)
   }

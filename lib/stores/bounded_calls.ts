@@ -1,5 +1,6 @@
 import { wholeNumber } from '../options.ts'
 
+/** How calls to a remote store are bounded. */
 export interface BoundedCallsOptions {
   /** Milliseconds after which a call that was not answered is rejected. Default 3000, from 1 to 600000. */
   readonly timeoutMilliseconds?: number

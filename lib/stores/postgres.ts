@@ -26,6 +26,8 @@ export type PostgresQuery = (
   values: (string | number)[],
 ) => Promise<{ readonly rows: readonly unknown[] }>
 
+export type { BoundedCallsOptions, PostgresTables }
+
 /** The options of `postgresStores`. */
 export interface PostgresStoresOptions extends BoundedCallsOptions {
   /** Runs one statement, see `PostgresQuery`. */

@@ -1,9 +1,12 @@
 import { badOption } from '../options.ts'
 
-/** Names of the tables, without their schema. */
+/** Names of the tables, without their schema: 1 to 48 octets each. */
 export interface PostgresTables {
+  /** Which assertions were used. Default `oauth_assertions`. */
   readonly assertions: string
+  /** Authorization codes. Default `oauth_codes`. */
   readonly codes: string
+  /** Sessions, consent and revoked access tokens. Default `oauth_sessions`. */
   readonly sessions: string
 }
 
@@ -37,6 +40,7 @@ const schemaMaking = (schema: string): string => {
 end if`
 }
 
+/** The names as they stand in statements, and the statements that make the tables. */
 export interface PostgresSchema {
   readonly assertions: string
   readonly codes: string

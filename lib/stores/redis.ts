@@ -24,6 +24,8 @@ import { createSeal } from './sealed.ts'
  */
 export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
+export type { BoundedCallsOptions }
+
 /** The options of `redisStores`. */
 export interface RedisStoresOptions extends BoundedCallsOptions {
   /** Sends one command, see `RedisCommand`. */

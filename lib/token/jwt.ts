@@ -6,6 +6,7 @@ import type { Keyset } from './keyset.ts'
 // Signing and verifying our own tokens with node:crypto and keys that are prepared once: half the time of a general
 // JOSE library, and a twentieth for HMAC (docs/decisions/0004-tokens.md).
 
+/** The claims of a token, by their names. */
 export type Claims = Readonly<Record<string, unknown>>
 
 /** Longer tokens than this are not even looked at. */

@@ -1,21 +1,18 @@
 import { createHash, createPrivateKey, createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from 'node:crypto'
 import { badOption, badSecretOption } from '../options.ts'
 
-/** The algorithms tokens can be signed with. A key is bound to one of them; `none` is not among them. */
-const SIGNING_ALGORITHMS = [
-  'ES256',
-  'ES384',
-  'EdDSA',
-  'Ed25519',
-  'Ed448',
-  'PS256',
-  'RS256',
-  'HS256',
-  'HS384',
-  'HS512',
-] as const
-/** The JOSE algorithms that tokens of this package may be signed with. */
-export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number]
+/** The JOSE algorithms that tokens of this package may be signed with. A key is bound to one of them; never `none`. */
+export type SigningAlgorithm =
+  | 'ES256'
+  | 'ES384'
+  | 'EdDSA'
+  | 'Ed25519'
+  | 'Ed448'
+  | 'PS256'
+  | 'RS256'
+  | 'HS256'
+  | 'HS384'
+  | 'HS512'
 
 /** A public key as RFC 7517 spells it. */
 export type PublicJwk = Readonly<Record<string, string>>
@@ -63,6 +60,8 @@ const REQUIRED: Readonly<
   HS384: { types: ['secret'], leastBits: 384 },
   HS512: { types: ['secret'], leastBits: 512 },
 }
+
+const SIGNING_ALGORITHMS = Object.keys(REQUIRED) as readonly SigningAlgorithm[]
 
 /** The members a thumbprint covers, in its order (RFC 7638 §3.2, RFC 8037 §2). */
 const THUMBPRINT_MEMBERS: Readonly<Record<string, readonly string[]>> = {

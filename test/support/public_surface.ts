@@ -38,3 +38,7 @@ export const placeOf = (declaration: ts.Declaration): string => relative(root, d
 /** Whether a declaration has a doc comment of its own: one that is inherited, or of another declaration, does not count. */
 export const isDocumented = (declaration: ts.Declaration): boolean =>
   ts.getJSDocCommentsAndTags(declaration).some((each) => ts.isJSDoc(each) && each.comment !== undefined)
+
+/** Whether a declaration is there for the type checker only. */
+export const isType = (declaration: ts.Declaration): boolean =>
+  ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration)

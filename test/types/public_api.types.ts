@@ -7,9 +7,12 @@ import oauth2orize from 'oauth2orize'
 import passport from 'passport'
 import {
   type AuthenticatedClient,
+  type AuthorizationCodeOptions,
   authorizationCode,
+  type BasicVerify,
   type Client,
   type ClientAuthenticationMethod,
+  type ClientDone,
   type CodeStore,
   clientCredentials,
   createAssertionVerifier,
@@ -18,17 +21,29 @@ import {
   errorResponse,
   type FindClient,
   formBody,
+  type IsAllowedAddress,
+  type MiddlewareNext,
+  type MiddlewareRequest,
+  type MiddlewareResponse,
   OAuthError,
+  type Oauth2orizeRequest,
+  type Oauth2orizeTransaction,
   onEvent,
   type Reason,
   type ReplayRegister,
   refreshToken,
+  type SessionEvent,
   type SessionStore,
   Strategy,
+  type StrategyRequest,
+  type TransactionRequest,
+  type TransactionStore,
   tokenEndpoint,
   tokenHandler,
+  type VerifyClientWithRequest,
 } from 'passport-client-assertion-jwt'
 import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { type PostgresTables, postgresStores } from 'passport-client-assertion-jwt/stores/postgres'
 import { createTestClient } from 'passport-client-assertion-jwt/testing'
 
 declare const replayRegister: ReplayRegister
@@ -159,3 +174,32 @@ createTestClient({})
 
 type Empty<T> = [keyof T] extends [never] ? true : false
 export const untouched: readonly [Empty<Express.User>, Empty<Express.AuthInfo>] = [true, true]
+
+// --- what is written outside of a call can be named ---------------------------------------------------------------------------
+
+export const codeOptions: AuthorizationCodeOptions = {
+  ...{ codes: codeStore, sessions, tokens },
+  scopeParameter: 'narrow',
+  onSimultaneousRedemption: 'end',
+}
+server.exchange(authorizationCode(codeOptions))
+export const lastWord: VerifyClientWithRequest<Tenant> = (request: StrategyRequest, { tenant: number }, _how, done) =>
+  done(null, request.headers?.['host'] === 'op.example' && { number })
+export const verifySecret: BasicVerify = (_request, _userid, _password, done: ClientDone) => done(null, false)
+export const tables: Partial<PostgresTables> = { codes: 'codes' }
+postgresStores({ query: async () => ({ rows: [] }), tables })
+export const transactions: TransactionStore = {
+  load: (request: TransactionRequest, done) => done(null, { user: request.user }),
+  store: (_request, _transaction: Oauth2orizeTransaction, done) => done(null, 'id'),
+  update: (_request, id, _transaction, done) => done(null, id),
+  remove: (_request, _id, done) => done(null),
+}
+export const askAgain = (_client: Client, request: Oauth2orizeRequest): boolean =>
+  request.scope?.includes('all') ?? true
+export const isAllowedAddress: IsAllowedAddress = (address) => address === '10.0.0.1'
+export const told = (event: SessionEvent): string => `${event.clientId} ${event.sessionId}`
+onEvent('session.opened', told)
+export const guard = (request: MiddlewareRequest, _response: MiddlewareResponse, next: MiddlewareNext): void =>
+  next(request.user === undefined ? new OAuthError('access_denied') : undefined)
+express5().use(guard)
+express4().use(guard)
