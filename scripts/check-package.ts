@@ -87,6 +87,10 @@ describe('the tarball', () => {
     for (const [, path = ''] of named.matchAll(/[:[,]"\.\/([^"*]+)"(?!:)/g)) assert.ok(packed.includes(path), path)
   })
 
+  test('can be published: provenance is asked for only where the manifest names a repository', () => {
+    assert.ok(manifest.publishConfig.provenance !== true || manifest.repository !== undefined)
+  })
+
   test('declares nothing in terms of a framework, a database client or jose', () => {
     const outside = /(?:from|import\()\s*['"](?!\.|node:)([^'"]+)['"]/g
     for (const path of packed.filter((each) => each.endsWith('.d.ts') && !each.includes('/cli/'))) {
