@@ -43,6 +43,7 @@ const application = await Application.bootstrapWithPlugins({
     interfacePropertiesFormat: 'table',
     typeDeclarationFormat: 'table',
     useCodeBlocks: true,
+    useHTMLAnchors: true, // the anchors of headings are not always those that links are written with
   },
 })
 const project = await application.convert()

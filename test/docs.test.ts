@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'
-import { blocksOf, brokenLinks, documents, type Program, programsOf, wordsOf } from './support/markdown.ts'
+import { blocksOf, brokenLinks, documents, type Program, programsOf, reference, wordsOf } from './support/markdown.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = join(root, '.tmp/docs')
@@ -61,6 +61,11 @@ describe('documents', () => {
         if (language === 'json') JSON.parse(code)
       }
     })
+  }
+
+  for (const file of reference(root)) {
+    test(`${file}: every link of the generated reference leads somewhere`, () =>
+      assert.deepEqual(brokenLinks(root, file), []))
   }
 
   test(`README.md has at most ${README_WORDS} words`, () => {

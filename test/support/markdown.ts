@@ -39,6 +39,12 @@ export const documents = (root: string): string[] =>
       .filter((path) => path.endsWith('.md') && !path.startsWith('docs/api/')),
   ].sort()
 
+/** The pages of the API reference. */
+export const reference = (root: string): string[] =>
+  below(join(root, 'docs/api'))
+    .map((path) => relative(root, path))
+    .sort()
+
 /** The fenced blocks of a document. */
 export function blocksOf(root: string, file: string): Block[] {
   const blocks: Block[] = []
