@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { brokenLinks } from '../test/support/markdown.ts'
 import { binaryOf, LINES } from './node_binaries.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -64,16 +65,34 @@ after(() => rmSync(work, { recursive: true, force: true }))
 describe('the tarball', () => {
   test('holds what users need and nothing else', () => {
     const wanted =
-      /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|dist\/(esm|cjs)\/.*|docs\/[\w.-]+\.md|docs\/decisions\/[\w.-]+\.md)$/
+      /^(package\.json|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|dist\/(esm|cjs)\/.*|docs\/(|api\/|api\/stores\/|decisions\/)[\w.-]+\.md|examples\/.*)$/
     assert.deepEqual(
       packed.filter((path) => !wanted.test(path)),
       [],
     )
     for (const path of ['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md']) assert.ok(packed.includes(path), path)
     assert.deepEqual(
-      packed.filter((path) => /\.(map|tsbuildinfo)$|(^|\/)(test|examples|bench)\//.test(path)),
+      packed.filter((path) => /\.(map|tsbuildinfo)$|(^|\/)(test|bench|node_modules)\//.test(path)),
       [],
     )
+  })
+
+  test('has of the examples what is in the repository: no key, no data of somebody who tried them', async () => {
+    const tracked = (await run('git', ['ls-files', 'examples'], root)).trim().split('\n')
+    assert.deepEqual(packed.filter((path) => path.startsWith('examples/')).sort(), tracked.sort())
+  })
+
+  test('has documents whose links lead to what is in the tarball', async () => {
+    await run('tar', ['-xzf', tarball, '-C', work], work)
+    const unpacked = join(work, 'package')
+    const pages = packed.filter((path) => path.endsWith('.md'))
+    const dead = pages.flatMap((page) => brokenLinks(unpacked, page).map((target) => `${page}: ${target}`))
+    assert.deepEqual(dead, [])
+  })
+
+  test('stays small: at most 450 KB, 2 MB unpacked', () => {
+    assert.ok(entry.size <= 450_000, `${entry.size} octets`)
+    assert.ok(entry.unpackedSize <= 2_000_000, `${entry.unpackedSize} octets unpacked`)
   })
 
   test('has every file that the manifest names', () => {
