@@ -1,7 +1,8 @@
 // The documents are held to what they say: their programs compile against the built package and run, their links lead
 // somewhere. How to write blocks for this test is told in CONTRIBUTING.md.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { fork, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -19,12 +20,15 @@ const README_WORDS = 1500
 
 const nameOf = ({ file, line }: Program): string => `${file.replace(/[/.]/g, '_')}_${line}`
 
-/** Ends a program that serves as soon as it does, gives it a free port, and settles for what it must be told. */
+/** Ends a program that serves as soon as it does, or tells its port; gives it a free one, and settles for what it must be told. */
 const PRELOAD = `import { Server } from 'node:net'
 const { listen } = Server.prototype
 Server.prototype.listen = function (...args) {
   const callback = args.findLast((each) => typeof each === 'function')
-  this.once('listening', () => setTimeout(() => process.exit(), 100))
+  this.once('listening', () => {
+    if (process.send) process.send(this.address().port)
+    else setTimeout(() => process.exit(), 100)
+  })
   return listen.call(this, 0, '127.0.0.1', callback)
 }
 process.env.BASE_SECRET ??= '0123456789abcdef0123456789abcdef0123456789abcdef'
@@ -44,6 +48,17 @@ const outcomeOf = (name: string): Promise<{ status: number | null; told: string 
     child.on('error', reject)
     child.on('close', (status) => resolve({ status, told }))
   })
+
+/** What a program of the folder that serves answers to a form. */
+async function answerOf(name: string, path: string, form: Record<string, string>): Promise<Response> {
+  const child = fork(join(folder, name), { cwd: folder, execArgv: ['--import', './preload.mjs'], silent: true })
+  try {
+    const [port] = await once(child, 'message', { signal: AbortSignal.timeout(30_000) })
+    return await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: new URLSearchParams(form) })
+  } finally {
+    child.kill()
+  }
+}
 
 describe('documents', () => {
   for (const file of files) {
@@ -116,6 +131,17 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
   })
 
   test('there are programs in the documents', () => assert.ok(programs.length > 0))
+
+  test('the strategy of the README, as it stands there, answers a refused client as RFC 6749 §5.2 has it', async () => {
+    const sample = programs.find(({ file, source }) => file === 'README.md' && source.includes("'/par'"))
+    assert.ok(sample)
+    const response = await answerOf(`${nameOf(sample)}.mjs`, '/par', {
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: 'e30.e30.e30',
+    })
+    assert.equal(response.headers.get('content-type')?.split(';')[0], 'application/json')
+    assert.equal(((await response.json()) as { error: string }).error, 'invalid_client')
+  })
 
   for (const program of programs) {
     const name = nameOf(program)
