@@ -41,7 +41,10 @@ export type TokenEndpointOptions = (AuthenticationOptions | PassportAuthenticati
      * Default: `req.user` itself, if it has a `client_id`; what has none is not checked.
      */
     readonly toClient?: ((user: unknown) => Client | undefined) | undefined
-    /** Refuses grant types a client is not registered for, whoever's exchange it is. Default true. */
+    /**
+     * Refuses grant types a client is not registered for, whoever's exchange it is. Default true. `false` is for exchanges
+     * of your own: those of this package check it always.
+     */
     readonly enforceGrantTypes?: boolean | undefined
     /** After this time an exchange that has not answered is answered for with `server_error`. Default 30000. */
     readonly exchangeTimeoutMilliseconds?: number | undefined
