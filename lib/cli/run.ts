@@ -7,7 +7,7 @@ const HELP = `passport-client-assertion-jwt: keys for client assertions, and why
   keygen [--alg ES256] [--kid ID] [--out private_key.jwk.json]
       Makes a key pair. The private JWK goes to a new file with mode 600, the public JWK set to standard output.
 
-  explain JWT --issuer URL --token-endpoint URL [--jwks FILE] [--client FILE]
+  explain JWT --issuer URL [--token-endpoint URL] [--jwks FILE] [--client FILE]
           [--profile oidc] [--endpoint URL] [--now SECONDS] [--json]
       Carries out every check on a client assertion, in order, and says which passed, which failed and why.
       JWT may be - for standard input. --client takes a client record (RFC 7591 member names) as JSON, --jwks a

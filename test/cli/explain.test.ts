@@ -185,6 +185,13 @@ test('explain tells by its exit status: 0 all passed, 1 refused, 3 not everythin
   }
 })
 
+test('explain needs no token endpoint, and the help says so', async () => {
+  const client = await testClient()
+  const { status } = await command(['explain', await client.assertion(), '--issuer', issuer, '--now', String(now)])
+  assert.equal(status, 3)
+  assert.match((await command(['--help'])).out, /\[--token-endpoint URL\]/)
+})
+
 test('explain verifies the signature with --jwks alone, and in place of a jwks_uri', async (t) => {
   const client = await testClient()
   const { jwks: _, ...remote } = { ...client.client, jwks_uri: 'https://client.example/jwks' }
