@@ -199,8 +199,6 @@ const BRAND = Symbol.for('passport-client-assertion-jwt:OAuthError')
  * copy of this package: an application may have loaded it both as ECMAScript and as CommonJS modules.
  */
 export class OAuthError extends Error {
-  /** Found by `instanceof`, in whichever copy of the package it looks. */
-  readonly [BRAND] = true
   readonly code: OAuthErrorCode
   readonly status: number
   readonly statusCode: number
@@ -215,6 +213,8 @@ export class OAuthError extends Error {
     const { status = STATUS[code] } = options
     if (!Number.isInteger(status) || status < 400 || status > 599) throw badOption('status', '400 to 599', status)
     super(options.description ?? DESCRIPTION[code], 'cause' in options ? { cause: options.cause } : undefined)
+    // not a member of the type: the types of two copies are to fit each other
+    Object.defineProperty(this, BRAND, { value: true })
     this.name = 'OAuthError'
     this.code = code
     this.status = status
@@ -225,6 +225,7 @@ export class OAuthError extends Error {
     this.headers = options.headers ?? {}
   }
 
+  /** Also for errors of another copy of this package. */
   static override [Symbol.hasInstance](value: unknown): value is OAuthError {
     // biome-ignore-start lint/complexity/noThisInStatic: a class that an application derived is found as classes are
     if (this !== OAuthError) return Function.prototype[Symbol.hasInstance].call(this, value)

@@ -37,7 +37,7 @@ for (const [entry, names] of Object.entries(NAMES)) {
 /** The types each entry exports: what somebody must name to write a callback, a store or the options of a call. */
 const TYPES: Readonly<Record<string, string>> = {
   'index.ts': `
-    AccessTokenClaims AdoptedPermission AdvertisedEndpoint Answer AnyExchange ApplicationClasses
+    AccessTokenClaims Adopt AdoptedPermission AdvertisedEndpoint Answer AnyExchange ApplicationClasses
     ApplicationWithPrototypes AssertionContext AssertionMethod AssertionProfile AssertionRouteOptions
     AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification AssertionVerifier
     AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient AuthenticationContext
@@ -52,7 +52,7 @@ const TYPES: Readonly<Record<string, string>> = {
     IsAllowedAddress JwkSet Key KeyInput KeySetOptions Keyset KeysetSource MetadataHandlerOptions MetadataOptions
     Middleware MiddlewareNext MiddlewareRequest MiddlewareResponse OAuthErrorCode OAuthErrorOptions
     Oauth2orizeExchange Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction OpenSessionOptions
-    ParametersRequest PassportAuthentication PassportLike PerClient Permission PkcePolicy ProfileRules
+    ParametersRequest PassportAuthentication PassportLike PerClient Permission Permits PkcePolicy ProfileRules
     PublicClientStrategyOptions PublicJwk Reason RedirectUriRules RefreshTokenClaims RefreshTokenOptions
     RefreshedSession RememberedConsentOptions ReplayRegister RequestContext RequestHandler RequestHead Revoke
     RuleOptions ScopeRules SealedTransactionsOptions ServerLike ServerName Session SessionEvent SessionSettings
@@ -78,7 +78,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'stores/redis.ts': 'BoundedCallsOptions RedisCommand RedisStores RedisStoresOptions',
   'stores/postgres.ts': 'BoundedCallsOptions PostgresQuery PostgresStores PostgresStoresOptions PostgresTables',
   'testing/index.ts': `
-    AssertionOverrides AssertionParameters ContractRunner FakeClock OpenStore OpenedStore TestClient
+    AssertionOverrides AssertionParameters ContractOptions ContractRunner FakeClock OpenStore OpenedStore TestClient
     TestClientOptions
   `,
 }
