@@ -22,6 +22,7 @@ export interface Events {
     readonly alg?: string | undefined
     readonly kid?: string | undefined
   }
+  /** A client was turned away. Where the server is at fault nobody was: see `request.refused`. */
   'client.refused': {
     /** As the request named it; not authenticated, perhaps not even registered. */
     readonly clientId: string | undefined
