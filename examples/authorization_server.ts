@@ -69,6 +69,7 @@ export function authorizationServer(
     codes: codeStore,
     sessions,
     tokens,
+    consents,
     isUser,
     verbosity,
   })

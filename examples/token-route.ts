@@ -6,9 +6,11 @@ import {
   basicVerify,
   ClientAssertionStrategy,
   type CodeStore,
+  type Consents,
   clientCredentials,
   clientPasswordVerify,
   type FindClient,
+  type Permits,
   PublicClientStrategy,
   refreshToken,
   type Sessions,
@@ -26,10 +28,11 @@ export function tokenRoute(parts: {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
+  readonly consents: Consents
   readonly isUser: (subject: string) => boolean
   readonly verbosity: 'minimal' | 'normal' | 'debug'
 }): TokenEndpoint {
-  const { findClient, verifyAssertion, codes, sessions, tokens, isUser, verbosity } = parts
+  const { findClient, verifyAssertion, codes, sessions, tokens, consents, isUser, verbosity } = parts
 
   // Who asks: one strategy for each way in which clients prove who they are.
   const passport = new Passport()
@@ -39,10 +42,11 @@ export function tokenRoute(parts: {
   passport.use('public', new PublicClientStrategy({ findClient }))
 
   // What they may ask for: one exchange for each grant type.
-  const permits = ({ subject }: { readonly subject: string }): boolean => isUser(subject)
+  const isStillUser: Permits = ({ subject }) => isUser(subject)
+  const isStillAllowed: Permits = async (permission) => isUser(permission.subject) && consents.allows(permission)
   const server = oauth2orize.createServer()
-  server.exchange(authorizationCode({ codes, sessions, tokens, permits }))
-  server.exchange(refreshToken({ sessions, tokens, permits }))
+  server.exchange(authorizationCode({ codes, sessions, tokens, permits: isStillAllowed }))
+  server.exchange(refreshToken({ sessions, tokens, permits: isStillUser }))
   server.exchange(clientCredentials({ tokens }))
 
   // The way of a request: form, exactly one strategy, exchange, answer; and one answer to every error.

@@ -303,6 +303,29 @@ describe('the pages', () => {
       await bob.submit(after, '/account/disconnect-all')
     })
 
+    test('a code that was issued before the app was disconnected opens nothing any more', async () => {
+      for (const path of ['/account/disconnect', '/account/disconnect-all']) {
+        const bob = await loggedIn(BOB)
+        await redeem(await bob.authorize(authorizationUrl(), BOB))
+        const arrival = await bob.authorize(authorizationUrl(), BOB)
+        await bob.submit(await bob.visit(`${example.url}/account`), path)
+        const body = new URLSearchParams({
+          grant_type: 'authorization_code',
+          client_id: 'one',
+          redirect_uri: REDIRECT_URI,
+          code: arrival.searchParams.get('code') ?? '',
+          code_verifier: verifier,
+        })
+        const answer = await fetch(`${example.url}/token`, { method: 'POST', body })
+        assert.deepEqual(
+          [answer.status, ((await answer.json()) as { error: string }).error],
+          [400, 'invalid_grant'],
+          path,
+        )
+        assert.match((await bob.visit(`${example.url}/account`)).text, /No app is connected/)
+      }
+    })
+
     test('nobody disconnects an app of somebody else, nor a login', async () => {
       const [alice, bob] = [await loggedIn(ALICE), await loggedIn(BOB)]
       const { refresh_token, access_token } = await redeem(await alice.authorize(authorizationUrl(), ALICE))
