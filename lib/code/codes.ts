@@ -60,7 +60,10 @@ export type Redemption =
 /** How a code is redeemed, beyond what was presented. */
 export interface RedeemOptions {
   readonly now: number
-  /** The last question before the code is used: whether the user's permission still stands. Default: it does. */
+  /**
+   * Whether the user's permission still stands. Asked before `prepare` and, where there is one, again after it: who takes the
+   * permission back and then ends all sessions leaves none behind. Default: it does.
+   */
   readonly permits?: ((code: AuthorizationCode) => boolean | Promise<boolean>) | undefined
   /**
    * Done after `permits` and before the code is spent: what must be there for the one request that spends it. Requests at
@@ -173,10 +176,12 @@ export function createCodes(options: CodesOptions): Codes {
     }
     if (proof === 'verifier_wrong') await countFailure(id)
     if (proof !== 'proven') return refusedFor(proof, client)
-    if (permits !== undefined && (await answerOf(() => permits(found))) !== true) {
-      return refused('permission_withdrawn', client, 'the permission the code was issued for no longer stands')
+    const isPermitted = async () => permits === undefined || (await answerOf(() => permits(found))) === true
+    if (!(await isPermitted())) return withdrawn(client)
+    if (prepare !== undefined) {
+      await prepare(found)
+      if (!(await isPermitted())) return { ...withdrawn(client), endSession: sessionToEnd(found) }
     }
-    await prepare?.(found)
     const answer = await answerOf(() => store.spend(id))
     if (answer === 'spent') {
       const { clientId, subject, sessionId } = found
@@ -225,9 +230,12 @@ const published = ({ clientId, subject, sessionId }: AuthorizationCode, proven: 
   publish('code.replayed', () => ({ clientId, subject, sessionId, proven }))
 
 const endSession = (found: AuthorizationCode, proof: CodeProof, client: Client) =>
-  proof === 'proven' && isProofConclusive(found, client)
-    ? { endSession: { id: found.sessionId, markerExpiresAt: found.keepUntil } }
-    : undefined
+  proof === 'proven' && isProofConclusive(found, client) ? { endSession: sessionToEnd(found) } : undefined
+
+const sessionToEnd = ({ sessionId, keepUntil }: AuthorizationCode) => ({ id: sessionId, markerExpiresAt: keepUntil })
+
+const withdrawn = (client: Client) =>
+  refused('permission_withdrawn', client, 'the permission the code was issued for no longer stands')
 
 const refused = (reason: Reason, client: Client, detail: string) =>
   ({ outcome: 'refused', error: refusal(reason, { clientId: client.client_id, detail }) }) as const

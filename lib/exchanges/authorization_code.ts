@@ -20,7 +20,10 @@ export interface AuthorizationCodeOptions extends ScopeRules {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
-  /** Asked last, just before the code is spent. Without it every code is good until it expires. */
+  /**
+   * Asked before the session is opened, and again before the code is spent. Without it every code is good until it
+   * expires.
+   */
   readonly permits?: Permits | undefined
   /**
    * What to do with the slower of two requests that both proved everything and both found the code unspent. `'refuse'`,
@@ -38,8 +41,8 @@ export interface AuthorizationCodeOptions extends ScopeRules {
 
 /**
  * RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.6). In this order: the client's grant, the form of the parameters, the code's
- * client, its expiry, redirect URI, verifier, `permits`; then the session that the code names is opened, and the code is
- * spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
+ * client, its expiry, redirect URI, verifier, `permits`; then the session that the code names is opened, `permits` asked
+ * once more, and the code spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
  * before leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
  *
  * The tokens get the scope of the authorization request; a `scope` parameter here is ignored unless `scopeParameter`

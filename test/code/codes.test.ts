@@ -280,6 +280,16 @@ test('M12 a permission that no longer stands is refused before the code is spent
   assert.equal((await redeem({}, { permits: async () => true })).outcome, 'spent')
 })
 
+test('M12 a permission that is withdrawn while the session is opened is refused, and the session ends', async () => {
+  const { redeem, record } = await issued()
+  let permitted = true
+  const prepare = async () => {
+    permitted = false
+  }
+  const outcome = await redeem({}, { permits: () => permitted, prepare })
+  assert.deepEqual([outcome.outcome, outcome.ends], ['permission_withdrawn', record.sessionId])
+})
+
 test('a store that fails is 503, never invalid_grant', async () => {
   const { store, code } = await issued()
   const proofs = { client, redirectUri: REDIRECT, codeVerifier: wrong }

@@ -396,6 +396,34 @@ test('M12 a permission that was withdrawn since is refused, and a hook that fail
   await assert.rejects(broken.redeem(), { status: 503 })
 })
 
+test('M12 who takes the permission back and then ends all sessions leaves none behind, whatever is under way', async () => {
+  let permitted = true
+  let isUnderWay = (): void => {}
+  let mayGoOn = (): void => {}
+  const underWay = new Promise<void>((resolve) => (isUnderWay = resolve))
+  const goOn = new Promise<void>((resolve) => (mayGoOn = resolve))
+  const { redeem, live, stores } = await setup({
+    options: { permits: () => permitted },
+    sessionStore: (store) => ({
+      ...store,
+      async create(session) {
+        isUnderWay()
+        await goOn
+        return store.create(session)
+      },
+    }),
+  })
+  const redeeming = redeem()
+  await underWay
+  permitted = false
+  assert.equal(await stores.sessionStore.endAll('alice', 'oauth2'), 0)
+  mayGoOn()
+  await assert.rejects(redeeming, { reason: 'permission_withdrawn' })
+  assert.deepEqual(await live(), [])
+  permitted = true
+  await assert.rejects(redeem(), { code: 'invalid_grant' })
+})
+
 test('a failing code store or session store is 503', async () => {
   const down = () => Promise.reject(new Error('connect ECONNREFUSED'))
   for (const verb of ['find', 'spend'] as const) {
