@@ -100,6 +100,9 @@ function answered<C extends Client>(answer: Parameters<ValidateDone<C>>, done: V
 /** The callback oauth2orize hands to an immediate function. */
 export type ImmediateDone = (error: Error | null, allow: boolean, info: unknown, locals: unknown) => void
 
+/** Nobody was asked: there is nothing new to remember. oauth2orize hands it on as `req.oauth2.res`, and adds to it. */
+const remembered = (): { remembered: true } => ({ remembered: true })
+
 /** The options of `rememberedConsent`. */
 export interface RememberedConsentOptions<User = unknown> {
   readonly consents: Pick<Consents, 'allows'>
@@ -142,7 +145,7 @@ export function rememberedConsent<User = unknown>(options: RememberedConsentOpti
   ): void {
     isAllowed(client, user, request)
       .then(
-        (allow) => done(null, allow, undefined, undefined),
+        (allow) => done(null, allow, allow ? remembered() : undefined, undefined),
         (error: Error) => done(error, false, undefined, undefined),
       )
       .catch((error: Error) => done(error, false, undefined, undefined))

@@ -105,7 +105,9 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     if (!isScopeWithin(scope, formatScope(parseScope(client.scope ?? '') ?? []))) {
       throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
     }
-    if (consents !== undefined) await answerOfConsents(consents.remember({ subject, clientId, scope }))
+    // Consent that was only found is not given again: the user may be taking it back at this very moment.
+    if (consents !== undefined && decision.remembered !== true)
+      await answerOfConsents(consents.remember({ subject, clientId, scope }))
     return codes.issue(
       {
         subject,

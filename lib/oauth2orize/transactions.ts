@@ -24,8 +24,8 @@ export interface Oauth2orizeTransaction {
   user?: unknown
   info?: unknown
   transactionID?: string
-  /** What the user decided. */
-  res?: { allow?: boolean; scope?: unknown }
+  /** What the user decided; `remembered`: before, so that nobody was asked now. */
+  res?: { allow?: boolean; scope?: unknown; remembered?: unknown }
 }
 
 /** A request that has gone through the application's login. */

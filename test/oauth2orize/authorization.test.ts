@@ -271,6 +271,22 @@ test('Q9 T47 a narrow request gets narrow tokens, however much the user has allo
   assert.equal(tokens.scope, 'read')
 })
 
+test('A16 consent that is withdrawn while a request is answered from memory stays withdrawn', async (context) => {
+  const remembered: unknown[] = []
+  let allowed = false
+  const consents = {
+    allows: async () => allowed,
+    remember: async (permission: unknown) => void remembered.push(permission),
+  }
+  const app = await appOf(context, { options: { consents } })
+  await app.decide(rightRequest(pkcePair().challenge))
+  assert.equal(remembered.length, 1, 'an answered question is remembered')
+  allowed = true
+  const answer = await app.authorizeWith(rightRequest(pkcePair().challenge))
+  assert.ok(redirected(answer).searchParams.get('code'))
+  assert.equal(remembered.length, 1, 'where nobody was asked there is nothing to remember')
+})
+
 test('askAgain makes the user decide anew for the clients it names', async (context) => {
   const app = await appOf(context, { options: { askAgain: (client) => client.client_id === 'web' } })
   await app.decide(rightRequest(pkcePair().challenge))
