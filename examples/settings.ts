@@ -76,7 +76,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
   const warnings: string[] = []
   if (value('ERROR_VERBOSITY') === 'debug' && environment['NODE_ENV'] === 'production')
     throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
-  if (issuer !== undefined && !issuer.startsWith('https:') && !isHttpLoopback(issuer))
+  if (issuer !== undefined && new URL(issuer).protocol !== 'https:' && !isHttpLoopback(issuer))
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
   const codeLifetime = wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, YEAR_SECONDS)
   if (codeLifetime > LONGEST_CODE_LIFETIME_SECONDS)
