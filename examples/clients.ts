@@ -1,6 +1,7 @@
+import { isIP } from 'node:net'
 import { importJWK, type JWK } from 'jose'
-import type { Client } from 'passport-client-assertion-jwt'
-import { isHttpLoopback, isLoopbackHost, isPrivateAddress } from './loopback.ts'
+import { type Client, isPublicAddress } from 'passport-client-assertion-jwt'
+import { isHttpLoopback, isLoopbackHost } from './loopback.ts'
 import { scopeValues } from './scopes.ts'
 import { readJsonArray } from './users.ts'
 
@@ -136,7 +137,8 @@ function keySetUriProblem(uri: unknown, httpLoopbackKeySets: boolean): string | 
   if (protocol !== 'https:') return 'jwks_uri must be https'
   // Names that lead to private addresses are found out when the key set is fetched.
   if (isLoopbackHost(hostname)) return 'jwks_uri must not lead to this machine'
-  return isPrivateAddress(hostname) ? 'jwks_uri must not lead to a private address' : undefined
+  const address = hostname.replace(/^\[|\]$/g, '')
+  return isIP(address) === 0 || isPublicAddress(address) ? undefined : 'jwks_uri must not lead to a private address'
 }
 
 async function keysProblem(record: ClientRecord, note: (problem: string) => void): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 // The public names. What is not listed here is private, wherever it stands.
 
-export type { IsAllowedAddress } from './assertion/address.ts'
+export { type IsAllowedAddress, isPublicAddress } from './assertion/address.ts'
 export type { AssertionMethod } from './assertion/algorithms.ts'
 export type { KeySetOptions } from './assertion/key_sets.ts'
 export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './assertion/profiles.ts'

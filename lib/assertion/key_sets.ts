@@ -20,7 +20,8 @@ export interface KeySetOptions {
   readonly allowHttpLoopback?: boolean
   /**
    * Whether an address may be connected to, in place of the rule that it is on the public internet. Asked when a name
-   * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address.
+   * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address:
+   * `(address) => address === '10.0.0.7' || isPublicAddress(address)`.
    */
   readonly isAllowedAddress?: IsAllowedAddress
   /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. Not with a `fetch` of one's own. */

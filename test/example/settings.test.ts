@@ -196,7 +196,7 @@ test('a key of another algorithm beside the registered one, and EdDSA by either 
       token_endpoint_auth_signing_alg: 'EdDSA',
       jwks: { keys: [{ ...okp, alg: 'Ed25519' }] },
     },
-    { client_id: 'd', ...signing, jwks_uri: 'https://203.0.113.9/keys' },
+    { client_id: 'd', ...signing, jwks_uri: 'https://8.8.8.8/keys' },
   ]
   const settings = await readSettings({ CLIENTS_FILE: await file(clients) })
   for (const { client_id } of clients) assert.ok(settings.clients.find(client_id), client_id)

@@ -10,7 +10,7 @@ const NAMES: Readonly<Record<string, string>> = {
     clientAuthentication clientCredentials clientEndpoint clientPasswordVerify codeGrant cors
     createAssertionVerifier createClientAuthenticator createConsents createIntrospection createKeyset
     createRevocation createServer createSessions createTokenFactory createTokens deriveKeyset errorResponse
-    formBody hashClientSecret introspectionHandler metadataHandler noStore onEvent pkceRequestParser
+    formBody hashClientSecret introspectionHandler isPublicAddress metadataHandler noStore onEvent pkceRequestParser
     publicJwks refreshToken rememberedConsent retryOf revocationHandler safeExchange safeIssue
     sealedTransactions systemClock toOauth2orize tokenEndpoint tokenHandler validateAuthorization
     wellKnownPaths
