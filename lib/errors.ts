@@ -1,5 +1,3 @@
-import { badOption } from './options.ts'
-
 /** The error codes of RFC 6749 §4.1.2.1 and §5.2, and `invalid_token` of RFC 6750 for endpoints that applications add. */
 export type OAuthErrorCode =
   | 'invalid_request'
@@ -27,7 +25,7 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
   unauthorized_client: 400,
   unsupported_grant_type: 400,
   invalid_scope: 400,
-  access_denied: 400, // at the token endpoint (RFC 8628 §3.5); pages for the person say 403
+  access_denied: 400, // RFC 8628 §3.5; the pages of authorizationErrors say 403
   unsupported_response_type: 400,
   server_error: 500,
   temporarily_unavailable: 503,
@@ -209,9 +207,10 @@ export class OAuthError extends Error {
 
   /** Throws `TypeError` for a code that is not one, and a status that is no error's: applications bring theirs. */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
-    if (!Object.hasOwn(STATUS, code)) throw badOption('code', `one of ${Object.keys(STATUS).join(', ')}`, code)
+    if (!Object.hasOwn(STATUS, code)) throw new TypeError(`an OAuthError has no code ${JSON.stringify(code)}`)
     const { status = STATUS[code] } = options
-    if (!Number.isInteger(status) || status < 400 || status > 599) throw badOption('status', '400 to 599', status)
+    if (!Number.isInteger(status) || status < 400 || status > 599)
+      throw new TypeError(`an OAuthError has no status ${JSON.stringify(status)}`)
     super(options.description ?? DESCRIPTION[code], 'cause' in options ? { cause: options.cause } : undefined)
     // not a member of the type: the types of two copies are to fit each other
     Object.defineProperty(this, BRAND, { value: true })
@@ -226,9 +225,12 @@ export class OAuthError extends Error {
   }
 
   /** Also for errors of another copy of this package. */
-  static override [Symbol.hasInstance](value: unknown): value is OAuthError {
+  static override [Symbol.hasInstance]<T extends abstract new (...given: never) => unknown>(
+    this: T,
+    value: unknown,
+  ): value is InstanceType<T> {
     // biome-ignore-start lint/complexity/noThisInStatic: a class that an application derived is found as classes are
-    if (this !== OAuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    if ((this as unknown) !== OAuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
     // biome-ignore-end lint/complexity/noThisInStatic: as above
     return typeof value === 'object' && value !== null && BRAND in value
   }
@@ -252,7 +254,7 @@ export const unavailable = (cause: unknown): OAuthError =>
 export const asError = (thrown: unknown): object =>
   typeof thrown === 'object' && thrown !== null
     ? thrown
-    : new TypeError(`what was thrown is no Error but ${typeof thrown}`)
+    : new TypeError(`what was thrown is no Error but ${typeof thrown}`, { cause: thrown })
 
 /** Awaits what a store or look-up answers. A rejection is a fault, whatever it says of itself, and becomes a 503. */
 export async function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {

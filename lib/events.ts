@@ -22,13 +22,22 @@ export interface Events {
     readonly alg?: string | undefined
     readonly kid?: string | undefined
   }
-  /** A client was turned away. Where the server is at fault nobody was: see `request.refused`. */
+  /** A client was turned away. */
   'client.refused': {
     /** As the request named it; not authenticated, perhaps not even registered. */
     readonly clientId: string | undefined
     readonly reason: Reason | undefined
     readonly detail: string | undefined
     readonly kid?: string | undefined
+  }
+  /** A client could not be judged: the server is at fault. */
+  'client.undecided': {
+    /** As the request named it. */
+    readonly clientId: string | undefined
+    readonly reason: Reason | undefined
+    readonly detail: string | undefined
+    readonly kid?: string | undefined
+    readonly cause: unknown
   }
   /** Something about a client's registration that its operator should mend; the request went on. */
   'client.warning': { readonly clientId: string; readonly detail: string }
@@ -88,6 +97,7 @@ const EVENT_PREFIX = 'passport-client-assertion-jwt:'
 const NAMES = [
   'client.authenticated',
   'client.refused',
+  'client.undecided',
   'client.warning',
   'code.issued',
   'code.spent',
@@ -118,12 +128,16 @@ export function publish<Name extends keyof Events>(name: Name, describe: () => E
   if (debug.enabled) debug('%s %j', name, { ...event, ...('cause' in event ? { cause: String(event.cause) } : {}) })
 }
 
-/** Publishes the refusal of a client, and hands the error back. Faults of the server are no refusals of a client. */
-export function published(error: unknown, kid?: string): unknown {
-  if (error instanceof OAuthError && error.status < 500) {
-    const { clientId, reason, detail } = error
-    publish('client.refused', () => ({ clientId, reason, detail, ...(kid === undefined ? {} : { kid }) }))
+/** Publishes that a client was refused, or could not be judged because the server is at fault. Hands the error back. */
+export function publishFailure(error: unknown, kid?: string): unknown {
+  const key = kid === undefined ? {} : { kid }
+  if (!(error instanceof OAuthError)) {
+    publish('client.undecided', () => ({ clientId: undefined, reason: undefined, detail: undefined, cause: error }))
+    return error
   }
+  const { clientId, reason, detail, cause } = error
+  if (error.status < 500) publish('client.refused', () => ({ clientId, reason, detail, ...key }))
+  else publish('client.undecided', () => ({ clientId, reason, detail, cause, ...key }))
   return error
 }
 

@@ -173,25 +173,27 @@ function algorithmsOf(options: PassportAuthentication): readonly string[] | unde
 
 /**
  * oauth2orize runs exchanges of one name in the order of their registration, the next one only if the first passes the
- * request on. One of `toOauth2orize` behind another is mostly one that was meant to take its place.
+ * request on. Where one of the two is of `toOauth2orize`, it was mostly meant to take the other's place.
  */
-function warnOfDoubles(layers: readonly ExchangeLayer[]): void {
-  const seen = new Set<string | null>()
-  for (const { type, handle } of layers) {
-    if (type !== null && seen.has(type) && 'exchange' in handle)
-      process.emitWarning(
-        `the exchange for ${type} stands behind another one of that grant type, which answers first`,
-        {
-          code: 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE',
-        },
-      )
-    seen.add(type)
+function warnOfDoubles(layers: readonly ExchangeLayer[], warned: Set<string>): void {
+  const first = new Map<string, ExchangeLayer>()
+  for (const layer of layers) {
+    const { type } = layer
+    if (type === null) continue
+    const before = first.get(type)
+    if (before === undefined) first.set(type, layer)
+    else if (!warned.has(type) && ('exchange' in layer.handle || 'exchange' in before.handle)) {
+      warned.add(type)
+      const code = 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE'
+      process.emitWarning(`of the exchanges for ${type} the one that was registered first answers`, { code })
+    }
   }
 }
 
 /** The exchanges registered with the server at this moment, the application's own ones guarded. Keeps what it made. */
 function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => readonly ExchangeLayer[] | undefined {
   const made = new WeakMap<ExchangeLayer, ExchangeLayer>()
+  const warned = new Set<string>()
   let known: readonly ExchangeLayer[] = []
   const guarded = (layer: ExchangeLayer): ExchangeLayer => {
     let guard = made.get(layer)
@@ -217,7 +219,7 @@ function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => r
     if (!Array.isArray(layers)) return undefined
     if (layers.length !== known.length) {
       known = layers.map(guarded)
-      warnOfDoubles(layers)
+      warnOfDoubles(layers, warned)
     }
     return known
   }

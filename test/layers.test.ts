@@ -34,7 +34,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 
 /** The small files at the top that everything may import, and what they may import themselves. */
 const SMALL: Readonly<Record<string, readonly string[]>> = {
-  'errors.ts': ['options.ts'],
+  'errors.ts': [],
   'options.ts': [],
   'clock.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
@@ -104,7 +104,7 @@ test('no file of lib/ imports a framework, a database client or a test runner', 
   }
 })
 
-test('every value that a file of lib/ exports is imported by another file', () => {
+test('every value that a file of lib/ exports is named in another file', () => {
   const roots = ['lib', 'test', 'examples', 'bench', 'scripts']
   const files = roots.flatMap(filesBelow).filter((file) => !/node_modules|\/\./.test(file))
   const words = new Map(files.map((file) => [file, new Set(readFileSync(file, 'utf8').match(/\w+/g))]))

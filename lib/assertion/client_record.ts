@@ -37,7 +37,10 @@ const named = (value: unknown): string =>
       ? 'nothing'
       : `a value of type ${typeof value}`
 
-/** The client is registered for this method, which is one of `methods`, and, where it says so, for this algorithm (RFC 7591 §2). */
+/**
+ * The client is registered for this method, which is one of `methods`, and, where it says so, for this algorithm
+ * (RFC 7591 §2).
+ */
 export function checkRegistration(
   client: Client,
   alg: string,

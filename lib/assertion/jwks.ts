@@ -53,7 +53,8 @@ export const isUsableFor = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAl
   (jwk.alg === undefined || (typeof jwk.alg === 'string' && isSameAlgorithm(alg, jwk.alg, edDsaAlias)))
 
 /**
- * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` where it names one. Keys that share a `kid` are told apart by the rest (RFC 7517 §4.5).
+ * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` where it names one.
+ * Keys that share a `kid` are told apart by the rest (RFC 7517 §4.5).
  */
 export function candidatesIn(
   keys: readonly Jwk[],

@@ -38,8 +38,9 @@ export const presentsAssertion = (parameters: unknown): parameters is Readonly<R
  */
 const authorizationOf = (request: unknown): unknown => {
   const headers = (request as { readonly headers?: unknown } | null | undefined)?.headers
-  if (headers instanceof Headers) return headers.get('authorization') ?? undefined
-  return (headers as { readonly authorization?: unknown } | null | undefined)?.authorization
+  const { authorization, get } = (headers ?? {}) as { readonly authorization?: unknown; readonly get?: unknown }
+  if (typeof get !== 'function') return authorization
+  return (headers as Headers).get('authorization') ?? undefined // of whichever implementation
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { AuthenticatedClient, Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
-import { published } from '../events.ts'
+import { publishFailure } from '../events.ts'
 import { badOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { AssertionMethod } from './algorithms.ts'
 import { serverNames } from './audience.ts'
@@ -118,7 +118,7 @@ export function createAssertionVerifier<C extends Client = Client>(
     try {
       return await authenticate(parts, parameters, context, trace)
     } catch (error) {
-      throw published(asRefusal(error, trace), trace.kid)
+      throw publishFailure(asRefusal(error, trace), trace.kid)
     }
   }
   return Object.assign(verify, { algorithms: rules.algorithms, methods: rules.methods })

@@ -1,6 +1,6 @@
 import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
-import { publish, published } from '../events.ts'
+import { publish, publishFailure } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type BasicDecoding, parseBasic } from './basic.ts'
@@ -111,7 +111,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
         authenticated = await identify(presented, parameters, context)
       }
     } catch (error) {
-      throw published(error)
+      throw publishFailure(error)
     }
     if (authenticated === undefined) return byAssertion(parameters, context)
     publishAuthenticated(authenticated)
@@ -124,7 +124,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
     const narrowed = assertionMethods.length < 2 ? { ...context, methods: assertionMethods } : context
     const authenticated = await verifier(parameters, narrowed)
     const { method } = authenticated.authentication
-    if (!offered.includes(method)) throw published(methodMismatch(authenticated.client, method, false))
+    if (!offered.includes(method)) throw publishFailure(methodMismatch(authenticated.client, method, false))
     return authenticated
   }
 

@@ -84,7 +84,12 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     const clientId = client.client_id
     const id = adoptedSessionId(token)
     const known = await sessions.get(id, now)
-    if (known !== undefined) return live(known, client, 0)
+    if (known !== undefined) {
+      const presented = live(known, client, 0)
+      // opens nothing, but sees to it that what opened it is remembered: the request that did may have failed after it
+      await sessions.open(known, { id, client, now, rememberUntil: rememberedUntil({}, now) })
+      return presented
+    }
     const old = await answerOf(() => recognise(token, { ...context, client, now }))
     if (old === undefined || old === null) {
       throw refusal('refresh_token_malformed', { clientId, detail: 'neither of this server nor adopted' })

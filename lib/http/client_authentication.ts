@@ -4,7 +4,7 @@ import { type Credentials, parseBasic } from '../client_authentication/basic.ts'
 import { namesTwoClients, type Presented, presentedMethod } from '../client_authentication/presented.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
-import { publish, published } from '../events.ts'
+import { publishFailure } from '../events.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
@@ -76,11 +76,11 @@ const refused = (why: unknown): unknown => {
   if (cause instanceof OAuthError) return cause
   return why instanceof OAuthError
     ? why
-    : published(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))
+    : publishFailure(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))
 }
 
 /** What a strategy reports as an error is the server's fault, unless it is an error of the protocol. */
-const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : unavailable(error))
+const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : publishFailure(unavailable(error)))
 
 /** Runs a strategy as Passport does: on an object of its own for each request. */
 function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: Outcome): void {
@@ -91,8 +91,12 @@ function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Reque
     pass: () => outcome(refused(undefined)),
     redirect: () => outcome(refused(undefined)),
   })
-  const pending: unknown = running.authenticate(request, route)
-  if (pending instanceof Promise) pending.catch((error: unknown) => outcome(broken(error)))
+  try {
+    const pending: unknown = running.authenticate(request, route)
+    if (pending instanceof Promise) pending.catch((error: unknown) => outcome(broken(error)))
+  } catch (error) {
+    outcome(broken(error))
+  }
 }
 
 function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOptions): Run | undefined {
@@ -161,13 +165,8 @@ function byStrategies(options: StrategyAuthenticationOptions): Run {
     if (serving === undefined)
       throw refusal('client_method_mismatch', { detail: `${presented.by} is not offered here` })
     serving(seen, response, (error, user, info) => {
-      if (method === undefined || (typeof info === 'object' && info !== null && 'method' in info)) {
-        outcome(error, user, info) // a strategy of this package, which published what came of it
-        return
-      }
-      const { client_id } = (user ?? {}) as { client_id?: unknown }
-      if (typeof client_id === 'string') publish('client.authenticated', () => ({ clientId: client_id, method }))
-      outcome(error, user, { method })
+      const named = typeof info === 'object' && info !== null && 'method' in info
+      outcome(error, user, named || method === undefined ? info : { method })
     })
   }
 }
@@ -208,7 +207,7 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Midd
       request.body = parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {})
       run(request, response, outcome)
     } catch (error) {
-      outcome(asError(published(error)))
+      outcome(asError(publishFailure(error)))
     }
   }
 }

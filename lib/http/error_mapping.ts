@@ -35,10 +35,14 @@ const BOILERPLATE =
 /** What oauth2orize says of a request without `grant_type`. */
 const NO_GRANT_TYPE = 'Unsupported grant type: undefined'
 
-/** Whether oauth2orize made an error, or a class derived from one of its own did. Known by name: this imports nothing. */
+/**
+ * Whether oauth2orize made an error, or a class derived from one of its own did. Known by its names and its members: this
+ * imports nothing.
+ */
 function isOauth2orizeError(error: object): boolean {
-  const { name } = error as Foreign
+  const { name, status } = error as Foreign
   if (name === 'TokenError' || name === 'AuthorizationError') return true
+  if (!Object.hasOwn(error, 'uri') || typeof status !== 'number') return false
   for (let type = Object.getPrototypeOf(error); type !== null; type = Object.getPrototypeOf(type)) {
     if (type.constructor?.name === 'OAuth2Error') return true
   }
@@ -46,9 +50,9 @@ function isOauth2orizeError(error: object): boolean {
 }
 
 /**
- * The `OAuthError` that stands for any error. Ours are taken as they are, also from another copy of this package.
- * The errors of oauth2orize (`TokenError`, `AuthorizationError`, `OAuth2Error`) keep a code of the protocol and the sentence that the application
- * wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's `AuthenticationError` becomes
+ * The `OAuthError` that stands for any error. Ours are taken as they are, also from another copy of this package. The
+ * errors of oauth2orize (`TokenError`, `AuthorizationError`, `OAuth2Error`) keep a code of the protocol and the sentence
+ * that the application wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's `AuthenticationError` becomes
  * `invalid_client`. Everything else is `server_error`, and none of its text leaves the process.
  */
 export function toOAuthError(error: unknown): OAuthError {

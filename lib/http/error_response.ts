@@ -1,3 +1,4 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { badOption, booleanOption, oneOf } from '../options.ts'
@@ -41,6 +42,19 @@ const describable = (text: string): string =>
 
 const FIXED_INVALID_CLIENT = new OAuthError('invalid_client').message
 
+/** The error, if it can be answered as it is: an application may have given it a header that is none. */
+function answerable(error: OAuthError): OAuthError {
+  try {
+    for (const [name, value] of Object.entries(error.headers)) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    }
+    return error
+  } catch (cause) {
+    return refusal('unexpected', { cause })
+  }
+}
+
 /** Quotes a parameter of a challenge (RFC 9110 §5.6.4). */
 const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
 
@@ -70,8 +84,8 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     return describable(`${sentence} ${reason ?? 'no reason'}${detail === undefined ? '' : `: ${detail}`}`)
   }
 
-  return function write(thrown, request, response, extra): void {
-    const error = toOAuthError(thrown)
+  return (thrown, request, response, extra) => {
+    const error = answerable(toOAuthError(thrown))
     const authorized = request.headers.authorization !== undefined
     const failed = error.code === 'invalid_client'
     const status = failed ? (authorized ? 401 : invalidClientStatus) : error.status
@@ -93,12 +107,7 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     const body =
       description === undefined ? { error: error.code } : { error: error.code, error_description: description }
     const headers = { ...NO_STORE, ...extra, ...error.headers, ...(failed && authorized ? challenge : undefined) }
-    try {
-      answerJson(response, status, body, headers)
-    } catch (cause) {
-      if (Object.keys(error.headers).length === 0) throw cause
-      write(refusal('unexpected', { cause }), request, response, extra) // an application's error with a header that is none
-    }
+    answerJson(response, status, body, headers)
   }
 }
 

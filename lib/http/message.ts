@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** A request as Node, Connect, Express 4 and Express 5 hand it over. */
-export interface Request extends IncomingMessage {
+export type Request = IncomingMessage & {
   /** What a body parser left there. */
   body?: unknown
   /** The client, once it is authenticated: oauth2orize looks for it here. */

@@ -153,11 +153,13 @@ export function authorizationErrors(options: AuthorizationErrorsOptions) {
     if (redirectError(error, transaction, response, { issuer, verbosity })) return
     const refused = refusalOf(error)
     report(refused)
-    response.statusCode = refused.status
+    // 400 is for clients, where the code says what is wrong; the person is forbidden something
+    const status = refused.code === 'access_denied' && refused.status === 400 ? 403 : refused.status
+    response.statusCode = status
     for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
     noStore(response)
     const shown: ShownError = {
-      status: refused.status,
+      status,
       code: refused.code,
       message: descriptionOf(refused, verbosity) ?? '',
       retry: retryOf(refused),

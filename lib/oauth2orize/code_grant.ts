@@ -97,7 +97,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     }
     const clientId = client.client_id
     if (decision.allow !== true)
-      throw refusal('user_denied', { clientId, status: 403, description: 'The user has denied the request.' })
+      throw refusal('user_denied', { clientId, description: 'The user has denied the request.' })
     const subject = subjectOfUser(user, subjectOf)
     const { values } = parametersOf(request)
     const codeChallenge = judgeChallenge(values, client, pkce)

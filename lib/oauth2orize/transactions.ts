@@ -176,7 +176,6 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
     const user = request.user
     if (subjectOfUser(user, subjectOf) !== content.subject) {
       throw refusal('transaction_of_another_user', {
-        status: 403,
         clientId,
         description: 'The form was made for another user. Go back to the application and start again.',
         detail: 'the user who is logged in is not the one the form was shown to',

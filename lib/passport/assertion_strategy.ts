@@ -7,7 +7,7 @@ import {
 } from '../assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
-import { published } from '../events.ts'
+import { publishFailure } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 
 /** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
@@ -189,10 +189,10 @@ function ask<C extends Client>(
     if (answered) return
     answered = true
     if (failure)
-      refuse(published(failure)) // falsy: no error, as everywhere in Passport
+      refuse(publishFailure(failure)) // falsy: no error, as everywhere in Passport
     else if (!user) {
       const detail = 'the verify callback gave no user'
-      refuse(published(refusal('client_rejected', { clientId: client.client_id, detail })))
+      refuse(publishFailure(refusal('client_rejected', { clientId: client.client_id, detail })))
     } else
       success(
         user === true ? client : (user as object),

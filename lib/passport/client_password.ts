@@ -1,6 +1,6 @@
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
 import { type OAuthError, refusal } from '../errors.ts'
-import { published } from '../events.ts'
+import { publishFailure } from '../events.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type ClientDone, report } from './done.ts'
 import { sentParameters } from './sent.ts'
@@ -24,7 +24,7 @@ export function clientPasswordVerify(options: ClientPasswordVerifyOptions): Clie
   const authenticate = createClientAuthenticator({ findClient, methods: ['client_secret_post'] })
 
   function verify(request: object | undefined, clientId: unknown, clientSecret: unknown, done: ClientDone): void {
-    const refuse = (error: OAuthError): void => done(published(error))
+    const refuse = (error: OAuthError): void => done(publishFailure(error))
     if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {
       const detail = 'expected client_id and client_secret to be one string each'
       refuse(refusal('parameter_malformed', { detail }))

@@ -149,7 +149,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     now: number,
     until: number,
   ): Promise<void> {
-    const seconds = until - now
+    epochSeconds('now', now)
+    const seconds = Math.ceil(until) - now
     const lifetimes = { idleSeconds: seconds, absoluteSeconds: seconds }
     const record = openedSession({ subject, clientId, scope: '' }, { id, type, now, lifetimes, extra: {} })
     await answerOf(() => store.create(record)) // 'gone' means that it is known already
@@ -176,11 +177,12 @@ export function createSessions(options: SessionsOptions): Sessions {
       lifetimes: lifetimesOf(settings, client),
       extra: opening.extra ?? {},
     })
-    if ((await answerOf(() => store.create(session))) === 'gone') return undefined
-    publish('session.opened', () => named(session))
+    const isOpened = (await answerOf(() => store.create(session))) === 'created'
+    if (isOpened) publish('session.opened', () => named(session))
+    // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
       await mark(onceId, OPENED_ONCE, permission, now, rememberUntil)
-    return session
+    return isOpened ? session : undefined
   }
 
   return {

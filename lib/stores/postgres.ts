@@ -233,7 +233,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
 type Row = Readonly<Record<string, unknown>>
 
 /** Text columns hold no NUL, and a parameter that has one is an error. So nothing is there by such a name: not a fault. */
-const isImpossible = (name: string): boolean => name.includes('\0')
+const isImpossible = (name: unknown): boolean => typeof name === 'string' && name.includes('\0')
 
 /** The two halves of the number of an advisory lock for a subject and type. */
 function lockOf(subject: string, type: string): [number, number] {

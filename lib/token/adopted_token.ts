@@ -26,7 +26,7 @@ export type Adopt = (
 const TEN_YEARS = 315_360_000
 
 /** Until when it matters that the token was adopted, or given up: whole epoch seconds. */
-export function rememberedUntil({ expiresAt }: AdoptedPermission, now: number): number {
+export function rememberedUntil({ expiresAt }: Pick<AdoptedPermission, 'expiresAt'>, now: number): number {
   if (expiresAt === undefined || expiresAt === null) return now + TEN_YEARS
   if (Number.isFinite(expiresAt)) return Math.ceil(expiresAt)
   throw refusal('misconfigured', { detail: 'adopt gave an expiresAt that is no moment' })

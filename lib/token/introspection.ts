@@ -94,11 +94,8 @@ export function createIntrospection(options: {
     if (client === undefined || !sessions.accepts(session, g, { client, now })) return INACTIVE
     const { subject: sub, scope } = session
     const permission = { subject: sub, clientId: client_id, scope }
-    const allowed =
-      permits === undefined || (await answerOf(() => permits(permission, { ...context, client, session })))
-    if (allowed !== true) {
-      return INACTIVE
-    }
+    const isPermitted = () => permits === undefined || permits(permission, { ...context, client, session })
+    if ((await answerOf(isPermitted)) !== true) return INACTIVE
     return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }
   }
 

@@ -52,8 +52,12 @@ test('R41 without a kid every key that fits is tried, at most eight, and unusabl
   assert.equal((await verify(formWith(assertionBy(key)))).authentication.kid, 'k')
   const seven = await withKeys([...Array.from({ length: 7 }, () => other.jwk), key.jwk])
   assert.equal(await seven.outcome(), 'accepted')
-  const eight = await withKeys([...Array.from({ length: 8 }, () => other.jwk), key.jwk])
-  assert.equal(await eight.outcome(), 'assertion_signature_wrong')
+  const nine = [...Array.from({ length: 8 }, () => other.jwk), key.jwk]
+  for (const verification of ['sync', 'pool'] as const) {
+    const eight = await scene({ verification }, { jwks: { keys: nine } })
+    assert.equal(await eight.outcome(), 'assertion_signature_wrong', 'keys that are imported now')
+    assert.equal(await eight.outcome(), 'assertion_signature_wrong', 'keys that are at hand')
+  }
   const bad = await withKeys([...Array.from({ length: 20 }, () => broken), key.jwk])
   assert.equal(await bad.outcome(), 'accepted')
   const unfit = await withKeys([...Array.from({ length: 20 }, () => ({ kty: 'RSA' })), key.jwk])

@@ -246,8 +246,8 @@ test('R74 events name reason, client and key id, and never hold the assertion, a
   const stranger = await sharedKey('ES256', 'stranger')
   const key = await sharedKey('ES256')
   const heard: { name: string; event: Record<string, unknown> }[] = []
-  const stops = (['client.authenticated', 'client.refused', 'client.warning'] as const).map((name) =>
-    onEvent(name, (event) => heard.push({ name, event: { ...event } })),
+  const stops = (['client.authenticated', 'client.refused', 'client.undecided', 'client.warning'] as const).map(
+    (name) => onEvent(name, (event) => heard.push({ name, event: { ...event } })),
   )
   const { verify } = await scene({}, { jwks: { keys: [{ ...key.jwk, kid: 'k1' }] } })
   const good = assertionBy(key, {}, { kid: 'k1' })
@@ -257,7 +257,7 @@ test('R74 events name reason, client and key id, and never hold the assertion, a
   await refusalOf(verify(formWith(bad)))
   await refusalOf(verify(formWith('nothing.of.the', { client_id: 'who' })))
   const down = await scene({ findClient: () => Promise.reject(new Error('no database')) })
-  assert.equal(await down.outcome(), 'store_unavailable') // a fault: no client was refused
+  assert.equal(await down.outcome(), 'store_unavailable')
   for (const stop of stops) stop()
   assert.deepEqual(
     heard.map(({ name, event: { clientId, reason, kid, method, alg } }) => [
@@ -272,6 +272,7 @@ test('R74 events name reason, client and key id, and never hold the assertion, a
       ['client.refused', CLIENT_ID, 'assertion_replayed', 'k1', undefined],
       ['client.refused', CLIENT_ID, 'assertion_signature_wrong', 'k1', undefined],
       ['client.refused', 'who', 'assertion_malformed', undefined, undefined],
+      ['client.undecided', CLIENT_ID, 'store_unavailable', undefined, undefined],
     ],
   )
   const all = JSON.stringify(heard)

@@ -120,6 +120,9 @@ test('R5 an Authorization header is seen in a request of the Fetch standard as w
     outcomeOf(verify(formWith(assertionBy(key)), { request: new Request(TOKEN_ENDPOINT, { method: 'POST', headers }) }))
   assert.equal(await ask({ Authorization: 'Basic Yjpj' }), 'client_authentication_repeated')
   assert.equal(await ask({}), 'accepted')
+  const ofAnotherLibrary = { headers: { get: (name: string) => (name === 'authorization' ? 'Basic Yjpj' : null) } }
+  const seen = outcomeOf(verify(formWith(assertionBy(key)), { request: ofAnotherLibrary }))
+  assert.equal(await seen, 'client_authentication_repeated')
 })
 
 test('R5 an assertion beside another method is invalid_request and ends the chain of strategies', async () => {

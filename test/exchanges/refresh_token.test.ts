@@ -511,6 +511,26 @@ test('adopt: a token opens one session, ever: not a second one when the first is
   }
 })
 
+test('adopt: a token is remembered though the store failed right after the session was opened', async () => {
+  const { refresh, clock, sessions, inner } = adopting()
+  const { create } = inner
+  let failing = true
+  inner.create = async (record) => {
+    if (failing && record.type === 'opened_once') throw new Error('no database')
+    return create(record)
+  }
+  const broken = setUp({ adopt: (token) => OLD.get(token), store: inner })
+  await assert.rejects(broken.refresh('old-1'), { status: 503 })
+  failing = false
+  await broken.refresh('old-1')
+  for (const { id } of await broken.sessions.list('bob', 'oauth2')) await broken.sessions.end(id)
+  broken.clock.advance(61 * 86_400)
+  clock.advance(61 * 86_400)
+  await assert.rejects(broken.refresh('old-1'), refused('invalid_grant', 'session_not_found'))
+  await assert.rejects(refresh('never-issued'), refused('invalid_grant', 'refresh_token_malformed'))
+  assert.deepEqual(await sessions.list('bob', 'oauth2'), [])
+})
+
 test('adopt: the expiry of the old token is how long it is remembered, and one in the past opens nothing', async () => {
   const end = createFakeClock()() + 1000
   const { refresh, clock, sessions, inner } = setUp({ adopt: () => ({ ...OLD.get('old-1'), expiresAt: end }) as never })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { OAuthError, REASONS, refusal } from '../../lib/errors.ts'
+import { onEvent } from '../../lib/events.ts'
 import { createErrorWriter, type ErrorResponseOptions } from '../../lib/http/error_response.ts'
 import { answerOf, basicHeader, listen, post, SECRET, TWO_HOSTS } from '../support/token_route.ts'
 
@@ -99,13 +100,16 @@ test('an error that only calls itself OAuthError is none: its text stays inside,
   }
 })
 
-test('an error that can not be answered as it is, is answered with server_error', async () => {
+test('an error that can not be answered as it is, is answered with server_error, and published as that alone', async (t) => {
+  const heard: unknown[] = []
+  t.after(onEvent('request.refused', ({ code, status }) => heard.push([code, status])))
   const answer = await answerFor(new OAuthError('invalid_grant', { headers: { 'Retry-After': 'soon\nor later' } }))
   assert.equal(answer.status, 500)
   assert.equal(answer.json['error'], 'server_error')
-  assert.throws(() => new OAuthError('mfa_required' as never), /option 'code' must be one of .*, got "mfa_required"/)
+  assert.deepEqual(heard, [['server_error', 500]])
+  assert.throws(() => new OAuthError('mfa_required' as never), /no code "mfa_required"/)
   for (const status of [200, 99, 600, 400.5, '400'])
-    assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /option 'status'/)
+    assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /no status/)
 })
 
 test('an answer that has begun is not mended', async () => {

@@ -82,9 +82,13 @@ test('an exchange that throws what is falsy has failed all the same (O7)', async
       server.exchange('sync', fail)
       server.exchange('async', async () => fail())
       server.exchange(toOauth2orize({ grantType: 'made', run: async () => fail() }))
+      server.exchange(
+        oauth2orize.exchange.code(safeIssue(async (_c: object, _d: string, _e: string, _done: Done) => fail())),
+      )
     }
     await withExchanges(register, async (route) => {
       for (const grant_type of ['sync', 'async', 'made']) await oneAnswer(route, { grant_type }, 500, 'server_error')
+      await oneAnswer(route, code, 500, 'server_error')
     })
   }
 })
@@ -243,30 +247,52 @@ test('an exchange that never answers is answered for (O7)', async () => {
   await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
 })
 
-test('an exchange made by toOauth2orize that never answers is answered for as well; what comes later is dropped (O7)', async () => {
+test('an exchange made by toOauth2orize that never answers is answered for as well; what comes later is dropped (O7)', async (t) => {
   let answer: (() => void) | undefined
+  let fail: (() => void) | undefined
+  const refused: unknown[] = []
+  t.after(onEvent('request.refused', ({ detail, cause }) => refused.push(detail ?? String(cause))))
   const register: Register = (server) => {
     server.exchange(toOauth2orize({ grantType: 'own', run: () => new Promise(() => {}) }))
     const tokens = { access_token: 'late', token_type: 'Bearer', expires_in: 1 } as const
     const run = () => new Promise<TokenSet>((resolve) => (answer = () => resolve(tokens)))
     server.exchange(toOauth2orize({ grantType: 'late', run }))
+    const rejecting = () => new Promise<TokenSet>((_, reject) => (fail = () => reject(new Error('too late'))))
+    server.exchange(toOauth2orize({ grantType: 'failing', run: rejecting }))
+    server.exchange(toOauth2orize({ grantType: 'quick', run: async () => tokens }))
   }
   const use = async (route: Route): Promise<void> => {
     await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
     await oneAnswer(route, { grant_type: 'late' }, 500, 'server_error')
     answer?.()
-    await new Promise((resolve) => setImmediate(resolve))
+    await oneAnswer(route, { grant_type: 'failing' }, 500, 'server_error')
+    fail?.()
+    const before = refused.length
+    await oneAnswer(route, { grant_type: 'quick' }, 200, undefined)
+    await new Promise((resolve) => setTimeout(resolve, 60)) // longer than the time limit: nothing of them is left behind
+    assert.equal(refused.length, before)
   }
   await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
+  const late = 'the exchange did not answer in 30 milliseconds'
+  assert.deepEqual(
+    refused,
+    Array.from({ length: 6 }, () => late),
+  ) // three of them, on Express 4 and on 5
 })
 
 test("oauth2orize's own handler of errors is not missed: its base class, and a class derived from it (O12)", async () => {
   class Denied extends oauth2orize.OAuth2Error {}
+  const Other = {
+    OAuth2Error: class OAuth2Error extends Error {
+      code = 'invalid_grant'
+    },
+  }.OAuth2Error // of another library
   const { OAuth2Error, TokenError } = oauth2orize
   const errors: Record<string, [Error, number, string]> = {
     base: [new OAuth2Error('The voucher is spent.', 'invalid_grant', undefined, 403), 400, 'invalid_grant'],
     derived: [new Denied('The voucher is spent.', 'invalid_grant'), 400, 'invalid_grant'],
     fault: [new OAuth2Error('pg 10.0.0.3'), 500, 'server_error'],
+    other: [new Other('user at 10.0.0.3 locked'), 500, 'server_error'],
     denied: [new TokenError('The user said no.', 'access_denied'), 400, 'access_denied'], // RFC 8628 §3.5
   }
   const register: Register = (server) => {
@@ -322,7 +348,7 @@ test('an exchange may pass a request on to the next of its name, and the last on
   })
 })
 
-test('an exchange of ours behind another of its grant type is warned of, and the grant type is named once', async (t) => {
+test('an exchange of ours beside another of its grant type is warned of, once, and the grant type is named once', async (t) => {
   const warned: string[] = []
   const onWarning = (warning: Error & { code?: string }): void => {
     if (warning.code === 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE') warned.push(warning.message)
@@ -337,8 +363,17 @@ test('an exchange of ours behind another of its grant type is warned of, and the
   assert.deepEqual(warned, [])
   server.exchange(toOauth2orize(echo))
   assert.deepEqual(endpoint.grantTypes, ['echo'])
+  server.exchange('another', (_req, res) => res.end('{}'))
+  assert.deepEqual(endpoint.grantTypes, ['echo', 'another'])
+  const other = oauth2orize.createServer()
+  other.exchange(toOauth2orize({ ...echo, grantType: 'ours' }))
+  other.exchange('ours', (_req, res) => res.end('{}'))
+  tokenEndpoint({ server: other, findClient })
   await new Promise((resolve) => setImmediate(resolve))
-  assert.match(warned.join(), /^the exchange for echo stands behind another/)
+  assert.deepEqual(warned, [
+    'of the exchanges for echo the one that was registered first answers',
+    'of the exchanges for ours the one that was registered first answers',
+  ])
 })
 
 test('exchanges registered later are served and guarded too, and the server itself stays as it was', async () => {
@@ -474,22 +509,71 @@ test('a fault of a strategy of the application is 503, and none of its text goes
   await route.close()
 })
 
-test('a strategy of the application whose promise rejects is a fault, and its clients are seen in events (R74)', async (t) => {
-  const heard: unknown[] = []
-  t.after(onEvent('client.authenticated', (event) => heard.push(event)))
+test('a strategy of the application that throws, or whose promise rejects, is a fault that operators see (R74)', async (t) => {
+  const undecided: unknown[] = []
+  t.after(onEvent('client.undecided', ({ reason, cause }) => undecided.push([reason, String(cause)])))
   const broken = { authenticate: () => Promise.reject(new Error('no directory')) }
+  const throwing = {
+    authenticate: () => {
+      throw new Error('no directory')
+    },
+  }
   const own = new ClientPasswordStrategy((id, _secret, done) => done(null, { client_id: id, grant_types: ['echo'] }))
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
   const app = express()
-  app.use('/token', tokenEndpoint({ server, strategies: { basic: broken, clientPassword: own } }) as RequestHandler)
+  app.use(
+    '/token',
+    tokenEndpoint({
+      server,
+      strategies: { basic: broken, publicClient: throwing, clientPassword: own },
+    }) as RequestHandler,
+  )
   const route = await listen(createServer(app))
   const down = await post(route.url, { grant_type: 'echo' }, BASIC)
   assert.deepEqual([down.status, down.json.error], [503, 'temporarily_unavailable'])
+  const thrown = await post(route.url, { grant_type: 'echo', client_id: 'public' })
+  assert.deepEqual([thrown.status, thrown.json.error], [503, 'temporarily_unavailable'])
   const answer = await post(route.url, { grant_type: 'echo', client_id: 'c', client_secret: 's' })
   assert.deepEqual([answer.status, answer.json.method], [200, 'client_secret_post'])
-  assert.deepEqual(heard, [{ clientId: 'c', method: 'client_secret_post' }])
+  const fault = ['store_unavailable', 'Error: no directory']
+  assert.deepEqual(undecided, [fault, fault])
   await route.close()
+})
+
+test('R74 each authentication is published once, by whichever strategy', async (t) => {
+  const heard: string[] = []
+  t.after(onEvent('client.authenticated', ({ clientId, method }) => heard.push(`${clientId} ${method}`)))
+  const passport = new Passport()
+  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  passport.use(new ClientPasswordStrategy(clientPasswordVerify({ findClient })))
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const app = express()
+  const strategies = { basic: 'basic', clientPassword: 'oauth2-client-password' }
+  app.use('/token', tokenEndpoint({ server, passport, strategies }) as RequestHandler)
+  const route = await listen(createServer(app))
+  await post(route.url, { grant_type: 'echo' }, BASIC)
+  await post(route.url, { grant_type: 'echo', client_id: 'post', client_secret: SECRET })
+  assert.deepEqual(heard, ['any client_secret_basic', 'post client_secret_post'])
+  await route.close()
+})
+
+test("what Passport's own middleware hands to next is never taken for an authentication", async () => {
+  const thrown = [undefined, null, false, '', 'route', new Error('no directory')]
+  for (const error of thrown) {
+    // a Passport that does not show its strategies
+    const passport = {
+      authenticate: () => (_req: unknown, _res: unknown, next: (error?: unknown) => void) => next(error),
+    }
+    const server = oauth2orize.createServer()
+    const app = express()
+    app.use('/token', tokenEndpoint({ server, passport, strategies: { basic: 'basic' } }) as RequestHandler)
+    const route = await listen(createServer(app))
+    const { status } = await post(route.url, { grant_type: 'echo' }, BASIC)
+    assert.equal(status, error ? 503 : 401, String(error))
+    await route.close()
+  }
 })
 
 test('strategies may be given as instances, without Passport, also under overlapping requests', async () => {

@@ -362,12 +362,20 @@ test('R74 a client that the application turns away is refused for all to see, wh
       new ClientAssertionStrategy({ verifyAssertion: takesAll, onInvalid }, () => false),
       post(anything),
     )
+  const refusing = new ClientAssertionStrategy({ verifyAssertion: takesAll }, (_client, _info, done) =>
+    done(refusal('client_unknown', { clientId: 'x' })),
+  )
+  await runStrategy(refusing, post(anything))
+  const undecided: unknown[] = []
+  t.after(onEvent('client.undecided', ({ cause }) => undecided.push(String(cause))))
   const broken = new ClientAssertionStrategy({ verifyAssertion: takesAll }, () => Promise.reject(new Error('db')))
-  await runStrategy(broken, post(anything)) // a fault of the server: the client was not refused
+  await runStrategy(broken, post(anything))
   assert.deepEqual(heard, [
     [CLIENT_ID, 'client_rejected'],
     [CLIENT_ID, 'client_rejected'],
+    ['x', 'client_unknown'],
   ])
+  assert.deepEqual(undecided, ['Error: db'])
 })
 
 test('what done adds to the information joins that of the verifier', async () => {
