@@ -52,8 +52,6 @@ export function authorizationServer(
   const sessions = createSessions({
     store: sessionStore,
     idleLifetimeSeconds: options.refreshTokenIdleLifetimeSeconds,
-    // Requests within the overlap do not prolong a session: who refreshes at half of the lifetime must be beyond it.
-    overlapSeconds: Math.min(10, Math.floor(options.refreshTokenIdleLifetimeSeconds / 4)),
   })
   const tokens = createTokens({
     issuer,

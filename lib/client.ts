@@ -2,7 +2,7 @@
 export interface ClientSecret {
   readonly value: string
   /** Epoch seconds; 0 or absent means never. */
-  readonly expires_at?: number
+  readonly expires_at?: number | undefined
 }
 
 /** A set of public keys as RFC 7517 §5 spells it. Members are not trusted: each key is checked when it is used. */
@@ -16,23 +16,23 @@ export interface JwkSet {
  */
 export interface Client {
   readonly client_id: string
-  readonly client_name?: string
+  readonly client_name?: string | undefined
   /** One secret, or several that are all live (rotation). Octets are taken as they are, text as UTF-8. */
-  readonly client_secret?: string | Uint8Array | readonly ClientSecret[]
+  readonly client_secret?: string | Uint8Array | readonly ClientSecret[] | undefined
   /** Epoch seconds at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
-  readonly client_secret_expires_at?: number
+  readonly client_secret_expires_at?: number | undefined
   /** The one method this client may use. Absent: its secret, by Basic or in the body. */
-  readonly token_endpoint_auth_method?: string
+  readonly token_endpoint_auth_method?: string | undefined
   /** The one algorithm this client's assertions may be signed with. Absent: any that the server takes. */
-  readonly token_endpoint_auth_signing_alg?: string
+  readonly token_endpoint_auth_signing_alg?: string | undefined
   /** Public keys, as an object or as JSON text. Never together with `jwks_uri`. */
-  readonly jwks?: JwkSet | string
-  readonly jwks_uri?: string
-  readonly redirect_uris?: readonly string[]
+  readonly jwks?: JwkSet | string | undefined
+  readonly jwks_uri?: string | undefined
+  readonly redirect_uris?: readonly string[] | undefined
   /** Absent: `["authorization_code"]` (RFC 7591 §2). */
-  readonly grant_types?: readonly string[]
+  readonly grant_types?: readonly string[] | undefined
   /** The scope values this client may ask for, separated by spaces. */
-  readonly scope?: string
+  readonly scope?: string | undefined
 }
 
 /** The client authentication methods of this package, as registered in `token_endpoint_auth_method`. */
@@ -49,14 +49,14 @@ export type ClientAuthenticationMethod =
 export interface ClientAuthentication {
   readonly method: ClientAuthenticationMethod
   /** The JOSE algorithm of the assertion. */
-  readonly alg?: string
+  readonly alg?: string | undefined
   /** The id of the key that verified the assertion, where it has one. */
-  readonly kid?: string
-  readonly jti?: string
+  readonly kid?: string | undefined
+  readonly jti?: string | undefined
   /** The verified claims of the assertion. */
-  readonly claims?: Readonly<Record<string, unknown>>
+  readonly claims?: Readonly<Record<string, unknown>> | undefined
   /** The verified protected header of the assertion. */
-  readonly header?: Readonly<Record<string, unknown>>
+  readonly header?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** A client and how it proved to be that client. */
@@ -68,7 +68,7 @@ export interface AuthenticatedClient<C extends Client = Client> {
 /** What hooks may know of the request at hand. */
 export interface RequestContext {
   /** The request as the server gave it (`http.IncomingMessage`, Express request); absent where there is none. */
-  readonly request?: unknown
+  readonly request?: unknown | undefined
 }
 
 /**
@@ -81,7 +81,19 @@ export type FindClient<C extends Client = Client> = (
 ) => C | undefined | null | Promise<C | undefined | null>
 
 /** The grant types a client is registered for: RFC 7591 §2 makes `authorization_code` the default. */
-export const grantTypesOf = (client: Client): readonly string[] => client.grant_types ?? ['authorization_code']
+export function grantTypesOf({ grant_types: registered }: Client): readonly string[] {
+  if (registered === undefined || registered === null) return ['authorization_code']
+  return Array.isArray(registered) ? registered : [] // of text, `includes` would find parts
+}
+
+/** What is wrong with the form of a record, as far as it would be misread; `undefined` where nothing is. */
+export function malformedMember(client: Client): string | undefined {
+  const { scope, grant_types: grantTypes }: { readonly scope?: unknown; readonly grant_types?: unknown } = client
+  if (scope !== undefined && scope !== null && typeof scope !== 'string') return 'scope is not one text'
+  return grantTypes === undefined || grantTypes === null || Array.isArray(grantTypes)
+    ? undefined
+    : 'grant_types is not an array'
+}
 
 /** Whether the client is a public one: registered to authenticate with nothing. */
 export const isPublicClient = (client: Client): boolean => client.token_endpoint_auth_method === 'none'

@@ -174,17 +174,17 @@ export const codeOfReason = (reason: Reason): OAuthErrorCode => CODE_OF_REASON[r
 export interface OAuthErrorOptions {
   readonly reason?: Reason | undefined
   /** Sentence for the wire at verbosity `normal` and above, in place of the fixed one of the code. Never a secret. */
-  readonly description?: string
+  readonly description?: string | undefined
   /** For operators and for verbosity `debug`: what was expected and, where it is no secret, what came. */
   readonly detail?: string | undefined
   /** The client named in the request, as far as it is known. Not necessarily authenticated. */
   readonly clientId?: string | undefined
   /** HTTP status in place of the one of the code: 413, 415, 405. */
-  readonly status?: number
+  readonly status?: number | undefined
   /** Response headers that belong to this refusal: `Allow`, `Retry-After`. */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** The fault behind it. It goes to events and the debug log, never to the wire. */
-  readonly cause?: unknown
+  readonly cause?: unknown | undefined
 }
 
 /** The same symbol in every copy of this package, and in nothing that was parsed. */

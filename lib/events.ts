@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 import type { ClientAuthenticationMethod } from './client.ts'
 import { OAuthError, type OAuthErrorCode, type Reason } from './errors.ts'
+import { badOption } from './options.ts'
 
 /** What names a session in an event. */
 export interface SessionEvent {
@@ -143,9 +144,11 @@ export function publishFailure(error: unknown, kid?: string): unknown {
 
 /**
  * Listens for one event. Returns the function that stops listening. A convenience over
- * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types.
+ * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types. Throws `TypeError` for a name
+ * that no event has.
  */
 export function onEvent<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
+  if (!Object.hasOwn(channels, name)) throw badOption('name', `one of ${NAMES.join(', ')}`, name)
   const receive = (message: unknown): void => listener(message as Events[Name])
   channels[name].subscribe(receive)
   return () => {

@@ -107,7 +107,7 @@ export {
 export { type CodeGrantOptions, codeGrant, type Oauth2orizeGrant } from './oauth2orize/code_grant.ts'
 export { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './oauth2orize/exchange.ts'
 export { authorizationCode, clientCredentials, refreshToken } from './oauth2orize/exchanges.ts'
-export { type ExchangeStep, safeExchange, safeIssue } from './oauth2orize/foreign_exchange.ts'
+export { type ExchangeStep, type SafeExchange, safeExchange, safeIssue } from './oauth2orize/foreign_exchange.ts'
 export { pkceRequestParser } from './oauth2orize/pkce_extension.ts'
 export {
   type Oauth2orizeTransaction,

@@ -141,6 +141,8 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     })
     assert.equal(response.headers.get('content-type')?.split(';')[0], 'application/json')
     assert.equal(((await response.json()) as { error: string }).error, 'invalid_client')
+    const nothing = await answerOf(`${nameOf(sample)}.mjs`, '/par', { a: 'b' })
+    assert.equal(((await nothing.json()) as { error: string }).error, 'invalid_client')
   })
 
   for (const program of programs) {

@@ -43,7 +43,7 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'identifier.ts': ['node:crypto'],
   'constant_time.ts': ['node:crypto'],
   'client_secret.ts': ['node:crypto', 'client.ts', 'constant_time.ts'],
-  'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts'],
+  'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts', 'options.ts'],
 }
 
 interface Import {

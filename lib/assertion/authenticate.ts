@@ -17,14 +17,14 @@ import type { AssertionRules, PerClient } from './rules.ts'
 /** What the endpoint that is called knows of the request. */
 export interface AssertionContext extends RequestContext {
   /** The moment of the request, in epoch seconds. Default: the verifier's clock. */
-  readonly now?: number
+  readonly now?: number | undefined
   /**
    * The advertised URL of the endpoint that is called, where that is not the token endpoint. Profiles that take the
    * token endpoint's URL as an audience take this one too. From configuration, never from the request.
    */
-  readonly endpoint?: string
+  readonly endpoint?: string | undefined
   /** The assertion methods this endpoint takes, of those the verifier has. Default: all of them. */
-  readonly methods?: readonly string[]
+  readonly methods?: readonly string[] | undefined
 }
 
 /** The parts one verifier works with. */

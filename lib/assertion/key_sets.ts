@@ -17,42 +17,42 @@ import { parseJsonObject } from './strict_json.ts'
 /** How remote key sets (`jwks_uri`) are fetched and kept. */
 export interface KeySetOptions {
   /** Whether `http:` is taken for hosts on the loopback interface. For tests and development. Default `false`. */
-  readonly allowHttpLoopback?: boolean
+  readonly allowHttpLoopback?: boolean | undefined
   /**
    * Whether an address may be connected to, in place of the rule that it is on the public internet. Asked when a name
    * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address:
    * `(address) => address === '10.0.0.7' || isPublicAddress(address)`.
    */
-  readonly isAllowedAddress?: IsAllowedAddress
+  readonly isAllowedAddress?: IsAllowedAddress | undefined
   /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. Not with a `fetch` of one's own. */
-  readonly ca?: string | Buffer | readonly (string | Buffer)[]
+  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
   /** Resolves host names in place of the system (`net.connect`'s `lookup`). What it finds is checked all the same. */
-  readonly lookup?: LookupFunction
+  readonly lookup?: LookupFunction | undefined
   /**
    * Fetches in place of this package, for instance through a proxy. Size, time, status, redirects and content are
    * checked all the same; which addresses it connects to is then its own duty.
    */
-  readonly fetch?: typeof globalThis.fetch
+  readonly fetch?: typeof globalThis.fetch | undefined
   /** Milliseconds for the whole of a request, 100 to 30000. Default 3000. */
-  readonly timeoutMilliseconds?: number
+  readonly timeoutMilliseconds?: number | undefined
   /** Largest answer in octets, 1024 to 1048576. Default 65536. */
-  readonly maxBytes?: number
+  readonly maxBytes?: number | undefined
   /** Most keys in a set, 1 to 1000. Default 100. */
-  readonly maxKeys?: number
+  readonly maxKeys?: number | undefined
   /**
    * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the answer takes its place, within 60 (or
    * `cooldownSeconds`, if that is more) to 3600. A key that was withdrawn is refused after this time at the latest.
    */
-  readonly cacheLifetimeSeconds?: number
+  readonly cacheLifetimeSeconds?: number | undefined
   /**
    * Least time between two requests to one URI, also after a failure: 1 to 3600 seconds, and no more than
    * `cacheLifetimeSeconds`. Default 30.
    */
-  readonly cooldownSeconds?: number
+  readonly cooldownSeconds?: number | undefined
   /** How long a set may be used after its time when it can not be fetched, 0 to 86400. Default 0: not at all. */
-  readonly staleIfErrorSeconds?: number
+  readonly staleIfErrorSeconds?: number | undefined
   /** Most URIs that are remembered, 1 to 1000000. Default 1000. */
-  readonly maxSets?: number
+  readonly maxSets?: number | undefined
 }
 
 /** The keys that a `jwks_uri` gave at one moment. */

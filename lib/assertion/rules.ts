@@ -9,27 +9,27 @@ export type ServerName = string | ((context: RequestContext) => string)
 /** What may be settled for one client, in place of what holds for all (`perClient`). */
 export interface ClientRules {
   /** See the option of this name. */
-  readonly maxLifetimeSeconds?: number
+  readonly maxLifetimeSeconds?: number | undefined
   /** See the option of this name. */
-  readonly longLifetime?: 'capped' | 'refused'
+  readonly longLifetime?: 'capped' | 'refused' | undefined
   /** See the option of this name. */
-  readonly jti?: 'required' | 'optional'
+  readonly jti?: 'required' | 'optional' | undefined
   /** This client may send one assertion several times until it expires (MSAL does): its `jti` is not registered. */
-  readonly allowReuse?: boolean
+  readonly allowReuse?: boolean | undefined
   /** A MAC key of this client may be shorter than RFC 7518 §3.2 demands. Each use is published as `client.warning`. */
-  readonly allowShortSecrets?: boolean
+  readonly allowShortSecrets?: boolean | undefined
   /** See the option of this name. */
-  readonly requireIat?: boolean
+  readonly requireIat?: boolean | undefined
   /** See the option of this name. */
-  readonly requireKeyId?: boolean
+  readonly requireKeyId?: boolean | undefined
   /** See the option of this name. */
-  readonly requireIssuerIsSubject?: boolean
+  readonly requireIssuerIsSubject?: boolean | undefined
   /** See the option of this name. */
-  readonly typ?: TypRule
+  readonly typ?: TypRule | undefined
   /** The audiences taken from this client, in place of all others. */
-  readonly audience?: readonly string[]
+  readonly audience?: readonly string[] | undefined
   /** See the option of this name. */
-  readonly audienceForm?: AudienceForm
+  readonly audienceForm?: AudienceForm | undefined
 }
 
 /** What is done about the `typ` header: see the option of this name. */
@@ -38,47 +38,47 @@ export type TypRule = 'checked' | 'required' | 'ignored'
 /** The options that say what makes an assertion acceptable. */
 export interface RuleOptions {
   /** The bundle of rules to begin with. Default `oidc`. Table: `docs/assertions.md`. */
-  readonly profile?: AssertionProfile
+  readonly profile?: AssertionProfile | undefined
   /** The issuer identifier of this server (RFC 8414 §2). */
   readonly issuer: ServerName
   /** The advertised URL of the token endpoint, for the profiles that take it as an audience. */
-  readonly tokenEndpoint?: ServerName
+  readonly tokenEndpoint?: ServerName | undefined
   /** The advertised URL of the PAR endpoint (RFC 9126), which the profile `fapi1` takes as an audience. */
-  readonly pushedAuthorizationRequestEndpoint?: ServerName
+  readonly pushedAuthorizationRequestEndpoint?: ServerName | undefined
   /** The audiences that are taken, in place of what the profile says, for every `typ` and every endpoint. */
-  readonly audience?: readonly string[] | ((context: RequestContext) => readonly string[])
+  readonly audience?: (readonly string[] | ((context: RequestContext) => readonly string[])) | undefined
   /** `sole`: a string, or an array of one. `string`: only that. `containing`: an array that has an accepted one. */
-  readonly audienceForm?: AudienceForm
+  readonly audienceForm?: AudienceForm | undefined
   /** Whether `iss` must equal `sub` (RFC 7523 §3, OpenID Connect Core §9). Without it anyone with a key of the client
    * may speak for it under another issuer's name; there is no trust in that name. */
-  readonly requireIssuerIsSubject?: boolean
+  readonly requireIssuerIsSubject?: boolean | undefined
   /** Whether an assertion without `jti` is taken; it can be replayed until it expires. One that is there is checked. */
-  readonly jti?: 'required' | 'optional'
+  readonly jti?: 'required' | 'optional' | undefined
   /** JOSE algorithms taken, at most. Never `none`. Default: what the profile says. */
-  readonly algorithms?: readonly string[]
+  readonly algorithms?: readonly string[] | undefined
   /** Methods that clients may be registered with. Default: both. */
-  readonly methods?: readonly AssertionMethod[]
+  readonly methods?: readonly AssertionMethod[] | undefined
   /** Whether `EdDSA` with an Ed25519 key and `Ed25519` are the same (RFC 9864). Default `true`. */
-  readonly edDsaAlias?: boolean
+  readonly edDsaAlias?: boolean | undefined
   /** `checked`: absent, `JWT` and `client-authentication+jwt` are taken, all else is refused. `required`: only the last
    * one. `ignored`: anything goes. Default `checked`. */
-  readonly typ?: TypRule
+  readonly typ?: TypRule | undefined
   /** Whether a signed assertion must name its key. Default `false`. */
-  readonly requireKeyId?: boolean
+  readonly requireKeyId?: boolean | undefined
   /** Whether the parameter `client_id` must be sent beside the assertion. Default `false` (RFC 7521 §4.2). */
-  readonly requireClientId?: boolean
+  readonly requireClientId?: boolean | undefined
   /** Age at which an assertion ends whatever its `exp` says, 1 to 86400. Default 300. */
-  readonly maxLifetimeSeconds?: number
+  readonly maxLifetimeSeconds?: number | undefined
   /** What to do with an assertion whose `exp` is later than that: take it while it is fresh (`capped`), or not
    * (`refused`). Default `capped`; `refused` in the profile `smart`. */
-  readonly longLifetime?: 'capped' | 'refused'
+  readonly longLifetime?: 'capped' | 'refused' | undefined
   /** Whether `iat` must be there. Default `false`. */
-  readonly requireIat?: boolean
+  readonly requireIat?: boolean | undefined
   /** How far the clocks of client and server may differ, 0 to 300; more than 60 is unwise, and refused by `fapi2`.
    * Default 15. */
-  readonly clockToleranceSeconds?: number
+  readonly clockToleranceSeconds?: number | undefined
   /** Longest assertion that is looked at, in octets, 256 to 1048576. Default 16384. */
-  readonly maxAssertionBytes?: number
+  readonly maxAssertionBytes?: number | undefined
 }
 
 /** The rules of one verifier, decided once. */

@@ -47,22 +47,22 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
    * Remembers which assertions were used. `false` turns the protection off, knowingly. May be left out only where
    * `jti` is optional, which comes to the same.
    */
-  readonly replayRegister?: ReplayRegister | false
+  readonly replayRegister?: ReplayRegister | false | undefined
   /** Rules of one client, where they differ. Called once for each assertion of a known client; synchronous. */
-  readonly perClient?: PerClient<C>
+  readonly perClient?: PerClient<C> | undefined
   /**
    * What a record that has both `jwks` and `jwks_uri` comes to (RFC 7591 §2 forbids it): `error`, a `server_error` that
    * makes itself noticed; `refuse`, `invalid_client` like any other failure. Default `error`.
    */
-  readonly misconfiguredClient?: 'error' | 'refuse'
+  readonly misconfiguredClient?: 'error' | 'refuse' | undefined
   /** Where public-key signatures are checked: on this thread, or in the thread pool of Node.js. Default `pool`. */
-  readonly verification?: VerificationPlace
+  readonly verification?: VerificationPlace | undefined
   /** How remote key sets (`jwks_uri`) are fetched and kept. */
-  readonly keySets?: KeySetOptions
+  readonly keySets?: KeySetOptions | undefined
   /** Most imported public keys that are kept, 16 to 1000000. Default 20000; each takes some 5 KiB. */
-  readonly keyCacheSize?: number
+  readonly keyCacheSize?: number | undefined
   /** Tells the time where the context does not. Default: the clock of this machine. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /** Whatever happened, as a refusal that names the client as far as it is known. */

@@ -126,7 +126,7 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
   if (given === undefined || more.length > 0) throw new UsageError('explain takes one JWT, or - for standard input')
   const { issuer, 'token-endpoint': tokenEndpoint, endpoint, profile } = values
   if (issuer === undefined) throw new UsageError('--issuer is needed: the issuer identifier of the server')
-  const now = values.now === undefined ? systemClock() : Number(values.now)
+  const now = values.now === undefined ? systemClock() : Number(values.now || Number.NaN)
   if (!Number.isFinite(now)) throw new UsageError('--now must be a number, in epoch seconds')
   const assertion = (given === '-' ? await io.readInput() : given).trim()
   if (assertion === '') throw new UsageError('there is no JWT')

@@ -35,6 +35,7 @@ export async function keygen(args: readonly string[], io: Io): Promise<number> {
   if (alg.startsWith('HS'))
     throw new UsageError(`${alg} uses the client's secret; there is no key pair to make. Try: openssl rand -base64 48`)
   if (!isAlgorithm(alg)) throw new UsageError(`--alg must be one of ${ALGORITHMS.join(', ')}, got ${alg}`)
+  if (values.kid === '') throw new UsageError('--kid must not be empty')
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   const publicJwk = await exportJWK(publicKey)
   const named = { kid: values.kid ?? (await calculateJwkThumbprint(publicJwk)), alg, use: 'sig' }

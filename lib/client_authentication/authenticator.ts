@@ -11,18 +11,18 @@ import { createSecretVerification } from './secret.ts'
 /** What is known of the request beside its headers and parameters. */
 export interface AuthenticationContext extends RequestContext {
   /** The one reading of the clock for this request, epoch seconds. Default: the clock of this machine. */
-  readonly now?: number
+  readonly now?: number | undefined
   /** The advertised URL of the endpoint that is called, if it is not the token endpoint. */
-  readonly endpoint?: string
+  readonly endpoint?: string | undefined
   /** The assertion methods that are offered, where they are not both. */
-  readonly methods?: readonly string[]
+  readonly methods?: readonly string[] | undefined
 }
 
 /** The part of an assertion verifier that is used here: `createAssertionVerifier` makes one. */
 export interface AssertionVerification {
   (parameters: Readonly<Record<string, unknown>>, context?: AuthenticationContext): Promise<AuthenticatedClient>
   /** The JOSE algorithms it takes, for the metadata document. */
-  readonly algorithms?: readonly string[]
+  readonly algorithms?: readonly string[] | undefined
 }
 
 /**

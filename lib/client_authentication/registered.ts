@@ -1,4 +1,10 @@
-import type { Client, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
+import {
+  type Client,
+  type ClientAuthenticationMethod,
+  type FindClient,
+  malformedMember,
+  type RequestContext,
+} from '../client.ts'
 import { answerOf, type OAuthError, refusal } from '../errors.ts'
 
 /** The client authentication methods of this package, in the order of the metadata document. */
@@ -41,6 +47,8 @@ export async function lookUpClient(
   if (typeof client !== 'object' || typeof client.client_id !== 'string') {
     throw refusal('client_misconfigured', { clientId, detail: 'findClient gave no record with a client_id' })
   }
+  const problem = malformedMember(client)
+  if (problem !== undefined) throw refusal('client_misconfigured', { clientId, detail: problem })
   // a database that compares without regard to case is no reason to take one client for another
   return client.client_id === clientId ? client : undefined
 }

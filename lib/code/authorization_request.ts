@@ -14,13 +14,13 @@ export type PkcePolicy = 'all' | 'public' | 'optional'
 /** What an authorization request may ask for. */
 export interface AuthorizationRules extends RedirectUriRules, ScopeRules {
   /** Default `'all'`. */
-  readonly pkce?: PkcePolicy
+  readonly pkce?: PkcePolicy | undefined
   /** All scope values this server knows. Default: whatever clients are registered for. */
-  readonly scopesSupported?: readonly string[]
+  readonly scopesSupported?: readonly string[] | undefined
   /** What a request without `scope` asks for: all the client is registered for (default), or nothing but an error. */
-  readonly missingScope?: 'registered' | 'refuse'
+  readonly missingScope?: 'registered' | 'refuse' | undefined
   /** Response types that grants of the application serve beside `code`. Default: none. */
-  readonly responseTypes?: readonly string[]
+  readonly responseTypes?: readonly string[] | undefined
 }
 
 /** The parameters of an authorization request as they were sent (RFC 6749 §4.1.1). What was sent empty is absent. */

@@ -113,7 +113,7 @@ const REFUSAL_OF_PROOF: Readonly<
 /** Makes the functions that issue and redeem authorization codes. They are the only users of the code store. */
 export function createCodes(options: CodesOptions): Codes {
   const { store } = options
-  requireVerbs('store', store, ['add', 'find', 'countFailure', 'spend'])
+  requireVerbs('codes', store, ['add', 'find', 'countFailure', 'spend']) // the name it has for applications
   const lifetime = wholeNumber(
     'codeLifetimeSeconds',
     options.codeLifetimeSeconds,

@@ -6,7 +6,7 @@ export interface RedirectUriRules {
    * Private-use schemes (RFC 8252 §7.1). `true`: every scheme that holds a period (`com.example.app:/callback`).
    * A list: these schemes as well, without the colon (`['cursor', 'vscode']`). Default: none.
    */
-  readonly privateUseSchemes?: boolean | readonly string[]
+  readonly privateUseSchemes?: boolean | readonly string[] | undefined
 }
 
 // RFC 3986 §3.1. What a browser runs or shows by itself is never a scheme of an application.

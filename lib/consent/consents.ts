@@ -35,8 +35,8 @@ export interface ConsentsOptions {
    * Seconds after which consent that was not extended is asked again, also consent given before this was set. Default
    * 315 360 000 (ten years), at least 60. Its record stays ten years longer, so that it can be given again.
    */
-  readonly consentLifetimeSeconds?: number
-  readonly clock?: Clock
+  readonly consentLifetimeSeconds?: number | undefined
+  readonly clock?: Clock | undefined
 }
 
 /**

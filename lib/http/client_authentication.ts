@@ -114,7 +114,12 @@ function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOpt
   return (request, response, outcome) => {
     // A strategy found by its name is run here. Passport's own way makes a middleware for each request, and what that
     // leaves behind outlives young garbage collections: it costs half as much again (docs/performance.md).
-    const registered = (passport as { _strategy?: (name: string) => StrategyLike | undefined })._strategy?.(strategy)
+    const shown = passport as { _strategy?: (name: string) => StrategyLike | undefined }
+    const registered = shown._strategy?.(strategy)
+    if (registered === undefined && typeof shown._strategy === 'function') {
+      outcome(publishFailure(refusal('misconfigured', { detail: `Passport has no strategy named '${strategy}'` })))
+      return
+    }
     if (typeof registered?.authenticate === 'function') {
       runStrategy(registered, route, request, outcome)
       return
@@ -144,6 +149,11 @@ function readable(request: Request, pairs: readonly Credentials[]): Request {
 /** Authenticates by the application's strategies: the request is looked at first, then one of them runs. */
 function byStrategies(options: StrategyAuthenticationOptions): Run {
   const strict = booleanOption('strict', options.strict, false)
+  const given = Object.keys(Object(options.strategies))
+  const known = Object.values(SERVED_BY).map(([name]): string => name)
+  if (given.length === 0 || !given.every((name) => known.includes(name))) {
+    throw badOption('strategies', `an object with some of ${known.join(', ')}`, given.join(', ') || options.strategies)
+  }
   const runners = {
     assertion: runner('assertion', options),
     basic: runner('basic', options),

@@ -2,15 +2,12 @@ import type { RequestListener, Server, ServerOptions } from 'node:http'
 import { createServer as createHttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import { badOption } from '../options.ts'
 
-/** What Express 4 and 5 applications are, as far as this file needs it: a listener with two prototypes. */
-export interface ApplicationWithPrototypes {
-  // biome-ignore lint/suspicious/noConfusingVoidType: what Express declares
-  (request: never, response: never): unknown | void
-  /** Prototype of every request the application handles. */
-  readonly request: object
-  /** Prototype of every response the application handles. */
-  readonly response: object
-}
+/**
+ * What Express 4 and 5 applications are: a listener with two prototypes, `request` and `response`, for all requests and
+ * responses it handles. `express.Application`, as many annotate it, does not declare these: they are looked for.
+ */
+// biome-ignore lint/suspicious/noConfusingVoidType: what Express declares
+export type ApplicationWithPrototypes = (request: never, response: never) => unknown | void
 
 /** The two classes node:http and node:https take as server options. */
 export interface ApplicationClasses {
@@ -57,16 +54,12 @@ function withPrototype<Base extends typeof IncomingMessage | typeof ServerRespon
  * @throws TypeError where `app` is not an Express application.
  */
 export function applicationClasses(app: ApplicationWithPrototypes): ApplicationClasses {
-  const { request, response } = Object(app) as Partial<ApplicationWithPrototypes>
-  if (
-    typeof app !== 'function' ||
-    !(request instanceof IncomingMessage) ||
-    !((response as unknown) instanceof ServerResponse)
-  )
+  const { request, response } = Object(app) as { request?: unknown; response?: unknown }
+  if (typeof app !== 'function' || !(request instanceof IncomingMessage) || !(response instanceof ServerResponse))
     throw badOption('app', 'an Express application', app)
   return {
     IncomingMessage: withPrototype(IncomingMessage, request),
-    ServerResponse: withPrototype(ServerResponse, response as object),
+    ServerResponse: withPrototype(ServerResponse, response),
   }
 }
 

@@ -4,6 +4,9 @@ import type { Next, Request, Response } from '../http/message.ts'
 /** An exchange as oauth2orize runs it. An `async` one returns a promise, which oauth2orize drops. */
 export type ExchangeStep = (request: Request, response: Response, next: Next) => unknown
 
+/** An exchange in the shape that `server.exchange(…)` takes, whatever the host's type declarations say of `next`. */
+export type SafeExchange = (request: Request, response: Response, next: (error?: never) => void) => void
+
 /** What oauth2orize keeps of a registered exchange. */
 export interface ExchangeLayer {
   readonly type: string | null
@@ -35,7 +38,7 @@ export function timedExchange(step: ExchangeStep, timeoutMilliseconds: number): 
  * `next`; so does one that has not answered in time; a second answer or a second `next` is dropped.
  * What it cannot see is a promise inside the exchange: for an `async` issue callback use `safeIssue`.
  */
-export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): ExchangeStep {
+export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): SafeExchange {
   const guarded: ExchangeStep = (request, response, next) => {
     let settled = false
     const timer = setTimeout(() => once(late(timeoutMilliseconds)), timeoutMilliseconds)
@@ -56,7 +59,7 @@ export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): 
       once(asError(error))
     }
   }
-  return Object.defineProperty(guarded, 'name', { value: step.name })
+  return Object.defineProperty(guarded, 'name', { value: step.name }) as SafeExchange
 }
 
 /**

@@ -23,7 +23,7 @@ export {
 export { type CodeGrantOptions, codeGrant, type Oauth2orizeGrant } from './code_grant.ts'
 export { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './exchange.ts'
 export { authorizationCode, clientCredentials, refreshToken } from './exchanges.ts'
-export { type ExchangeStep, safeExchange, safeIssue } from './foreign_exchange.ts'
+export { type ExchangeStep, type SafeExchange, safeExchange, safeIssue } from './foreign_exchange.ts'
 export { pkceRequestParser } from './pkce_extension.ts'
 export {
   type Oauth2orizeTransaction,

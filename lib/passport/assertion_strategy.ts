@@ -14,7 +14,7 @@ import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 export interface StrategyRequest {
   readonly method?: string | undefined
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>
-  readonly body?: unknown
+  readonly body?: unknown | undefined
 }
 
 /** What Passport puts on a strategy before it calls `authenticate`. */
@@ -51,22 +51,22 @@ export type VerifyClientWithRequest<C extends Client = Client> = (
 /** What is about the strategy alone. */
 export interface AssertionStrategyBehaviour {
   /** The name it is registered under. Default `client-assertion-jwt`. */
-  readonly name?: string
+  readonly name?: string | undefined
   /** Whether the verify callback gets the request as its first argument. Default `false`. */
-  readonly passReqToCallback?: boolean
+  readonly passReqToCallback?: boolean | undefined
   /**
    * What a bad assertion does. `error`: it ends the request with an `OAuthError`, so that no other strategy is tried and
    * an error handler answers. `fail`: it is an ordinary failure with `{ error, error_description }`, after which
    * Passport tries the next strategy of the list. Malformed requests (`invalid_request`, an assertion beside another
    * credential among them) and faults (503, 500) are errors either way. Default `error`.
    */
-  readonly onInvalid?: 'error' | 'fail'
+  readonly onInvalid?: 'error' | 'fail' | undefined
   /** What another `client_assertion_type` does: `error` refuses it, `next` leaves it to the next strategy. */
-  readonly onForeignType?: 'error' | 'next'
+  readonly onForeignType?: 'error' | 'next' | undefined
   /** Whether a JSON body is read like a form (RFC 6749 knows forms only). Default `false`. */
-  readonly acceptJsonBody?: boolean
+  readonly acceptJsonBody?: boolean | undefined
   /** The advertised URL of the endpoint, where it is not the token endpoint. May be given per route as well. */
-  readonly endpoint?: string
+  readonly endpoint?: string | undefined
 }
 
 /** The options of a verifier, or a verifier that is there already and keeps its caches. */
@@ -76,7 +76,7 @@ export type AssertionStrategyOptions<C extends Client = Client> = AssertionStrat
 /** What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`. */
 export interface AssertionRouteOptions {
   /** The advertised URL of this endpoint, where it is not the token endpoint. */
-  readonly endpoint?: string
+  readonly endpoint?: string | undefined
 }
 
 const contentType = (request: StrategyRequest): string | undefined => {
@@ -98,7 +98,11 @@ export class ClientAssertionStrategy<C extends Client = Client> {
   // Not #private: Passport runs a named strategy on an object that inherits from it.
   private readonly verifyAssertion: VerifyAssertion<C>
   private readonly verifyClient: ((...arguments_: readonly unknown[]) => unknown) | undefined
-  private readonly behaviour: Required<Omit<AssertionStrategyBehaviour, 'name' | 'endpoint'>> & {
+  private readonly behaviour: {
+    readonly passReqToCallback: boolean
+    readonly onInvalid: 'error' | 'fail'
+    readonly onForeignType: 'error' | 'next'
+    readonly acceptJsonBody: boolean
     readonly endpoint: string | undefined
   }
 

@@ -12,6 +12,8 @@ export interface Change<Result> {
   readonly next: Session | undefined
   /** Told the session as it is stored then. May throw a refusal. */
   conclude(stored: Session): Result
+  /** Told when nobody knows whether `next` was stored. */
+  inDoubt?(): void
 }
 
 /** What names a session in events. */
@@ -31,9 +33,12 @@ export async function changeSession<Result>(
   let session = first ?? (await read())
   for (let attempt = 1; session !== undefined; attempt += 1) {
     const found: Session = session
-    const { next, conclude } = decide(found)
+    const { next, conclude, inDoubt } = decide(found)
     if (next === undefined) return conclude(found)
-    const answer = await answerOf(() => store.save(next))
+    const answer = await answerOf(() => store.save(next)).catch((fault: unknown) => {
+      inDoubt?.()
+      throw fault
+    })
     if (answer === 'saved') return conclude({ ...next, lockVersion: next.lockVersion + 1 })
     if (answer === 'gone') return undefined
     publish('session.conflict', () => ({ ...named(found), attempt }))

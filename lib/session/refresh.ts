@@ -39,6 +39,7 @@ export function refreshChange(
       conclude(stored) {
         throw reused(stored, g, true)
       },
+      inDoubt: () => void reused(session, g, false), // that it was reused is certain
     }
   }
   const slid = (): Session => ({

@@ -85,7 +85,7 @@ export interface Sessions {
    * For an application's own sessions: slides the idle end, by the idle lifetime the session was opened with, and
    * replaces `extra` where it is given. `undefined` when the session is over. Saves at most once in `everySeconds`
    * (default 60, and a quarter of the idle lifetime at most) unless `extra` is given, so that it can be called on every
-   * request.
+   * request. With `extra`, many calls for one session at once are refused with 503 (`contention`) in part.
    */
   touch(
     id: string,
@@ -128,6 +128,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   const settingsOf = (client: Client | undefined): CheckedSettings => {
     const own = client === undefined ? undefined : perClient?.(client)
+    if (own instanceof Promise) throw new TypeError("option 'perClient' must answer at once, got a promise")
     return own === undefined ? general : checkedSettings(own, general)
   }
 

@@ -16,7 +16,10 @@ export interface SessionSettings {
    * 31 536 000 (365 days) for public ones. It holds for sessions opened from then on.
    */
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
-  /** The join window in seconds: 0 to 3600, default 10. */
+  /**
+   * The join window in seconds: 0 to 3600, and at most half of the idle lifetime, since what joins does not slide the idle
+   * end. Default: 10, or a quarter of the idle lifetime where that is less.
+   */
   readonly overlapSeconds?: number | undefined
   /** A reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
   readonly onReuse?: 'end' | 'refuse' | undefined
@@ -54,19 +57,24 @@ function checkedAbsolute(value: unknown, fallback: number | 'never' | undefined)
 }
 
 /** `given`, completed by `general`. A `TypeError` names the setting that cannot be used. */
-export const checkedSettings = (given: SessionSettings, general: CheckedSettings): CheckedSettings => ({
-  idleSeconds: wholeNumber('idleLifetimeSeconds', given.idleLifetimeSeconds, general.idleSeconds, 1, LONGEST_SECONDS),
-  absolute: checkedAbsolute(given.absoluteLifetimeSeconds, general.absolute),
-  overlapSeconds: wholeNumber(
-    'overlapSeconds',
-    given.overlapSeconds,
-    general.overlapSeconds,
-    0,
-    LONGEST_OVERLAP_SECONDS,
-  ),
-  onReuse: oneOf('onReuse', given.onReuse, general.onReuse, ['end', 'refuse']),
-  rotate: booleanOption('rotate', given.rotate, general.rotate),
-})
+export function checkedSettings(given: SessionSettings, general: CheckedSettings): CheckedSettings {
+  const idleSeconds = wholeNumber(
+    'idleLifetimeSeconds',
+    given.idleLifetimeSeconds,
+    general.idleSeconds,
+    1,
+    LONGEST_SECONDS,
+  )
+  const usualOverlap = Math.min(general.overlapSeconds, Math.floor(idleSeconds / 4))
+  const longestOverlap = Math.min(LONGEST_OVERLAP_SECONDS, Math.floor(idleSeconds / 2))
+  return {
+    idleSeconds,
+    absolute: checkedAbsolute(given.absoluteLifetimeSeconds, general.absolute),
+    overlapSeconds: wholeNumber('overlapSeconds', given.overlapSeconds, usualOverlap, 0, longestOverlap),
+    onReuse: oneOf('onReuse', given.onReuse, general.onReuse, ['end', 'refuse']),
+    rotate: booleanOption('rotate', given.rotate, general.rotate),
+  }
+}
 
 /** How long a session lives that opens for `client`, or for none. */
 export function lifetimesOf({ idleSeconds, absolute }: CheckedSettings, client: Client | undefined): SessionLifetimes {

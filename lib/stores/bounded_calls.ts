@@ -3,9 +3,9 @@ import { wholeNumber } from '../options.ts'
 /** How calls to a remote store are bounded. */
 export interface BoundedCallsOptions {
   /** Milliseconds after which a call that was not answered is rejected. Default 3000, from 1 to 600000. */
-  readonly timeoutMilliseconds?: number
+  readonly timeoutMilliseconds?: number | undefined
   /** Calls under way at once; one more is rejected at once, so that nothing piles up before a store that hangs. Default 4096. */
-  readonly maximumPending?: number
+  readonly maximumPending?: number | undefined
 }
 
 /** A call that nobody answers is written off after this time: some clients drop what they were asked when a connection breaks. */

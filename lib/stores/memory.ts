@@ -13,15 +13,15 @@ import { replayKey } from './replay_key.ts'
 /** The options of the memory stores: the clock, and how much they may hold. */
 export interface MemoryStoresOptions {
   /** Tells the time; default: the clock of this machine. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** Assertion ids remembered at once. Default 4,000,000 (at most 150 octets each). */
-  readonly maximumAssertions?: number
+  readonly maximumAssertions?: number | undefined
   /** Assertion ids of one client remembered at once. Default 500,000. */
-  readonly maximumAssertionsPerClient?: number
+  readonly maximumAssertionsPerClient?: number | undefined
   /** Codes kept at once, spent ones included. Default 1,000,000. */
-  readonly maximumCodes?: number
+  readonly maximumCodes?: number | undefined
   /** Sessions and markers of ended ones kept at once. Default 4,000,000 (at most 1 KiB each). */
-  readonly maximumSessions?: number
+  readonly maximumSessions?: number | undefined
 }
 
 /** The three stores in the memory of this process. */

@@ -33,9 +33,9 @@ export interface PostgresStoresOptions extends BoundedCallsOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
   /** The schema the tables are in. Default: whichever the connection's search path gives. */
-  readonly schema?: string
+  readonly schema?: string | undefined
   /** Names of the tables. Default `oauth_assertions`, `oauth_codes`, `oauth_sessions`. */
-  readonly tables?: Partial<PostgresTables>
+  readonly tables?: Partial<PostgresTables> | undefined
 }
 
 /** The three stores on PostgreSQL, and what looks after their tables. */

@@ -36,7 +36,7 @@ export interface RedisStoresOptions extends BoundedCallsOptions {
    */
   readonly signingKeys: string | Uint8Array | readonly (string | Uint8Array)[]
   /** What all keys begin with. Default `oauth`. */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** The three stores on Redis. */

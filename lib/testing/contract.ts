@@ -14,22 +14,22 @@ export interface ContractOptions {
    * `false` for a store that has no connection which could break: the test of that is then not listed. Default `true`: it is,
    * and fails unless `open` gives `disconnect`.
    */
-  readonly connection?: boolean
+  readonly connection?: boolean | undefined
 }
 
 /** A store opened for one test. */
 export interface OpenedStore<Store> {
   readonly store: Store
   /** The same data over another connection, as another node has it. Default: `store` itself. */
-  readonly other?: Store
+  readonly other?: Store | undefined
   /** The store's own time in epoch seconds, with fractions where it has them. Default: the clock of this machine. */
-  readonly now?: () => number
+  readonly now?: (() => number) | undefined
   /** Resolves once the store's time has reached `moment` (epoch seconds): moves the clock, or waits. Default: waits. */
-  readonly waitUntil?: (moment: number) => Promise<void>
+  readonly waitUntil?: ((moment: number) => Promise<void>) | undefined
   /** Breaks the connection for good, after which every verb must reject. Not needed with `connection: false`. */
-  readonly disconnect?: () => Promise<void>
+  readonly disconnect?: (() => Promise<void>) | undefined
   /** Called at the end of the test, also when it failed. */
-  readonly close?: () => Promise<void>
+  readonly close?: (() => Promise<void>) | undefined
 }
 
 /** Opens the store under test, once for each test. The data may be shared: each test uses ids of its own. */

@@ -14,32 +14,32 @@ export interface TestClientOptions {
   /** Issuer identifier of the server under test: the `aud` of its assertions unless an override says otherwise. */
   readonly issuer: string
   /** `client_id`, `iss` and `sub`. Default `'test-client'`. */
-  readonly clientId?: string
+  readonly clientId?: string | undefined
   /**
    * Signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512` the client has a random secret of 64
    * octets and the method `client_secret_jwt`; with any other a key pair and the method `private_key_jwt`.
    */
-  readonly alg?: string
+  readonly alg?: string | undefined
   /** Members for the client record, over the ones made here: `grant_types`, `scope`, `redirect_uris`, … */
-  readonly client?: Partial<Client>
+  readonly client?: Partial<Client> | undefined
   /** Tells `iat`. Default: the clock of this machine. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 /** What an assertion has in place of the sound values. */
 export interface AssertionOverrides {
   /** `aud`. Default: the issuer. */
-  readonly audience?: unknown
+  readonly audience?: unknown | undefined
   /** From `iat` to `exp`. Default 60. */
-  readonly lifetimeSeconds?: number
+  readonly lifetimeSeconds?: number | undefined
   /** Moment of issue, epoch seconds. Default: what the clock says. */
-  readonly now?: number
+  readonly now?: number | undefined
   /** Members set over the sound claims; a member that is `undefined` is left out. Any JSON value goes. */
-  readonly claims?: Readonly<Record<string, unknown>>
+  readonly claims?: Readonly<Record<string, unknown>> | undefined
   /** Members set over `alg`, `kid` and `typ`; a member that is `undefined` is left out. */
-  readonly header?: Readonly<Record<string, unknown>>
+  readonly header?: Readonly<Record<string, unknown>> | undefined
   /** Signs with a fresh key, or a fresh secret, that the client record does not have. Default false. */
-  readonly foreignKey?: boolean
+  readonly foreignKey?: boolean | undefined
 }
 
 /** The form parameters a client authenticates with (RFC 7521 §4.2). */

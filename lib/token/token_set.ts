@@ -221,9 +221,9 @@ export function createTokens(options: TokensOptions): Tokens {
     readAccessToken,
     async verifyAccessToken(token, now) {
       const claims = await readAccessToken(token)
-      if (claims === undefined || now >= claims.exp) return undefined
+      if (claims === undefined || !(now < claims.exp)) return undefined // no moment at all is past it, too
       const { nbf } = claims
-      return typeof nbf === 'number' && now < nbf ? undefined : claims
+      return typeof nbf === 'number' && !(now >= nbf) ? undefined : claims
     },
     jwks: () => factory.jwks?.() ?? { keys: [] },
   }

@@ -60,6 +60,17 @@ test('keygen says what it cannot do', async () => {
   }
 })
 
+test('an option that is empty, as an unset variable of a shell leaves it, is a mistake', async (t) => {
+  const { path, remove } = folderWith()
+  t.after(remove)
+  const keygen = await command(['keygen', '--kid', '', '--out', path('unnamed.json')])
+  assert.deepEqual([keygen.status, keygen.out], [2, ''])
+  assert.match(keygen.err, /--kid must not be empty/)
+  const explain = await command(['explain', 'a.b.c', '--issuer', 'https://as.example', '--now', ''])
+  assert.deepEqual([explain.status, explain.out], [2, ''])
+  assert.match(explain.err, /--now must be a number/)
+})
+
 test('help, version and unknown commands', async () => {
   for (const args of [['help'], ['--help'], ['-h'], ['keygen', '--help'], ['explain', '--help']]) {
     const { status, out } = await command(args)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import { grantTypesOf } from '../../lib/client.ts'
 import {
   type ClientAuthenticatorOptions,
   createClientAuthenticator,
@@ -197,6 +198,28 @@ test('a record of another client_id is not the client (a database without regard
 test('a record without a client_id is named as what it is, to operators', async () => {
   const authenticate = make({ findClient: () => ({ clientId: 'plain', secret: 'one' }) as never })
   await assert.rejects(authenticate(NO_HEADERS, posted('plain', 'one'), at), refusedFor('client_misconfigured'))
+})
+
+test('a record with members of another form is named to operators, and never misread', async () => {
+  const { plain } = clients
+  for (const [member, value, detail] of [
+    ['grant_types', 'no_client_credentials', 'grant_types is not an array'],
+    ['grant_types', 5, 'grant_types is not an array'],
+    ['scope', ['read', 'write'], 'scope is not one text'],
+  ] as const) {
+    const findClient = () => ({ ...plain, client_id: 'plain', [member]: value }) as unknown as Client
+    await assert.rejects(make({ findClient })(byHeader('plain', 'one'), {}, at), {
+      reason: 'client_misconfigured',
+      detail,
+    })
+    const verify = createAssertionVerifier({ issuer: ISSUER, findClient, replayRegister: testRegister() })
+    const form = formWith(assertionWith('x'.repeat(64), { iss: 'plain', sub: 'plain' }))
+    await assert.rejects(verify(form, { now: NOW }), { reason: 'client_misconfigured', detail })
+  }
+  assert.deepEqual(grantTypesOf({ client_id: 'x', grant_types: 'client_credentials' as never }), [])
+  const nulls = { client_id: 'plain', client_secret: 'one', grant_types: null, scope: null } as unknown as Client
+  assert.ok(await make({ findClient: () => nulls })(byHeader('plain', 'one'), {}, at))
+  assert.deepEqual(grantTypesOf(nulls), ['authorization_code'])
 })
 
 test('a findClient that throws or rejects is a fault, not a refusal', async () => {

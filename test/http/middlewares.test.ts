@@ -246,6 +246,11 @@ test('options of the parts are checked at construction', () => {
   assert.throws(() => clientAuthentication({ authenticateClient: 7 as never }), /option 'authenticateClient'/)
   assert.throws(() => clientAuthentication({ strategies: { basic: 'basic' } }), /option 'passport'/)
   assert.throws(() => clientAuthentication({ strategies: { basic: 7 as never } }), /option 'strategies.basic'/)
+  for (const strategies of [{}, { bsic: 'basic' }, undefined])
+    assert.throws(
+      () => clientAuthentication({ strategies: strategies as object }),
+      /option 'strategies' must be .*basic/,
+    )
   assert.throws(() => tokenHandler({ findClient, exchanges: undefined as never }), /option 'exchanges'/)
   assert.throws(() => tokenHandler({ findClient, exchanges: [echo, echo] }), /option 'exchanges'/)
   assert.throws(() => tokenHandler({ findClient, exchanges: [echo], path: 'token' }), /option 'path'/)

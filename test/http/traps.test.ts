@@ -559,6 +559,22 @@ test('R74 each authentication is published once, by whichever strategy', async (
   await route.close()
 })
 
+test('a strategy that Passport does not know is a fault of configuration, and said so to operators', async (t) => {
+  const heard: unknown[] = []
+  t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
+  const app = express()
+  const server = oauth2orize.createServer()
+  app.use(
+    '/token',
+    tokenEndpoint({ server, passport: new Passport(), strategies: { basic: 'bsic' } }) as RequestHandler,
+  )
+  const route = await listen(createServer(app))
+  const { status, json } = await post(route.url, { grant_type: 'echo' }, BASIC)
+  await route.close()
+  assert.deepEqual([status, json.error], [500, 'server_error'])
+  assert.deepEqual(heard, [['misconfigured', "Passport has no strategy named 'bsic'"]])
+})
+
 test("what Passport's own middleware hands to next is never taken for an authentication", async () => {
   const thrown = [undefined, null, false, '', 'route', new Error('no directory')]
   for (const error of thrown) {

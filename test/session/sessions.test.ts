@@ -262,6 +262,56 @@ test('the join window of one client may differ', async () => {
   assert.equal(outcome, 'join')
 })
 
+test('the join window is a quarter of the idle lifetime at most, unless it is set, and half of it at the very most', async () => {
+  const outcomeAfter = async (seconds: number, options: Omit<SessionsOptions, 'store'>) => {
+    const { sessions, clock } = setUp(options)
+    const { id } = await opened(sessions.open(permission, { client: confidential }))
+    clock.advance(seconds)
+    return (await sessions.refresh({ sessionId: id, generation: 1 }, { client: confidential, now: clock() })).outcome
+  }
+  assert.equal(await outcomeAfter(5, { idleLifetimeSeconds: 20 }), 'join')
+  assert.equal(await outcomeAfter(6, { idleLifetimeSeconds: 20 }), 'confirm')
+  assert.equal(await outcomeAfter(10, { idleLifetimeSeconds: 20, overlapSeconds: 10 }), 'join')
+  assert.equal(await outcomeAfter(6, { perClient: () => ({ idleLifetimeSeconds: 20 }) }), 'confirm')
+  for (const options of [{ overlapSeconds: 11 }, { perClient: () => ({ overlapSeconds: 11 }) }])
+    await assert.rejects(outcomeAfter(1, { idleLifetimeSeconds: 20, ...options }), /'overlapSeconds'/)
+})
+
+test('a perClient that promises its settings is refused: they would be none', async () => {
+  const { sessions } = setUp({ perClient: (async () => ({ overlapSeconds: 0 })) as never })
+  await assert.rejects(sessions.open(permission, { client: confidential }), /'perClient'.*promise/)
+})
+
+test('Q2: reuse is told also where nobody knows whether the session was ended', async () => {
+  let isLost = false
+  const { sessions, clock } = setUp({
+    store: (inner) => ({
+      ...inner,
+      async save(session) {
+        const answer = await inner.save(session)
+        if (isLost) throw new Error('the answer was lost')
+        return answer
+      },
+    }),
+  })
+  const { id } = await opened(sessions.open(permission, { client: confidential }))
+  for (const generation of [1, 2]) {
+    clock.advance(100)
+    await sessions.refresh({ sessionId: id, generation }, { client: confidential, now: clock() })
+  }
+  clock.advance(100)
+  isLost = true
+  const reuse = recorded('refresh_token.reused')
+  await assert.rejects(sessions.refresh({ sessionId: id, generation: 1 }, { client: confidential, now: clock() }), {
+    status: 503,
+  })
+  reuse.stop()
+  assert.deepEqual(
+    reuse.events.map(({ sessionId, generation, ended }) => [sessionId, generation, ended]),
+    [[id, 1, false]],
+  )
+})
+
 test('50 refreshes of one token at once all succeed, one of them confirms, and the session lives', async () => {
   const { sessions, clock } = setUp()
   const { id } = await opened(sessions.open(permission, { client: confidential }))

@@ -157,6 +157,15 @@ test('T55: an expired refresh token is read, with its claims, but not verified',
   assert.equal((await tokens.readRefreshToken(refresh_token))?.exp, NOW + 100)
 })
 
+test('T57: no moment at all is past every expiry: nothing is verified at it', async () => {
+  const tokens = createTokens({ issuer: ISSUER, baseSecret: BASE_SECRET, claims: () => ({ nbf: 1 }) })
+  const given = { scope: 'read', now: 1_800_000_000, context: {} }
+  const { access_token } = await tokens.issueForClient({ client_id: 'app' }, given)
+  assert.ok(await tokens.verifyAccessToken(access_token, given.now))
+  for (const now of [Number.NaN, undefined, Number.POSITIVE_INFINITY])
+    assert.equal(await tokens.verifyAccessToken(access_token, now as number), undefined)
+})
+
 test('T57: tokens of another issuer with the same keys are refused', async () => {
   const { access_token, refresh_token = '' } = await issue({ issuer: 'https://other.example' })
   assert.equal(await tokensWith().verifyAccessToken(access_token, NOW), undefined)

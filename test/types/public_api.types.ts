@@ -1,7 +1,7 @@
 // What must compile and what must not. The type checker is the test (`npm run types`): an expected error that does not occur is
 // an error itself. Nothing here is run.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import express5 from 'express'
+import express5, { type Application } from 'express'
 import express4 from 'express4'
 import oauth2orize from 'oauth2orize'
 import passport from 'passport'
@@ -16,6 +16,7 @@ import {
   type CodeStore,
   clientCredentials,
   createAssertionVerifier,
+  createServer,
   createSessions,
   createTokens,
   errorResponse,
@@ -36,6 +37,7 @@ import {
   type SessionStore,
   Strategy,
   type StrategyRequest,
+  safeExchange,
   type TransactionRequest,
   type TransactionStore,
   tokenEndpoint,
@@ -93,6 +95,18 @@ export const method: ClientAuthenticationMethod = 'tls_client_auth'
 // @ts-expect-error so are the codes
 export const made = new OAuthError('invalid_everything')
 
+// an application's own kind of refusal stays what it is
+class Locked extends OAuthError {
+  readonly until = 1
+}
+declare const thrown: unknown
+export const until: number = thrown instanceof Locked ? thrown.until : 0
+export const code: string = thrown instanceof OAuthError ? thrown.code : ''
+
+// what may be left out may be undefined, too
+createAssertionVerifier({ issuer, replayRegister, findClient: () => undefined, clock: undefined, profile: undefined })
+export const columns: Client = { client_id: 'x', client_secret: undefined, scope: undefined, grant_types: undefined }
+
 // records are read, never written
 declare const client: Client
 // @ts-expect-error read-only
@@ -129,6 +143,11 @@ server.exchange(authorizationCode({ codes: codeStore, sessions, tokens }))
 server.exchange(refreshToken({ sessions, tokens }))
 server.exchange(clientCredentials({ tokens }))
 server.exchange('urn:example:grant', clientCredentials({ tokens }))
+server.exchange(
+  'own',
+  safeExchange((_request, _response, next) => next()),
+)
+server.exchange(safeExchange(clientCredentials({ tokens })))
 // @ts-expect-error codes are needed
 authorizationCode({ sessions, tokens })
 // @ts-expect-error the store alone is not sessions
@@ -145,6 +164,10 @@ for (const express of [express4, express5]) {
   app.post('/own', formBody(), passport.authenticate('client-assertion-jwt', { session: false }), server.token())
   app.use(errorResponse())
 }
+const annotated: Application = express5()
+createServer(annotated)
+createServer(express5())
+createServer(express4())
 export const bare: (request: IncomingMessage, response: ServerResponse) => void = handler
 // @ts-expect-error a token endpoint offers something
 tokenHandler({ findClient: findTenant })

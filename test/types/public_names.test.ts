@@ -55,7 +55,7 @@ const TYPES: Readonly<Record<string, string>> = {
     ParametersRequest PassportAuthentication PassportLike PerClient Permission Permits PkcePolicy ProfileRules
     PublicClientStrategyOptions PublicJwk Reason RedirectUriRules RefreshTokenClaims RefreshTokenOptions
     RefreshedSession RememberedConsentOptions ReplayRegister RequestContext RequestHandler RequestHead Revoke
-    RuleOptions ScopeRules SealedTransactionsOptions ServerLike ServerName Session SessionEvent SessionSettings
+    RuleOptions SafeExchange ScopeRules SealedTransactionsOptions ServerLike ServerName Session SessionEvent SessionSettings
     SessionStore Sessions SessionsOptions ShownError SigningAlgorithm StrategyAuthenticationOptions StrategyLike
     StrategyRequest SubjectOf ToOauth2orizeOptions TokenEndpoint TokenEndpointOptions TokenFactory
     TokenFactoryOptions TokenHandler TokenHandlerOptions TokenKind TokenRequest TokenResponse TokenSet Tokens
@@ -71,7 +71,7 @@ const TYPES: Readonly<Record<string, string>> = {
     AuthorizationCodeOptions AuthorizationErrorsOptions AuthorizationOptions AuthorizationParameters
     AuthorizationResponse ClientCredentialsOptions CodeGrantOptions ExchangeStep ImmediateDone Oauth2orizeExchange
     Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction ParametersRequest RefreshTokenOptions
-    RememberedConsentOptions SealedTransactionsOptions ShownError SubjectOf ToOauth2orizeOptions TransactionRequest
+    RememberedConsentOptions SafeExchange SealedTransactionsOptions ShownError SubjectOf ToOauth2orizeOptions TransactionRequest
     TransactionStore ValidateAuthorizationOptions ValidateDone
   `,
   'stores/memory.ts': 'MemoryStores MemoryStoresOptions',
