@@ -1,5 +1,5 @@
 import type { Client } from '../client.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
@@ -19,7 +19,7 @@ import type { SessionStore } from './store.ts'
 import { upgradeSession } from './upgrade.ts'
 
 const DAY = 86_400
-/** A record of this type says that one access token was revoked; it lives as long as that token would have. */
+/** A record of this type says that one access token was revoked; it is kept a minute longer than that token. */
 const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
 /** A record of this type says that a session of some id was opened, and is not to be opened again. */
 const OPENED_ONCE = 'opened_once'
@@ -142,7 +142,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     return session !== undefined && isLive(session, now) ? session : undefined
   }
 
-  /** Remembers something about an id until a moment: a record that is no session. */
+  /**
+   * Remembers something about an id until a moment: a record that is no session. It is kept a little longer, so that a store
+   * whose clock is ahead does not forget it before `isMarked` does by the clock of the process.
+   */
   async function mark(
     id: string,
     type: string,
@@ -151,10 +154,15 @@ export function createSessions(options: SessionsOptions): Sessions {
     until: number,
   ): Promise<void> {
     epochSeconds('now', now)
-    const seconds = Math.ceil(until) - now
+    const seconds = Math.ceil(until) - now + CLOCK_DIFFERENCE_SECONDS
     const lifetimes = { idleSeconds: seconds, absoluteSeconds: seconds }
     const record = openedSession({ subject, clientId, scope: '' }, { id, type, now, lifetimes, extra: {} })
     await answerOf(() => store.create(record)) // 'gone' means that it is known already
+  }
+
+  const isMarked = async (id: string, now: number): Promise<boolean> => {
+    const record = await get(id, now)
+    return record !== undefined && now < record.refreshExpiresAt - CLOCK_DIFFERENCE_SECONDS
   }
 
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
@@ -166,7 +174,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const now = epochSeconds('now', opening.now ?? clock())
     if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
     const onceId = `once:${id}`
-    if (rememberUntil !== undefined && (await get(onceId, now)) !== undefined) return undefined
+    if (rememberUntil !== undefined && (await isMarked(onceId, now))) return undefined
     const settings = checkedSettings(
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
       settingsOf(client),
@@ -241,8 +249,6 @@ export function createSessions(options: SessionsOptions): Sessions {
       const permission = { subject: sub, clientId: client_id, scope: '' }
       if (exp > now) await mark(`at:${jti}`, REVOKED_ACCESS_TOKEN, permission, now, exp)
     },
-    async isAccessTokenRevoked(jti, now) {
-      return (await get(`at:${jti}`, now)) !== undefined
-    },
+    isAccessTokenRevoked: (jti, now) => isMarked(`at:${jti}`, now),
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ReplayRegister } from '../assertion/replay.ts'
+import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { CodeStore } from '../code/store.ts'
 import { badOption, requireFunction, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
@@ -7,7 +8,7 @@ import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
 import { codeOf, endOf, sessionOf } from './records.ts'
-import { CLOCK_DIFFERENCE_SECONDS, replayKey } from './replay_key.ts'
+import { replayKey } from './replay_key.ts'
 
 /**
  * Runs one statement with its parameters, `$1` to `$n`, and answers with the rows as objects. Any connection will do for

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { ReplayRegister } from '../assertion/replay.ts'
+import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { CodeStore } from '../code/store.ts'
 import { badOption, requireFunction } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { codeOf, endOf, sessionOf } from './records.ts'
-import { CLOCK_DIFFERENCE_SECONDS, replayKey } from './replay_key.ts'
+import { replayKey } from './replay_key.ts'
 import { createSeal } from './sealed.ts'
 
 /**

@@ -7,9 +7,3 @@ import { hash } from 'node:crypto'
  */
 export const replayKey = (issuer: string, clientId: string, jti: string, encoding: 'base64url' | 'binary'): string =>
   hash('sha256', `${issuer.length}:${clientId.length}:${issuer}${clientId}${jti}`, encoding)
-
-/**
- * Seconds for which a remote register remembers beyond the expiry it is told. The process that judges an assertion goes
- * by its own clock, the register by the database's: as long as they differ by less, nothing is forgotten too early.
- */
-export const CLOCK_DIFFERENCE_SECONDS = 60

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
+import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { type RefreshTokenOptions, refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import type { Session } from '../../lib/session/session.ts'
@@ -538,7 +539,7 @@ test('adopt: the expiry of the old token is how long it is remembered, and one i
   const remembered = await inner.list('bob', 'opened_once')
   assert.deepEqual(
     remembered.map(({ expiresAt }) => expiresAt),
-    [end],
+    [end + CLOCK_DIFFERENCE_SECONDS],
   )
   for (const { id } of await sessions.list('bob', 'oauth2')) await sessions.end(id)
   clock.advance(1000)

@@ -619,6 +619,24 @@ test("a revoked access token is remembered until it expires, and is none of the 
   assert.equal(await sessions.isAccessTokenRevoked('j1', clock()), false)
 })
 
+test('a revoked access token and an id opened once stay known to the last second in a store whose clock is a minute ahead', async () => {
+  const clock = createFakeClock()
+  const sessions = createSessions({ clock, store: memorySessionStore({ clock: () => clock() + 59 }) })
+  const end = clock() + 900
+  const open = () => sessions.open(permission, { id: 'one', idleLifetimeSeconds: 100, rememberUntil: end })
+  await opened(open())
+  await sessions.revokeAccessToken({ jti: 'late', sub: 'alice', client_id: 'app', exp: clock() + 50 }, clock())
+  await sessions.revokeAccessToken({ jti: 'j1', sub: 'alice', client_id: 'app', exp: end }, clock())
+  clock.advance(49)
+  assert.equal(await sessions.isAccessTokenRevoked('late', clock()), true)
+  clock.advance(850)
+  assert.equal(await sessions.isAccessTokenRevoked('j1', clock()), true)
+  assert.equal(await open(), undefined)
+  clock.advance(1)
+  assert.equal(await sessions.isAccessTokenRevoked('j1', clock()), false)
+  await opened(open())
+})
+
 test('accepts says what a refresh would, and changes nothing', async () => {
   const { sessions, clock, calls } = setUp()
   const { id } = await opened(sessions.open(permission, { client: confidential }))
