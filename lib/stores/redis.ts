@@ -56,7 +56,8 @@ const FORMAT = '1'
  * minute of each other. What Redis loses in a crash or a fail-over is lost. docs/scaling.md has the settings that matter.
  *
  * Round trips: 1 to remember an assertion, 1 to find, spend or count a failure of a code, 1 to get and 1 to save a
- * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way).
+ * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way), 3 to
+ * save one that will live longer than the index was told, once in an idle lifetime.
  */
 export function redisStores(options: RedisStoresOptions): RedisStores {
   requireFunction('command', options.command)
@@ -133,15 +134,16 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
       const key = keyOf('s', session.id)
       const next = { ...session, lockVersion: session.lockVersion + 1 }
       const sealed = session.endedAt === undefined ? sealedSession(next) : ''
-      const reply = await run(SAVE, key, session.lockVersion, next.lockVersion, endOf(session), sealed)
-      const outcome = outcomeOf(reply, ['saved', 'conflict', 'gone', 'outlived'])
+      const save = (horizon: number) =>
+        run(SAVE, key, session.lockVersion, next.lockVersion, endOf(session), sealed, horizon)
+      let outcome = outcomeOf(await save(0), ['saved', 'conflict', 'gone', 'outlived'])
+      if (outcome === 'outlived') {
+        // The index first, as in `create`: if it is not told, the session does not live beyond what it knows.
+        await enlist(next)
+        outcome = outcomeOf(await save(horizonOf(next)), ['saved', 'conflict', 'gone'])
+      }
       if (outcome === 'saved' && session.endedAt !== undefined) await strike(session).catch(ignored)
-      if (outcome !== 'outlived') return outcome
-      // Saved, and living longer now than the index was told: it is told, and if that fails, again at the next save.
-      await enlist(next)
-        .then(() => run(PROLONG, key, next.lockVersion, horizonOf(next)))
-        .catch(ignored)
-      return 'saved'
+      return outcome
     },
     async end(id, markerExpiresAt) {
       const value = await run(END, keyOf('s', id), markerExpiresAt)
@@ -236,10 +238,13 @@ if spent == '1' then return 'already_spent' end
 redis.call('SET', KEYS[1], failures .. ' 1' .. rest, 'KEEPTTL')
 return 'spent'`
 
-/** ARGV: id, horizon. Drops what is beyond its horizon, and lets the index expire with the last one. */
+/**
+ * ARGV: id, horizon. Drops what is beyond its horizon, and lets the index expire with the last one. Never shortens a horizon: a
+ * slower node, or a `create` under an id in use, may come after one that was told more.
+ */
 const ENLIST = `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1])
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 redis.call('EXPIREAT', KEYS[1], last[2])
 return 1`
@@ -253,7 +258,10 @@ if tonumber(ARGV[1]) <= tonumber(redis.call('TIME')[1]) then return 'gone' end
 if redis.call('SET', KEYS[1], ARGV[2], 'NX', 'EXAT', ARGV[1]) then return 'created' end
 return 'gone'`
 
-/** ARGV: lock version, next lock version, end, sealed record ('' for a session that was ended). */
+/**
+ * ARGV: lock version, next lock version, end, sealed record ('' for a session that was ended), what the index was told just now
+ * (0 for nothing). Saves nothing that would outlive what the index was told.
+ */
 const SAVE = `
 local value = redis.call('GET', KEYS[1])
 if not value then return 'gone' end
@@ -265,18 +273,10 @@ if ARGV[4] == '' then
   redis.call('SET', KEYS[1], '- ' .. ends, 'EXAT', ends)
   return 'saved'
 end
-redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. horizon .. ' ' .. ARGV[4], 'EXAT', ARGV[3])
+if tonumber(ARGV[5]) > tonumber(horizon) then horizon = ARGV[5] end
 if tonumber(ARGV[3]) > tonumber(horizon) then return 'outlived' end
+redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. horizon .. ' ' .. ARGV[4], 'EXAT', ARGV[3])
 return 'saved'`
-
-/** ARGV: lock version, horizon. Notes what the index was told, unless someone saved meanwhile. */
-const PROLONG = `
-local value = redis.call('GET', KEYS[1])
-if not value then return 0 end
-local lock, ends, rest = string.match(value, '^(%d+) (%d+) %d+( .*)$')
-if lock ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], lock .. ' ' .. ends .. ' ' .. ARGV[2] .. rest, 'KEEPTTL')
-return 1`
 
 /** ARGV: end of the marker. Answers with the value of the session that was ended, if there was one. */
 const END = `

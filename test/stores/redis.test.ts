@@ -235,6 +235,49 @@ describe('Redis', { skip: without(redisServer) }, () => {
     assert.ok(Number(await client.ttl(index)) > 390)
   })
 
+  test('a session never lives longer than its index knows, though a save lost its way to the index', async () => {
+    const now = Math.floor(Date.now() / 1000)
+    for (const lose of [() => Promise.reject(new Error('connection lost')), () => new Promise<never>(() => {})]) {
+      let losing = false
+      const prefix = `lost-${newSession().id}`
+      const { sessionStore } = redisStores({
+        signingKeys: secret,
+        prefix,
+        timeoutMilliseconds: 1000,
+        command: (args, key) => (losing && args[1]?.includes('ZADD') ? lose() : command(args, key)),
+      })
+      const session = newSession({ refreshExpiresAt: now + 100 })
+      await sessionStore.create(session)
+      losing = true
+      const longer = { ...session, newest: 2, refreshedAt: now + 150, refreshExpiresAt: now + 250 }
+      await sessionStore.save(longer).catch(() => undefined)
+      const index = ((await client.sendCommand(['KEYS', `${prefix}:1:u:*`])) as unknown as string[])[0] ?? ''
+      const known = async () => Number(await client.zScore(index, session.id))
+      const end = async () => Number(String(await client.get(`${prefix}:1:s:{${session.id}}`)).split(' ')[1])
+      assert.ok((await end()) <= (await known()), `lives until ${await end()}, listed until ${await known()}`)
+      assert.deepEqual(await sessionStore.get(session.id), session, 'what failed was not saved')
+
+      losing = false
+      assert.equal(await sessionStore.save(longer), 'saved')
+      assert.equal(await end(), now + 250)
+      assert.equal(await known(), now + 350)
+      assert.equal(await sessionStore.save({ ...longer, newest: 3 }), 'conflict')
+      assert.deepEqual(await sessionStore.list(session.subject, 'oauth2'), [{ ...longer, lockVersion: 1 }])
+      assert.equal(await sessionStore.endAll(session.subject, 'oauth2'), 1)
+      assert.equal(await sessionStore.save({ ...longer, lockVersion: 1, refreshExpiresAt: now + 900 }), 'gone')
+    }
+  })
+
+  test('a node that comes later with less does not shorten what the index was told', async () => {
+    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'slower' })
+    const session = newSession()
+    await sessionStore.create(session)
+    const index = ((await client.sendCommand(['KEYS', 'slower:1:u:*'])) as unknown as string[])[0] ?? ''
+    const known = await client.zScore(index, session.id)
+    assert.equal(await sessionStore.create({ ...session, refreshExpiresAt: session.refreshExpiresAt - 300 }), 'gone')
+    assert.equal(await client.zScore(index, session.id), known)
+  })
+
   test('what was ended leaves the index when it is listed, what is being created does not', async () => {
     const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'pruned' })
     const [one, two] = [newSession(), newSession()]
