@@ -59,8 +59,8 @@ export interface PostgresStores {
 }
 
 /**
- * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`), which decides by
- * itself and needs no transaction around it. Moments are written by the clock of the process and compared by the clock of
+ * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`, and for an `end` that
+ * meets a `create` of the same id), which decides by itself and needs no transaction around it. Moments are written by the clock of the process and compared by the clock of
  * the database: keep them within a minute of each other (docs/scaling.md says what happens otherwise).
  */
 export function postgresStores(options: PostgresStoresOptions): PostgresStores {
@@ -144,8 +144,11 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
       return outcome(saveSession, session.id, session.lockVersion, record, endOf(session))
     },
     async end(id, markerExpiresAt) {
-      // No marker is needed: nothing can be created under it either.
-      return isImpossible(id) ? 'unknown' : outcome(endSession, id, markerExpiresAt)
+      if (isImpossible(id)) return 'unknown' // no marker is needed: nothing can be created under it either
+      for (;;) {
+        const answer = await outcome<'ended' | 'unknown' | 'created'>(endSession, id, markerExpiresAt)
+        if (answer !== 'created') return answer
+      }
     },
     async list(subject, type) {
       if (isImpossible(subject) || isImpossible(type)) return []
@@ -182,6 +185,8 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
       when exists (select from ${sessions} where id = $1 and ${live}) then 'conflict'
       else 'gone'
     end as outcome`
+  // An update answers with the row as it left it, so only a row that is not live may become a marker here. Where a session is
+  // live that the first update did not see, it was created since the statement began: the next statement sees and ends it.
   const endSession = `
     with done as (
       update ${sessions} set record = '', ended_at = now(), expires_at = greatest(expires_at, to_timestamp($2::float8))
@@ -193,8 +198,14 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
       select $1, '', '', '', 0, to_timestamp($2::float8), now() where not exists (select from done)
       on conflict (id) do update set
         record = '', ended_at = now(), expires_at = greatest(known.expires_at, excluded.expires_at)
+      where known.ended_at is not null or known.expires_at <= now()
+      returning 1
     )
-    select case when exists (select from done) then 'ended' else 'unknown' end as outcome`
+    select case
+      when exists (select from done) then 'ended'
+      when exists (select from marker) then 'unknown'
+      else 'created'
+    end as outcome`
   const listSessions = `select record from ${sessions} where subject = $1 and type = $2 and ${live}`
   const awaitCreates = `select 1 as one from (select pg_advisory_xact_lock($1::int4, $2::int4)) as waited`
   const endSessions = `

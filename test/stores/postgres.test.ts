@@ -139,6 +139,8 @@ describe('PGlite', () => {
       2,
     )
     assert.equal(await statements(() => stores.sessionStore.end(session.id, now() + 60)), 1)
+    assert.equal(await statements(() => stores.sessionStore.end(session.id, now() + 90)), 1)
+    assert.equal(await statements(() => stores.sessionStore.end('never', now() + 60)), 1)
     assert.equal(await statements(() => stores.sessionStore.list('s', 't')), 1)
     assert.equal(await statements(() => stores.sessionStore.endAll('s', 't')), 2)
   })
@@ -197,6 +199,47 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     assert.equal(ended, 1)
     assert.equal(await stores.sessionStore.get(session.id), undefined)
     assert.equal(await stores.sessionStore.save(session), 'gone')
+  })
+
+  test('an end that meets a create which is not committed yet waits for it, ends the session and says so', async () => {
+    const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
+    await stores.migrate()
+    const session = newSession()
+    const connection = await pool.connect()
+    await connection.query('begin')
+    const stalled = postgresStores({ query: (text, values) => connection.query(text, values) })
+    assert.equal(await stalled.sessionStore.create(session), 'created')
+    const ending = stores.sessionStore.end(session.id, now() + 900)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await connection.query('commit')
+    connection.release()
+    assert.equal(await ending, 'ended')
+    assert.equal(await stores.sessionStore.get(session.id), undefined)
+    assert.equal(await stores.sessionStore.end(session.id, now() + 900), 'unknown')
+    const { rows } = await pool.query(
+      'select expires_at > now() + interval $$800 s$$ as kept from oauth_sessions where id = $1',
+      [session.id],
+    )
+    assert.deepEqual(rows, [{ kept: true }], 'the marker stays as long as it was told')
+  })
+
+  test('of ends that race creates, as many answer ended as sessions were created and are dead', async () => {
+    const { sessionStore, migrate } = postgresStores({ query: (text, values) => pool.query(text, values) })
+    await migrate()
+    const tally = { created: 0, ended: 0, live: 0 }
+    for (let round = 0; round < 300; round += 1) {
+      const session = newSession()
+      const [created, ...ended] = await Promise.all([
+        sessionStore.create(session),
+        sessionStore.end(session.id, now() + 900),
+        sessionStore.end(session.id, now() + 900),
+      ])
+      if (created === 'created') tally.created += 1
+      tally.ended += ended.filter((answer) => answer === 'ended').length
+      if ((await sessionStore.get(session.id)) !== undefined) tally.live += 1
+    }
+    assert.equal(tally.live, 0)
+    assert.equal(tally.ended, tally.created)
   })
 
   test('a create that begins while endAll is under way may live on: it is listed, and the next endAll ends it', async () => {
