@@ -13,14 +13,14 @@ const WRITE_OFF_MILLISECONDS = 60_000
 
 /**
  * Bounds calls to a remote store in time and in number. A call that timed out may still reach the store and be carried
- * out: the rejection means that the outcome is not known.
+ * out: the rejection means that the outcome is not known. `room` is how many more calls may be made at this moment.
  */
 export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
   const timeoutMilliseconds = wholeNumber('timeoutMilliseconds', options.timeoutMilliseconds, 3000, 1, 600_000)
   const maximumPending = wholeNumber('maximumPending', options.maximumPending, 4096, 1, 1_000_000)
   let pending = 0
 
-  return <T>(ask: () => T | Promise<T>): Promise<T> =>
+  const bounded = <T>(ask: () => T | Promise<T>): Promise<T> =>
     new Promise<T>((resolve, reject) => {
       if (pending >= maximumPending) {
         reject(new Error(`${what} has not answered ${maximumPending} calls: no more are made until it does`))
@@ -52,4 +52,5 @@ export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
         },
       )
     })
+  return Object.assign(bounded, { room: () => maximumPending - pending })
 }

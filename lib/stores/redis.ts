@@ -104,6 +104,15 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     },
   }
 
+  /** Items that are asked for at once: a few hundred, and half of the calls that may be made now, so that others find room. */
+  function* turns<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+    for (let at = 0; at < items.length; ) {
+      const turn = items.slice(at, at + Math.min(256, Math.max(1, bounded.room() >> 1)))
+      yield turn
+      at += turn.length
+    }
+  }
+
   const enlist = (session: Session): Promise<unknown> =>
     run(ENLIST, indexOf(session.subject, session.type), session.id, horizonOf(session))
   const strike = (session: Session): Promise<unknown> =>
@@ -158,7 +167,8 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     async list(subject, type) {
       const index = indexOf(subject, type)
       const ids = entriesOf(await run(ENLISTED, index)).map(([id]) => id)
-      const values = await inTurns(ids, (id) => send(keyOf('s', id), 'GET'))
+      const values: unknown[] = []
+      for (const turn of turns(ids)) values.push(...(await Promise.all(turn.map((id) => send(keyOf('s', id), 'GET')))))
       const sessions: Session[] = []
       const ended: string[] = []
       for (const [at, id] of ids.entries()) {
@@ -174,9 +184,18 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     async endAll(subject, type) {
       const index = indexOf(subject, type)
       const entries = entriesOf(await run(ENLISTED, index))
-      const ended = await inTurns(entries, ([id, horizon]) => run(END, keyOf('s', id), horizon))
-      if (entries.length > 0) await send(index, 'ZREM', ...entries.map(([id]) => id)).catch(ignored)
-      return ended.filter((value) => value !== null).length
+      let count = 0
+      for (const turn of turns(entries)) {
+        const answers = await Promise.allSettled(turn.map(([id, horizon]) => run(END, keyOf('s', id), horizon)))
+        const over = turn.flatMap(([id], at) => (answers[at]?.status === 'fulfilled' ? [id] : []))
+        // Also where some could not be ended: the next call then has fewer to end.
+        if (over.length > 0) await send(index, 'ZREM', ...over).catch(ignored)
+        for (const answer of answers) {
+          if (answer.status === 'rejected') throw answer.reason
+          if (answer.value !== null) count += 1
+        }
+      }
+      return count
     },
   }
 
@@ -190,14 +209,6 @@ const outcomeOf = <const T extends string>(reply: unknown, outcomes: readonly T[
   const outcome = outcomes.find((each) => each === reply)
   if (outcome === undefined) throw new Error(`a script of the Redis store answered ${typeof reply}, not an outcome`)
   return outcome
-}
-
-/** Asks for all items, no more than a few hundred at a time. */
-async function inTurns<Item, Answer>(items: readonly Item[], ask: (item: Item) => Promise<Answer>): Promise<Answer[]> {
-  const answers: Answer[] = []
-  for (let at = 0; at < items.length; at += 256)
-    answers.push(...(await Promise.all(items.slice(at, at + 256).map(ask))))
-  return answers
 }
 
 const entriesOf = (reply: unknown): [id: string, horizon: string][] => {

@@ -297,6 +297,46 @@ describe('Redis', { skip: without(redisServer) }, () => {
     assert.equal(await sessionStore.endAll('busy', 'oauth2'), 1500)
     assert.deepEqual(await sessionStore.list('busy', 'oauth2'), [])
   })
+
+  test('a subject with more sessions than calls may be under way is listed and ended, and others find room meanwhile', async () => {
+    const all = redisStores({ command, signingKeys: secret }).sessionStore
+    for (const maximumPending of [1, 2, 7, 100]) {
+      const few = redisStores({ command, signingKeys: secret, maximumPending }).sessionStore
+      const subject = newSession().subject
+      const sessions = Array.from({ length: 150 }, () => newSession({ subject }))
+      await Promise.all(sessions.map((session) => all.create(session)))
+      const meanwhile = async () => {
+        if (maximumPending === 1) return
+        await new Promise((resolve) => setTimeout(resolve, 1))
+        assert.equal(await few.get('unknown'), undefined)
+      }
+      const [listed] = await Promise.all([few.list(subject, 'oauth2'), meanwhile()])
+      assert.equal(listed.length, 150)
+      const [count] = await Promise.all([few.endAll(subject, 'oauth2'), meanwhile()])
+      assert.equal(count, 150)
+      assert.deepEqual(await all.list(subject, 'oauth2'), [])
+    }
+  })
+
+  test('an endAll of which some commands fail ends the others, and leaves less to do for the next', async () => {
+    let ends = 0
+    const { sessionStore } = redisStores({
+      signingKeys: secret,
+      command: (args, key) => {
+        if (key.includes(':s:') && ++ends > 10) return Promise.reject(new Error('connection lost'))
+        return command(args, key)
+      },
+    })
+    const all = redisStores({ command, signingKeys: secret }).sessionStore
+    const { subject } = newSession()
+    await Promise.all(Array.from({ length: 50 }, () => all.create(newSession({ subject }))))
+    for (const asked of [50, 40, 30]) {
+      ends = 0
+      await assert.rejects(sessionStore.endAll(subject, 'oauth2'), /connection lost/)
+      assert.equal(ends, asked)
+    }
+    assert.equal((await all.list(subject, 'oauth2')).length, 20)
+  })
 })
 
 test('options are checked by name', () => {
