@@ -208,9 +208,13 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     end as outcome`
   const listSessions = `select record from ${sessions} where subject = $1 and type = $2 and ${live}`
   const awaitCreates = `select 1 as one from (select pg_advisory_xact_lock($1::int4, $2::int4)) as waited`
+  // An update alone locks rows as it comes upon them, which refreshes change: two at once would wait for each other.
   const endSessions = `
-    with done as (
-      update ${sessions} set record = '', ended_at = now() where subject = $1 and type = $2 and ${live} returning 1
+    with found as materialized (
+      select id from ${sessions} where subject = $1 and type = $2 and ${live} order by id for update
+    ),
+    done as (
+      update ${sessions} set record = '', ended_at = now() where id in (select id from found) and ${live} returning 1
     )
     select count(*)::int4 as count from done`
 

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
+import type { Session } from '../../lib/session/session.ts'
 import { type PostgresQuery, postgresStores } from '../../lib/stores/postgres.ts'
 import { postgresSchema } from '../../lib/stores/postgres_schema.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
@@ -199,6 +200,56 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     assert.equal(ended, 1)
     assert.equal(await stores.sessionStore.get(session.id), undefined)
     assert.equal(await stores.sessionStore.save(session), 'gone')
+  })
+
+  test('two endAll for one subject do not wait for each other in a circle while its sessions are refreshed', async () => {
+    const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'circle' })
+    await stores.migrate()
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 60))
+    const inTransaction = async () => {
+      const connection = await pool.connect()
+      await connection.query('begin')
+      const { sessionStore } = postgresStores({
+        query: (text, values) => connection.query(text, values),
+        schema: 'circle',
+      })
+      const commit = async () => {
+        await connection.query('commit')
+        connection.release()
+      }
+      return { sessionStore, commit }
+    }
+    const later = (session: Session, lockVersion: number): Session => ({
+      ...session,
+      lockVersion,
+      refreshExpiresAt: session.refreshExpiresAt + 1 + lockVersion,
+    })
+    for (let round = 0; round < 5; round += 1) {
+      const { subject, type } = newSession()
+      const [first, second, third] = [
+        newSession({ subject, id: 'a' }),
+        newSession({ subject, id: 'b' }),
+        newSession({ subject, id: 'c' }),
+      ] as const
+      await pool.query('truncate circle.oauth_sessions')
+      for (const session of [first, second, third]) await stores.sessionStore.create(session)
+      const one = await inTransaction()
+      assert.equal(await one.sessionStore.save(later(first, 0)), 'saved')
+      const ending = stores.sessionStore.endAll(subject, type)
+      await pause()
+      // Refreshed after that endAll began: the other one, which begins later, comes upon it in another place.
+      assert.equal(await stores.sessionStore.save(later(second, 0)), 'saved')
+      const two = await inTransaction()
+      assert.equal(await two.sessionStore.save(later(second, 1)), 'saved')
+      await one.commit()
+      await pause()
+      const endingToo = stores.sessionStore.endAll(subject, type)
+      await pause()
+      await two.commit()
+      const counts = await Promise.all([ending, endingToo])
+      assert.equal(counts[0] + counts[1], 3)
+      assert.deepEqual(await stores.sessionStore.list(subject, type), [])
+    }
   })
 
   test('an end that meets a create which is not committed yet waits for it, ends the session and says so', async () => {
