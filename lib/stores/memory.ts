@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { ReplayRegister } from '../assertion/replay.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import type { CodeStore } from '../code/store.ts'
 import { requireFunction, wholeNumber } from '../options.ts'
@@ -63,7 +63,8 @@ const CLIENT_SLOTS = 65_536
 
 /**
  * A replay register in the memory of this process: for a server that is one process. What it remembers is lost with the
- * process: an assertion presented before a restart is accepted once more after it, until it expires.
+ * process: an assertion presented before a restart is accepted once more after it, until it expires. Each is remembered a
+ * minute longer than it lives, in case the clock is set back.
  *
  * Bounded, and without ever dropping an entry that has not expired: a client at its limit is answered with a rejection,
  * hence 503, and cannot push out what others presented. Clients are counted in 65,536 slots under a random number of
@@ -105,7 +106,7 @@ export function memoryReplayRegister(options: MemoryStoresOptions = {}): ReplayR
       shard.set(key, slot)
       counts[slot] = count + 1
       size += 1
-      expiring.add(key, expiresAt)
+      expiring.add(key, expiresAt + CLOCK_DIFFERENCE_SECONDS)
       return true
     },
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, test } from 'node:test'
+import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
 import { createExpiryBuckets } from '../../lib/stores/expiry_buckets.ts'
 import { memoryCodeStore, memoryReplayRegister, memorySessionStore, memoryStores } from '../../lib/stores/memory.ts'
 import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
@@ -54,8 +55,8 @@ test('a client at its limit is rejected and pushes nobody out', async () => {
   assert.equal(await register.remember('i', 'busy', 'a', NOW + 10), false, 'a replay is still told as one')
   assert.equal(await register.remember('i', 'quiet', 'q', NOW + 60), false)
   assert.equal(await register.remember('i', 'quiet', 'r', NOW + 60), true)
-  now += 10
-  assert.equal(await register.remember('i', 'busy', 'd', NOW + 70), true, 'room again once the old ones expired')
+  now += 10 + CLOCK_DIFFERENCE_SECONDS
+  assert.equal(await register.remember('i', 'busy', 'd', now + 60), true, 'room again once the old ones are forgotten')
 })
 
 test('each store is bounded, and rejects beyond its bound', async () => {
@@ -88,7 +89,7 @@ test('each store is bounded, and rejects beyond its bound', async () => {
   await assert.rejects(stores.sessionStore.create(session('3')), /full/)
   await assert.rejects(stores.sessionStore.end('3', NOW + 60), /full/)
   assert.equal(await stores.sessionStore.end('1', NOW + 60), 'ended', 'what is there can always be ended')
-  now += 61 + 15
+  now += 61 + CLOCK_DIFFERENCE_SECONDS
   await stores.codeStore.add({ ...code('3'), keepUntil: now + 60 })
   assert.equal(await stores.sessionStore.create(session('3')), 'created')
   assert.equal(await stores.replayRegister.remember('i', '3', '3', now + 60), true)
@@ -201,4 +202,18 @@ test('the work of a call does not grow with what is stored: the same number of l
 test('options are checked by name', () => {
   assert.throws(() => memoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
   assert.throws(() => memoryStores({ clock: 3 as never }), /option 'clock'/)
+})
+
+test('R26 the register outlasts the expiry by a minute, so that a clock that is set back lets no assertion in again', async () => {
+  const start = 1_800_000_000
+  let time = start
+  const { replayRegister } = memoryStores({ clock: () => time, maximumAssertionsPerClient: 2 })
+  assert.equal(await replayRegister.remember('i', 'c', 'j', start + 10), true)
+  time = start + 69
+  assert.equal(await replayRegister.remember('i', 'c', 'other', start + 80), true)
+  time = start + 9
+  assert.equal(await replayRegister.remember('i', 'c', 'j', start + 10), false)
+  await assert.rejects(replayRegister.remember('i', 'c', 'third', start + 80), /full/)
+  time = start + 70
+  assert.equal(await replayRegister.remember('i', 'c', 'third', start + 80), true)
 })
