@@ -7,6 +7,7 @@ import type { AuthorizationCode } from './authorization_code.ts'
  *   it; keep a code, spent or not, until its `keepUntil` has passed, because a replay is recognised by the record.
  * - May: forget a code from `keepUntil` (epoch seconds) on.
  * - May assume: ids are SHA-256 digests in base64url (43 characters); an id is added once.
+ * - May: keep records as JSON text, which loses members that are `undefined` (`codeChallenge`): absent says the same.
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
  */
 export interface CodeStore {

@@ -14,6 +14,7 @@ import type { Session } from './session.ts'
  * - May: forget a session, or a marker, from its expiry on.
  * - May assume: records are plain JSON of some hundred octets; ids of sessions that are created are text of the server's own
  *   making, what is asked for is any text; the `type` and the `subject` of a session never change; moments are whole seconds.
+ * - May: keep records as JSON text, which loses members that are `undefined` (`expiresAt` and `endedAt`): absent says the same.
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.
  */
 export interface SessionStore {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 
 /** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
@@ -81,6 +82,13 @@ export const withBrokenStore =
       await opened.close?.()
     }
   }
+
+/** A copy by way of JSON: without members that are `undefined`, and of this realm, which Jest makes another than Node's own. */
+export const asJson = <T>(value: T): T => (value === undefined ? value : JSON.parse(JSON.stringify(value)))
+
+/** Holds that two values are the same as JSON. A strict comparison would tell realms, and absent from `undefined`, apart. */
+export const alike = (actual: unknown, expected: unknown, message?: string): void =>
+  assert.deepEqual(asJson(actual), asJson(expected), message)
 
 /** A name that no other test uses. */
 export const unique = (label: string): string => `${label}-${randomBytes(9).toString('base64url')}`

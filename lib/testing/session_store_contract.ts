@@ -3,7 +3,9 @@ import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import {
   AWKWARD,
+  alike,
   allAtOnce,
+  asJson,
   type ContractOptions,
   type ContractRunner,
   type OpenStore,
@@ -70,9 +72,9 @@ export function sessionStoreContract(
           ),
         ]) {
           assert.equal(await store.create(session), 'created')
-          assert.deepEqual(await store.get(session.id), session)
-          assert.deepEqual(await other.get(session.id), session)
-          assert.deepEqual(await other.list(session.subject, session.type), [session])
+          alike(await store.get(session.id), session)
+          alike(await other.get(session.id), session)
+          alike(await other.list(session.subject, session.type), [session])
         }
       }),
     )
@@ -84,7 +86,7 @@ export function sessionStoreContract(
         assert.equal(await store.get(session.id), undefined)
         assert.equal(await store.save(session), 'gone')
         assert.equal(await store.get(session.id), undefined, 'a save never inserts')
-        assert.deepEqual(await store.list(session.subject, session.type), [])
+        alike(await store.list(session.subject, session.type), [])
         assert.equal(await store.endAll(session.subject, session.type), 0)
         assert.equal(await store.end(session.id, Math.floor(now()) + 60), 'unknown')
       }),
@@ -98,8 +100,8 @@ export function sessionStoreContract(
           assert.equal(await store.get(session.id), undefined)
           assert.equal(await store.save(session), 'gone')
           assert.equal(await store.end(session.id, Math.floor(now()) + 60), 'unknown')
-          assert.deepEqual(await store.list(session.subject, 'oauth2'), [])
-          assert.deepEqual(await store.list('subject', session.subject), [])
+          alike(await store.list(session.subject, 'oauth2'), [])
+          alike(await store.list('subject', session.subject), [])
           assert.equal(await store.endAll(session.subject, 'oauth2'), 0)
           assert.equal(await store.endAll('subject', session.subject), 0)
         }
@@ -111,7 +113,7 @@ export function sessionStoreContract(
       withStore(open, async ({ store, now }) => {
         const inner = { a: 1 }
         const created = sessionAt(now(), { extra: { inner } })
-        const before = structuredClone(created)
+        const before = asJson(created)
         const spoil = (session: Session | undefined) => {
           Object.assign(session?.extra['inner'] ?? {}, { a: 2 })
           Object.assign(session ?? {}, { scope: 'all', endedAt: 1 })
@@ -119,16 +121,16 @@ export function sessionStoreContract(
         await store.create(created)
         spoil(created)
         const got = await store.get(before.id)
-        assert.deepEqual(got, before)
+        alike(got, before)
         spoil(got)
         const [listed] = await store.list(before.subject, before.type)
-        assert.deepEqual(listed, before)
+        alike(listed, before)
         spoil(listed)
-        const saved = { ...structuredClone(before), refreshedAt: before.refreshedAt + 1 }
+        const saved = { ...asJson(before), refreshedAt: before.refreshedAt + 1 }
         assert.equal(await store.save(saved), 'saved')
         assert.equal(saved.lockVersion, 0, 'the record handed in is not written to')
         spoil(saved)
-        assert.deepEqual(await store.get(before.id), {
+        alike(await store.get(before.id), {
           ...before,
           refreshedAt: before.refreshedAt + 1,
           lockVersion: 1,
@@ -147,7 +149,7 @@ export function sessionStoreContract(
           assert.equal(occurrences(answers, 'created'), 1)
           assert.equal(occurrences(answers, 'gone'), answers.length - 1)
           const winner = `client-${answers.indexOf('created')}`
-          assert.deepEqual(await subject.store.get(session.id), { ...session, clientId: winner })
+          alike(await subject.store.get(session.id), { ...session, clientId: winner })
         }
       }),
     )
@@ -159,12 +161,12 @@ export function sessionStoreContract(
         await store.create(session)
         const first = { ...session, newest: 2, extra: { a: 'b' }, refreshExpiresAt: session.refreshExpiresAt + 60 }
         assert.equal(await store.save(first), 'saved')
-        assert.deepEqual(await other.get(session.id), { ...first, lockVersion: 1 })
+        alike(await other.get(session.id), { ...first, lockVersion: 1 })
         assert.equal(await other.save({ ...session, newest: 3 }), 'conflict')
         assert.equal(await other.save({ ...session, newest: 3, lockVersion: 2 }), 'conflict')
-        assert.deepEqual(await store.get(session.id), { ...first, lockVersion: 1 })
+        alike(await store.get(session.id), { ...first, lockVersion: 1 })
         assert.equal(await other.save({ ...first, newest: 3, lockVersion: 1 }), 'saved')
-        assert.deepEqual(await store.list(session.subject, session.type), [{ ...first, newest: 3, lockVersion: 2 }])
+        alike(await store.list(session.subject, session.type), [{ ...first, newest: 3, lockVersion: 2 }])
       }),
     )
 
@@ -180,7 +182,7 @@ export function sessionStoreContract(
           assert.equal(occurrences(answers, 'saved'), 1)
           assert.equal(occurrences(answers, 'conflict'), answers.length - 1)
           const newest = answers.indexOf('saved')
-          assert.deepEqual(await subject.store.get(session.id), { ...session, newest, lockVersion: round + 1 })
+          alike(await subject.store.get(session.id), { ...session, newest, lockVersion: round + 1 })
         }
       }),
     )
@@ -197,7 +199,7 @@ export function sessionStoreContract(
         assert.equal(await store.save(session), 'gone')
         assert.equal(await store.create(session), 'gone')
         assert.equal(await store.get(session.id), undefined)
-        assert.deepEqual(ids(await store.list(session.subject, session.type)), [untouched.id])
+        alike(ids(await store.list(session.subject, session.type)), [untouched.id])
       }),
     )
 
@@ -207,10 +209,10 @@ export function sessionStoreContract(
         const session = sessionAt(now())
         await store.create(session)
         assert.equal(await store.save({ ...session, endedAt: session.createdAt, lockVersion: 4 }), 'conflict')
-        assert.deepEqual(await store.get(session.id), session)
+        alike(await store.get(session.id), session)
         assert.equal(await store.save({ ...session, endedAt: session.createdAt }), 'saved')
         assert.equal(await store.get(session.id), undefined)
-        assert.deepEqual(await store.list(session.subject, session.type), [])
+        alike(await store.list(session.subject, session.type), [])
         assert.equal(await store.save({ ...session, lockVersion: 1 }), 'gone')
         assert.equal(await store.create(session), 'gone')
         assert.equal(await store.end(session.id, session.refreshExpiresAt), 'unknown')
@@ -232,7 +234,7 @@ export function sessionStoreContract(
         ]) {
           assert.equal(await store.create(over), 'gone')
           assert.equal(await store.get(over.id), undefined)
-          assert.deepEqual(await store.list(over.subject, over.type), [])
+          alike(await store.list(over.subject, over.type), [])
         }
       }),
     )
@@ -268,22 +270,22 @@ export function sessionStoreContract(
         const others = [make({ subject: `${subject}x` }), make({ subject: `o${subject}` }), make({ type: 'OAuth2' })]
         for (const session of [second, third, first, login, ...others])
           assert.equal(await store.create(session), 'created')
-        assert.deepEqual(await other.list(subject, 'oauth2'), [first, second, third])
-        assert.deepEqual(await store.list(subject, 'full'), [login])
+        alike(await other.list(subject, 'oauth2'), [first, second, third])
+        alike(await store.list(subject, 'full'), [login])
 
         await store.end(second.id, second.refreshExpiresAt)
         assert.equal(await other.endAll(subject, 'oauth2'), 2)
-        assert.deepEqual(await store.list(subject, 'oauth2'), [])
+        alike(await store.list(subject, 'oauth2'), [])
         assert.equal(await store.endAll(subject, 'oauth2'), 0)
         for (const session of [first, second, third]) {
           assert.equal(await store.get(session.id), undefined)
           assert.equal(await store.save(session), 'gone')
           assert.equal(await store.create(session), 'gone')
         }
-        for (const session of [login, ...others]) assert.deepEqual(await store.get(session.id), session)
+        for (const session of [login, ...others]) alike(await store.get(session.id), session)
         const next = make({})
         assert.equal(await store.create(next), 'created', 'what is opened later is not concerned')
-        assert.deepEqual(await store.list(subject, 'oauth2'), [next])
+        alike(await store.list(subject, 'oauth2'), [next])
       }),
     )
 
@@ -300,11 +302,10 @@ export function sessionStoreContract(
         ] as const
         const sessions = pairs.map(([type, subject]) => sessionAt(now(), { type, subject }))
         for (const session of sessions) await store.create(session)
-        for (const session of sessions)
-          assert.deepEqual(ids(await store.list(session.subject, session.type)), [session.id])
+        for (const session of sessions) alike(ids(await store.list(session.subject, session.type)), [session.id])
         assert.equal(await store.endAll(`bc${tail}`, 'a'), 1)
         for (const [at, session] of sessions.entries())
-          assert.deepEqual(await store.get(session.id), at === 1 ? undefined : session)
+          alike(await store.get(session.id), at === 1 ? undefined : session)
       }),
     )
 
@@ -333,7 +334,7 @@ export function sessionStoreContract(
           }
           await other.endAll(subject, 'oauth2')
           for (const { id } of racing) assert.equal(await store.get(id), undefined)
-          assert.deepEqual(await store.list(subject, 'oauth2'), [])
+          alike(await store.list(subject, 'oauth2'), [])
         }
       }),
     )
@@ -359,7 +360,7 @@ export function sessionStoreContract(
         await store.end(never.id, end)
 
         await waitUntil(end - 1)
-        for (const session of [idle, absolute]) assert.deepEqual(await store.get(session.id), session)
+        for (const session of [idle, absolute]) alike(await store.get(session.id), session)
         await waitUntil(end + 0.3)
         for (const session of [idle, absolute, shortened]) {
           assert.equal(await store.get(session.id), undefined)
@@ -367,7 +368,7 @@ export function sessionStoreContract(
         }
         for (const session of [idle, absolute]) assert.equal(await store.create(session), 'gone')
         const kept = { ...prolonged, refreshExpiresAt: end + 600, lockVersion: 1 }
-        assert.deepEqual(await store.list(subject, 'oauth2'), [kept])
+        alike(await store.list(subject, 'oauth2'), [kept])
         assert.equal(await store.create(marked), 'gone', 'the marker outlives what it marks')
         assert.equal(await store.create(never), 'gone', 'a second end does not shorten the marker')
         assert.equal(await store.end(idle.id, end + 600), 'unknown')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import { memoryStores } from '../../lib/stores/memory.ts'
 import {
   type ContractOptions,
@@ -38,4 +39,24 @@ test('a suite that is told of no connection does not list the test of a broken o
       [...tests.keys()],
       [...(all[at]?.keys() ?? [])].filter((title) => title !== BROKEN),
     )
+})
+
+/** Plain JSON of another realm, as a store has it that runs inside Jest, and without members that are undefined. */
+const elsewhere = <T>(value: T): T =>
+  value === undefined ? value : runInNewContext('JSON.parse(text)', { text: JSON.stringify(value) })
+
+test('a store that keeps JSON text, and hands out records of another realm, passes', async () => {
+  const { codeStore, sessionStore } = memoryStores()
+  const codes = { ...codeStore, find: async (id: string) => elsewhere(await codeStore.find(id)) }
+  const sessions = {
+    ...sessionStore,
+    get: async (id: string) => elsewhere(await sessionStore.get(id)),
+    list: async (subject: string, type: string) => elsewhere(await sessionStore.list(subject, type)),
+  }
+  const running: Promise<void>[] = []
+  const runner: ContractRunner = { describe: (_, body) => body(), it: (_, body) => running.push(body()) }
+  codeStoreContract(runner, 'mine', () => ({ store: codes }), { connection: false })
+  sessionStoreContract(runner, 'mine', () => ({ store: sessions }), { connection: false })
+  assert.ok(running.length > 15)
+  await Promise.all(running)
 })
