@@ -94,7 +94,7 @@ test('lifetimes are checked when the codes are made', () => {
   for (const codeLifetimeSeconds of [0, 86_401, 1.5, Number.NaN, '60' as never])
     assert.throws(() => createCodes({ store, codeLifetimeSeconds }), /option 'codeLifetimeSeconds' must/)
   assert.throws(() => createCodes({ store, keepSpentCodeSeconds: -1 }), /option 'keepSpentCodeSeconds' must/)
-  assert.throws(() => createCodes({ store: {} as never }), /option 'store' must/)
+  assert.throws(() => createCodes({ store: {} as never }), /option 'codes' must/)
 })
 
 test('T40 a code that was never issued is invalid_grant', async () => {

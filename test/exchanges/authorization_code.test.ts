@@ -449,7 +449,7 @@ test('options are checked when the exchange is made', () => {
   const tokens = createTokens({ issuer: 'https://as.example', baseSecret: 'b'.repeat(32) })
   const make = (options: object) => () => authorizationCode({ codes: codeStore, sessions, tokens, ...options })
   assert.equal(make({})().grantType, 'authorization_code')
-  assert.throws(make({ codes: {} }), /option 'store' must/)
+  assert.throws(make({ codes: {} }), /option 'codes' must/)
   assert.throws(make({ sessions: {} }), /option 'sessions' must/)
   assert.throws(make({ tokens: 1 }), /option 'tokens' must/)
   assert.throws(make({ permits: true }), /option 'permits' must/)

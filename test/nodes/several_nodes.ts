@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { openStores, type Stores } from '../../examples/stores.ts'
 import { codeChallengeOf } from '../../lib/code/challenge.ts'
 import { createCodes } from '../../lib/code/codes.ts'
+import { createConsents } from '../../lib/consent/consents.ts'
 import {
   type Answer,
   assertionForm,
@@ -57,6 +58,9 @@ export function severalNodes(name: string, skip: string | false, startStore: () 
     /** Codes as the authorization endpoint issues them, put into the store that the nodes share. */
     const issueCodes = async (count: number): Promise<string[]> => {
       const codes = createCodes({ store: stores.codeStore, codeLifetimeSeconds: 600 })
+      const consents = createConsents({ store: stores.sessionStore })
+      for (let user = 0; user < 20; user += 1)
+        await consents.remember({ subject: `user-${user}`, clientId: 'app', scope: 'profile' })
       const issued: string[] = []
       await inParallel(Array.from({ length: count }), 16, async (_, at) => {
         const permission = {
