@@ -59,9 +59,10 @@ export interface PostgresStores {
 }
 
 /**
- * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`, and for an `end` that
- * meets a `create` of the same id), which decides by itself and needs no transaction around it. Moments are written by the clock of the process and compared by the clock of
- * the database: keep them within a minute of each other (docs/scaling.md says what happens otherwise).
+ * The three stores on PostgreSQL 12 or newer, or PGlite. One statement for each verb (two for `endAll`, and for an `end`
+ * that meets a `create` of the same id), which decides by itself and needs no transaction around it. Moments are written by
+ * the clock of the process and compared by the clock of the database: keep them within a minute of each other
+ * (docs/scaling.md says what happens otherwise).
  */
 export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   requireFunction('query', options.query)
@@ -145,10 +146,11 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     },
     async end(id, markerExpiresAt) {
       if (isImpossible(id)) return 'unknown' // no marker is needed: nothing can be created under it either
-      for (;;) {
+      for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
         const answer = await outcome<'ended' | 'unknown' | 'created'>(endSession, id, markerExpiresAt)
         if (answer !== 'created') return answer
       }
+      throw new Error(`a session was not ended: another of its id was there ${MOST_ATTEMPTS} times`)
     },
     async list(subject, type) {
       if (isImpossible(subject) || isImpossible(type)) return []
@@ -247,6 +249,9 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
 }
 
 type Row = Readonly<Record<string, unknown>>
+
+/** The second attempt sees what the first one met. More are needed only where an id is used over and over. */
+const MOST_ATTEMPTS = 5
 
 /** Text columns hold no NUL, and a parameter that has one is an error. So nothing is there by such a name: not a fault. */
 const isImpossible = (name: unknown): boolean => typeof name === 'string' && name.includes('\0')
