@@ -39,6 +39,7 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'clock.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
   'client.ts': [],
+  'maybe_promise.ts': [],
   'parameters.ts': ['errors.ts'],
   'identifier.ts': ['node:crypto'],
   'constant_time.ts': ['node:crypto'],

@@ -1,7 +1,7 @@
 import { type Client, type FindClient, malformedMember, type RequestContext } from '../client.ts'
 import { answerOf, refusal, unavailable } from '../errors.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
-import { isPromise } from './maybe_promise.ts'
 import { type AssertionRules, type PerClient, rulesForClient } from './rules.ts'
 
 /** The client's record. Look-ups that answer at once cost no turn of the event loop. */

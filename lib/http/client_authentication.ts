@@ -5,6 +5,7 @@ import { namesTwoClients, type Presented, presentedMethod } from '../client_auth
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
@@ -93,7 +94,7 @@ function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Reque
   })
   try {
     const pending: unknown = running.authenticate(request, route)
-    if (pending instanceof Promise) pending.catch((error: unknown) => outcome(broken(error)))
+    if (isPromise(pending)) pending.then(undefined, (error: unknown) => outcome(broken(error)))
   } catch (error) {
     outcome(broken(error))
   }

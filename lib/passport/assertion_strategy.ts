@@ -8,6 +8,7 @@ import {
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
 import { publishFailure } from '../events.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 
 /** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
@@ -213,8 +214,8 @@ function ask<C extends Client>(
     done(asError(failure))
     return
   }
-  if (typeof (answer as { readonly then?: unknown } | null | undefined)?.then === 'function')
-    Promise.resolve(answer as PromiseLike<unknown>)
+  if (isPromise(answer))
+    Promise.resolve(answer)
       .then(take, (failure: unknown) => done(asError(failure)))
       .catch(refuse)
   else take(answer)

@@ -3,6 +3,7 @@ import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { badOption, epochSeconds, requireFunction, requireVerbs } from '../options.ts'
 import { changeSession, named } from './change.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
@@ -128,7 +129,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   const settingsOf = (client: Client | undefined): CheckedSettings => {
     const own = client === undefined ? undefined : perClient?.(client)
-    if (own instanceof Promise) throw new TypeError("option 'perClient' must answer at once, got a promise")
+    if (isPromise(own)) throw new TypeError("option 'perClient' must answer at once, got a promise")
     return own === undefined ? general : checkedSettings(own, general)
   }
 
