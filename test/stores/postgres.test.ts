@@ -177,14 +177,23 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     await tenant.end()
   })
 
+  /** A session store whose statements are not committed until it is told: inside a transaction that is held open. */
+  const inTransaction = async (schema?: string) => {
+    const connection = await pool.connect()
+    await connection.query('begin')
+    const { sessionStore } = postgresStores({ query: (text, values) => connection.query(text, values), schema })
+    const commit = async (): Promise<void> => {
+      await connection.query('commit')
+      connection.release()
+    }
+    return { sessionStore, commit }
+  }
+
   test('endAll also stops a session whose create is under way', async () => {
     const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
     await stores.migrate()
     const session = newSession()
-    // A create that is not committed yet: the same statement inside a transaction that is held open.
-    const connection = await pool.connect()
-    await connection.query('begin')
-    const stalled = postgresStores({ query: (text, values) => connection.query(text, values) })
+    const stalled = await inTransaction()
     assert.equal(await stalled.sessionStore.create(session), 'created')
     let ended: number | undefined
     const ending = stores.sessionStore.endAll(session.subject, session.type).then((count) => {
@@ -194,8 +203,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     await new Promise((resolve) => setTimeout(resolve, 100))
     assert.equal(others, 0, 'other types do not wait')
     assert.equal(ended, undefined, 'it waits for the create')
-    await connection.query('commit')
-    connection.release()
+    await stalled.commit()
     await ending
     assert.equal(ended, 1)
     assert.equal(await stores.sessionStore.get(session.id), undefined)
@@ -206,19 +214,6 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'circle' })
     await stores.migrate()
     const pause = () => new Promise((resolve) => setTimeout(resolve, 60))
-    const inTransaction = async () => {
-      const connection = await pool.connect()
-      await connection.query('begin')
-      const { sessionStore } = postgresStores({
-        query: (text, values) => connection.query(text, values),
-        schema: 'circle',
-      })
-      const commit = async () => {
-        await connection.query('commit')
-        connection.release()
-      }
-      return { sessionStore, commit }
-    }
     const later = (session: Session, lockVersion: number): Session => ({
       ...session,
       lockVersion,
@@ -233,13 +228,13 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
       ] as const
       await pool.query('truncate circle.oauth_sessions')
       for (const session of [first, second, third]) await stores.sessionStore.create(session)
-      const one = await inTransaction()
+      const one = await inTransaction('circle')
       assert.equal(await one.sessionStore.save(later(first, 0)), 'saved')
       const ending = stores.sessionStore.endAll(subject, type)
       await pause()
       // Refreshed after that endAll began: the other one, which begins later, comes upon it in another place.
       assert.equal(await stores.sessionStore.save(later(second, 0)), 'saved')
-      const two = await inTransaction()
+      const two = await inTransaction('circle')
       assert.equal(await two.sessionStore.save(later(second, 1)), 'saved')
       await one.commit()
       await pause()
@@ -256,14 +251,11 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
     await stores.migrate()
     const session = newSession()
-    const connection = await pool.connect()
-    await connection.query('begin')
-    const stalled = postgresStores({ query: (text, values) => connection.query(text, values) })
+    const stalled = await inTransaction()
     assert.equal(await stalled.sessionStore.create(session), 'created')
     const ending = stores.sessionStore.end(session.id, now() + 900)
     await new Promise((resolve) => setTimeout(resolve, 100))
-    await connection.query('commit')
-    connection.release()
+    await stalled.commit()
     assert.equal(await ending, 'ended')
     assert.equal(await stores.sessionStore.get(session.id), undefined)
     assert.equal(await stores.sessionStore.end(session.id, now() + 900), 'unknown')
