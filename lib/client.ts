@@ -68,7 +68,7 @@ export interface AuthenticatedClient<C extends Client = Client> {
 /** What hooks may know of the request at hand. */
 export interface RequestContext {
   /** The request as the server gave it (`http.IncomingMessage`, Express request); absent where there is none. */
-  readonly request?: unknown | undefined
+  readonly request?: unknown
 }
 
 /**
@@ -86,9 +86,11 @@ export function grantTypesOf({ grant_types: registered }: Client): readonly stri
   return Array.isArray(registered) ? registered : [] // of text, `includes` would find parts
 }
 
-/** What is wrong with the form of a record, as far as it would be misread; `undefined` where nothing is. */
-export function malformedMember(client: Client): string | undefined {
-  const { scope, grant_types: grantTypes }: { readonly scope?: unknown; readonly grant_types?: unknown } = client
+/** What is wrong with what `findClient` gave, as far as it would be misread; `undefined` where nothing is. */
+export function recordProblem(found: unknown): string | undefined {
+  if (typeof found !== 'object' || typeof (found as Client | null)?.client_id !== 'string')
+    return 'findClient gave no record with a client_id'
+  const { scope, grant_types: grantTypes } = found as { readonly scope?: unknown; readonly grant_types?: unknown }
   if (scope !== undefined && scope !== null && typeof scope !== 'string') return 'scope is not one text'
   return grantTypes === undefined || grantTypes === null || Array.isArray(grantTypes)
     ? undefined

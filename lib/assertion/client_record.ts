@@ -1,4 +1,4 @@
-import { type Client, type FindClient, malformedMember, type RequestContext } from '../client.ts'
+import { type Client, type FindClient, type RequestContext, recordProblem } from '../client.ts'
 import { answerOf, refusal, unavailable } from '../errors.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
@@ -22,9 +22,7 @@ export function lookUp<C extends Client>(
 export function checkClient<C extends Client>(found: C | undefined | null, clientId: string): C {
   if (found === undefined || found === null)
     throw refusal('client_unknown', { clientId, detail: `no client has the id ${JSON.stringify(clientId)}` })
-  if (typeof found !== 'object' || typeof found.client_id !== 'string')
-    throw refusal('client_misconfigured', { clientId, detail: 'findClient gave no record with a client_id' })
-  const problem = malformedMember(found)
+  const problem = recordProblem(found)
   if (problem !== undefined) throw refusal('client_misconfigured', { clientId, detail: problem })
   if (found.client_id !== clientId)
     throw refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })

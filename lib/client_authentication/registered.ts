@@ -2,8 +2,8 @@ import {
   type Client,
   type ClientAuthenticationMethod,
   type FindClient,
-  malformedMember,
   type RequestContext,
+  recordProblem,
 } from '../client.ts'
 import { answerOf, type OAuthError, refusal } from '../errors.ts'
 
@@ -44,10 +44,7 @@ export async function lookUpClient(
   if (clientId.length > LONGEST_CLIENT_ID || CONTROL.test(clientId)) return undefined
   const client: Client | undefined | null = await answerOf(() => findClient(clientId, context))
   if (client === undefined || client === null) return undefined
-  if (typeof client !== 'object' || typeof client.client_id !== 'string') {
-    throw refusal('client_misconfigured', { clientId, detail: 'findClient gave no record with a client_id' })
-  }
-  const problem = malformedMember(client)
+  const problem = recordProblem(client)
   if (problem !== undefined) throw refusal('client_misconfigured', { clientId, detail: problem })
   // a database that compares without regard to case is no reason to take one client for another
   return client.client_id === clientId ? client : undefined
