@@ -4,7 +4,7 @@ import { newIdentifier } from '../identifier.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import { type AccessTokenClaims, areStrings, type ClaimsContext, type RefreshTokenClaims, withAdded } from './claims.ts'
-import { createTokenFactory, type TokenFactory, type TokenFactoryOptions } from './factory.ts'
+import { createTokenFactory, type TokenFactory, type TokenFactoryOptions, type TokenKind } from './factory.ts'
 import type { Claims } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
 
@@ -130,22 +130,20 @@ export function createTokens(options: TokensOptions): Tokens {
   const signedAccessToken = async (claims: Claims, contextOf: () => ClaimsContext): Promise<string> =>
     factory.sign('access_token', hook === undefined ? claims : withAdded(claims, await hook(contextOf())))
 
-  const readRefreshToken = async (token: string): Promise<RefreshTokenClaims | undefined> => {
-    const claims = await factory.verify('refresh_token', token)
+  /** The claims of a token of this server and kind, whose expiry is a moment and whose other claims named here are texts. */
+  const read = async (kind: TokenKind, token: string, texts: readonly string[]): Promise<Claims | undefined> => {
+    const claims = await factory.verify(kind, token)
     if (claims === undefined || claims['iss'] !== issuer) return undefined
-    const sound =
-      areStrings(claims, ['client_id', 'sid', 'styp', 'jti']) &&
-      Number.isSafeInteger(claims['g']) &&
-      typeof claims['exp'] === 'number'
-    return sound ? (claims as unknown as RefreshTokenClaims) : undefined
+    return areStrings(claims, texts) && typeof claims['exp'] === 'number' ? claims : undefined
   }
 
-  const readAccessToken = async (token: string): Promise<AccessTokenClaims | undefined> => {
-    const claims = await factory.verify('access_token', token)
-    if (claims === undefined || claims['iss'] !== issuer) return undefined
-    const sound = areStrings(claims, ['sub', 'client_id', 'jti']) && typeof claims['exp'] === 'number'
-    return sound ? (claims as unknown as AccessTokenClaims) : undefined
+  const readRefreshToken = async (token: string): Promise<RefreshTokenClaims | undefined> => {
+    const claims = await read('refresh_token', token, ['client_id', 'sid', 'styp', 'jti'])
+    return Number.isSafeInteger(claims?.['g']) ? (claims as unknown as RefreshTokenClaims) : undefined
   }
+
+  const readAccessToken = async (token: string): Promise<AccessTokenClaims | undefined> =>
+    (await read('access_token', token, ['sub', 'client_id', 'jti'])) as unknown as AccessTokenClaims | undefined
 
   return {
     issuer,
