@@ -12,7 +12,7 @@ import { createFormReader, type FormBodyOptions } from './http/form_body.ts'
 import { prepare, setPrepared } from './http/json_response.ts'
 import type { Middleware, Next, Request, Response } from './http/message.ts'
 import { NO_STORE } from './http/no_store.ts'
-import { type ExchangeLayer, safeExchange, timedExchange } from './oauth2orize/foreign_exchange.ts'
+import { type ExchangeLayer, type ExchangeStep, safeExchange, timedExchange } from './oauth2orize/foreign_exchange.ts'
 import { booleanOption, requireFunction, wholeNumber } from './options.ts'
 import { requiredParameter } from './parameters.ts'
 import { type AuthenticationOptions, authenticatorOf, type EndpointFacts } from './token_handler.ts'
@@ -195,23 +195,22 @@ function guardedLayers(server: ServerLike, timeoutMilliseconds: number): () => r
   const made = new WeakMap<ExchangeLayer, ExchangeLayer>()
   const warned = new Set<string>()
   let known: readonly ExchangeLayer[] = []
+  /** An exchange that answers by itself. */
+  const answering = (handle: ExchangeStep): ExchangeStep => {
+    const safe = safeExchange(handle, timeoutMilliseconds) as ExchangeStep
+    return (request, response, next) => {
+      for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
+      setPrepared(response)
+      return safe(request, response, next)
+    }
+  }
   const guarded = (layer: ExchangeLayer): ExchangeLayer => {
-    let guard = made.get(layer)
-    if (guard === undefined && 'exchange' in layer.handle) {
-      guard = { type: layer.type, handle: timedExchange(layer.handle, timeoutMilliseconds) }
-      made.set(layer, guard)
-    }
-    if (guard === undefined) {
-      const safe = safeExchange(layer.handle, timeoutMilliseconds)
-      const handle = (request: Request, response: Response, next: Next): unknown => {
-        // it answers by itself
-        for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
-        setPrepared(response)
-        return safe(request, response, next)
-      }
-      guard = { type: layer.type, handle }
-      made.set(layer, guard)
-    }
+    const before = made.get(layer)
+    if (before !== undefined) return before
+    const { type, handle } = layer
+    const own = 'exchange' in handle
+    const guard = { type, handle: own ? timedExchange(handle, timeoutMilliseconds) : answering(handle) }
+    made.set(layer, guard)
     return guard
   }
   return () => {

@@ -13,8 +13,24 @@ export interface ExchangeLayer {
   readonly handle: ExchangeStep
 }
 
-const late = (milliseconds: number) =>
-  refusal('unexpected', { detail: `the exchange did not answer in ${milliseconds} milliseconds` })
+/** Hands on to `next` once at most, and when the time is over. `settle`: never from now on; `stop`: not for the time. */
+function onceInTime(milliseconds: number, next: (error?: unknown) => void) {
+  let settled = false
+  const stop = (): void => clearTimeout(timer)
+  const settle = (): void => {
+    stop()
+    settled = true
+  }
+  const once = (error?: unknown): void => {
+    const isFirst = !settled
+    settle()
+    if (isFirst) next(error)
+  }
+  const timer = setTimeout(() => {
+    once(refusal('unexpected', { detail: `the exchange did not answer in ${milliseconds} milliseconds` }))
+  }, milliseconds)
+  return { once, settle, stop }
+}
 
 /**
  * Makes an exchange of `toOauth2orize` answer in time: one that has not goes to `next`, whatever it waits for. Such an
@@ -22,14 +38,8 @@ const late = (milliseconds: number) =>
  */
 export function timedExchange(step: ExchangeStep, timeoutMilliseconds: number): ExchangeStep {
   return (request, response, next) => {
-    let settled = false
-    const once = (error?: unknown): void => {
-      if (settled) return
-      settled = true
-      next(error)
-    }
-    const timer = setTimeout(() => once(late(timeoutMilliseconds)), timeoutMilliseconds)
-    Promise.resolve(step(request, response, once)).finally(() => clearTimeout(timer))
+    const { once, stop } = onceInTime(timeoutMilliseconds, next)
+    Promise.resolve(step(request, response, once)).finally(stop)
   }
 }
 
@@ -40,19 +50,11 @@ export function timedExchange(step: ExchangeStep, timeoutMilliseconds: number): 
  */
 export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): SafeExchange {
   const guarded: ExchangeStep = (request, response, next) => {
-    let settled = false
-    const timer = setTimeout(() => once(late(timeoutMilliseconds)), timeoutMilliseconds)
-    const once = (error?: unknown): void => {
-      clearTimeout(timer)
-      if (settled || response.headersSent) return
-      settled = true
-      next(error)
-    }
-    answerOnce(response, () => {
-      clearTimeout(timer)
-      settled = true
+    const { once, settle, stop } = onceInTime(timeoutMilliseconds, (error) => {
+      if (!response.headersSent) next(error)
     })
-    response.once('close', () => clearTimeout(timer))
+    answerOnce(response, settle)
+    response.once('close', stop)
     try {
       Promise.resolve(step(request, response, once)).catch((error: unknown) => once(asError(error)))
     } catch (error) {
