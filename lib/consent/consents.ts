@@ -85,17 +85,18 @@ export function createConsents(options: ConsentsOptions): Consents {
     36_500 * DAY,
   )
 
-  async function read(id: string): Promise<Session | undefined> {
+  async function read(id: string, now: number): Promise<Session | undefined> {
     const record = await answerOf(() => store.get(id))
-    return record !== undefined && record.type === CONSENT && isLive(record, clock()) ? record : undefined
+    return record !== undefined && record.type === CONSENT && isLive(record, now) ? record : undefined
   }
 
   /** Whether the consent stands: it was neither withdrawn, nor last extended a lifetime ago. */
   const stands = (record: Session, now: number): boolean => !isWithdrawn(record) && now < record.refreshedAt + lifetime
 
   async function allows({ subject, clientId, scope }: Permission): Promise<boolean> {
-    const record = await read(consentId(subject, clientId))
-    return record !== undefined && stands(record, clock()) && isScopeWithin(scope, record.scope)
+    const now = clock()
+    const record = await read(consentId(subject, clientId), now)
+    return record !== undefined && stands(record, now) && isScopeWithin(scope, record.scope)
   }
 
   /** Reads, decides and saves until no other process interferes. `decide` gives `undefined` for "leave it as it is". */
@@ -107,7 +108,7 @@ export function createConsents(options: ConsentsOptions): Consents {
     const id = consentId(subject, clientId)
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
       const now = clock()
-      const record = await read(id)
+      const record = await read(id, now)
       if (record === undefined) {
         if (missing === 'leave') return false
         const lifetimes = { idleSeconds: lifetime + KEPT_SECONDS, absoluteSeconds: undefined }
