@@ -184,7 +184,7 @@ export interface OAuthErrorOptions {
   /** Response headers that belong to this refusal: `Allow`, `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** The fault behind it. It goes to events and the debug log, never to the wire. */
-  readonly cause?: unknown | undefined
+  readonly cause?: unknown
 }
 
 /** The same symbol in every copy of this package, and in nothing that was parsed. */

@@ -52,8 +52,9 @@ function isOauth2orizeError(error: object): boolean {
 /**
  * The `OAuthError` that stands for any error. Ours are taken as they are, also from another copy of this package. The
  * errors of oauth2orize (`TokenError`, `AuthorizationError`, `OAuth2Error`) keep a code of the protocol and the sentence
- * that the application wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's `AuthenticationError` becomes
- * `invalid_client`. Everything else is `server_error`, and none of its text leaves the process.
+ * that the application wrote; their status is ours. Body parsers' errors become `invalid_request`, Passport's
+ * `AuthenticationError` becomes `invalid_client`. Everything else is `server_error`, and none of its text leaves the
+ * process.
  */
 export function toOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error

@@ -79,7 +79,7 @@ interface Content {
   readonly values: FormParameters
   /** As it was judged; the parameters have it as it was sent, or not at all. */
   readonly scope: readonly string[]
-  readonly info?: unknown | undefined
+  readonly info?: unknown
 }
 
 const IV_OCTETS = 12

@@ -15,7 +15,7 @@ import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 export interface StrategyRequest {
   readonly method?: string | undefined
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>
-  readonly body?: unknown | undefined
+  readonly body?: unknown
 }
 
 /** What Passport puts on a strategy before it calls `authenticate`. */

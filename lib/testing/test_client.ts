@@ -29,7 +29,7 @@ export interface TestClientOptions {
 /** What an assertion has in place of the sound values. */
 export interface AssertionOverrides {
   /** `aud`. Default: the issuer. */
-  readonly audience?: unknown | undefined
+  readonly audience?: unknown
   /** From `iat` to `exp`. Default 60. */
   readonly lifetimeSeconds?: number | undefined
   /** Moment of issue, epoch seconds. Default: what the clock says. */
