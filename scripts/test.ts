@@ -64,7 +64,7 @@ const { status } = spawnSync(
     '--import',
     'tsx',
     '--test',
-    '--test-timeout=900000',
+    '--test-timeout=300000',
     '--test-concurrency=2',
     '--test-reporter=spec',
     ...flags,

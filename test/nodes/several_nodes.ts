@@ -227,14 +227,6 @@ export function severalNodes(name: string, skip: string | false, startStore: () 
         }
       })()
 
-      await sleep(1000)
-      await Promise.all([nodes.replace(1), sleep(1500)])
-      await server.process().kill()
-      await sleep(400)
-      await server.restart()
-      await sleep(1500)
-      server.process().suspend()
-      await sleep(200)
       const waits: number[] = []
       const timed = async (ask: Promise<Answer>): Promise<Answer> => {
         const asked = performance.now()
@@ -242,25 +234,39 @@ export function severalNodes(name: string, skip: string | false, startStore: () 
         waits.push((performance.now() - asked) / 1000)
         return answer
       }
-      const hung = await Promise.all([
-        ...nodesOf.map((node) => timed(refresh(node, chains[0] as string))),
-        ...nodesOf.map((node) => timed(nodes.post(node, '/token', assertionForm()))),
-        ...nodesOf.map((node) => timed(nodes.post(node, '/introspect', { token: chains[0] as string }))),
-      ])
+      let hung: readonly Answer[] = []
+      try {
+        await sleep(1000)
+        await Promise.all([nodes.replace(1), sleep(1500)])
+        await server.process().kill()
+        await sleep(400)
+        await server.restart()
+        await sleep(1500)
+        server.process().suspend()
+        await sleep(200)
+        hung = await Promise.all([
+          ...nodesOf.map((node) => timed(refresh(node, chains[0] as string))),
+          ...nodesOf.map((node) => timed(nodes.post(node, '/token', assertionForm()))),
+          ...nodesOf.map((node) => timed(nodes.post(node, '/introspect', { token: chains[0] as string }))),
+        ])
+        await sleep(1000)
+        server.process().resume()
+        await sleep(1000)
+        await Promise.all([
+          nodes.replace(2),
+          server
+            .process()
+            .kill()
+            .then(() => server.restart()),
+        ])
+        await sleep(1500)
+      } finally {
+        // The load ends whatever failed, and so does the test.
+        running = false
+        server.process().resume()
+      }
       // The median: on a busy machine single answers wait for their turn, which is not the store's doing.
       const hungSeconds = waits.sort((a, b) => a - b)[Math.floor(waits.length / 2)] ?? 0
-      await sleep(1000)
-      server.process().resume()
-      await sleep(1000)
-      await Promise.all([
-        nodes.replace(2),
-        server
-          .process()
-          .kill()
-          .then(() => server.restart()),
-      ])
-      await sleep(1500)
-      running = false
       await Promise.all(chainLoad)
       await endLoad
       const again = (await Promise.all(oneTimeLoad)).flat()

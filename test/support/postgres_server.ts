@@ -2,7 +2,7 @@ import { type SpawnSyncOptions, spawnSync } from 'node:child_process'
 import { chownSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { type RunningProcess, startProcess } from './processes.ts'
+import { type RunningProcess, startProcess, startUntilReady } from './processes.ts'
 import { pgBouncer, postgresServer } from './programs.ts'
 import { eventually, freePort, temporaryFolder } from './temporary.ts'
 
@@ -53,22 +53,21 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const parameters = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', '']
   for (const setting of settings) parameters.push('-c', setting)
   const url = `postgres://test@127.0.0.1:${port}/postgres`
-  const start = () => startProcess(join(dirname(initdb), 'postgres'), parameters, as)
-  let running = start()
-  const ready = () => eventually(`PostgreSQL on ${port}`, answers(url))
-  await ready()
+  const program = join(dirname(initdb), 'postgres')
+  const start = () =>
+    startUntilReady(() => startProcess(program, parameters, as), `PostgreSQL on ${port}`, answers(url))
+  let running = await start()
   return {
     port,
     url,
     process: () => running,
     async restart() {
-      running = start()
-      await ready()
+      running = await start()
     },
     async stop() {
       running.resume()
       // SIGQUIT is PostgreSQL's immediate shutdown, which takes its children along.
-      process.kill(running.pid, 'SIGQUIT')
+      if (running.status() === undefined) process.kill(running.pid, 'SIGQUIT')
       await running.stop()
       folder.remove()
     },

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { eventually } from './temporary.ts'
 
 /** A server process that a test started, and that it ends by its own handle. */
 export interface RunningProcess {
@@ -88,4 +89,27 @@ export function startProcess(program: string, parameters: string[], options: Spa
     resume: () => signal(withChildren(child), 'SIGCONT'),
     status: () => ended,
   }
+}
+
+/**
+ * Starts a server and waits until it answers. One that ended by itself is started again: after a SIGKILL the children
+ * of PostgreSQL hold on to its memory for a moment, and until they have gone a new one ends at once.
+ */
+export async function startUntilReady(
+  start: () => RunningProcess,
+  what: string,
+  answers: () => Promise<boolean>,
+): Promise<RunningProcess> {
+  let running = start()
+  const ask = () => {
+    if (running.status() !== undefined) running = start()
+    return answers()
+  }
+  try {
+    await eventually(what, ask, 60)
+  } catch (cause) {
+    await running.kill()
+    throw new Error(`${what} did not start: ${running.output()}`, { cause })
+  }
+  return running
 }

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createClient } from 'redis'
-import { type RunningProcess, startProcess } from './processes.ts'
+import { type RunningProcess, startProcess, startUntilReady } from './processes.ts'
 import { redisServer } from './programs.ts'
 import { eventually, freePort, temporaryFolder } from './temporary.ts'
 
@@ -26,23 +26,20 @@ const answers = (port: number) => async (): Promise<true | false> => {
 export async function startRedis(settings: readonly string[] = []): Promise<RedisServer> {
   const program = redisServer.find()
   if (program === undefined) throw new Error('redis-server is not installed (on Debian: apt-get install redis-server)')
-  let port = await freePort()
-  while (port > 55_000) port = await freePort() // a cluster node also listens at its port plus 10000
+  const port = await freePort()
   const folder = temporaryFolder('redis')
   const parameters = [
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder.path, '--save', ''],
     ...['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction', ...settings],
   ]
-  let running = startProcess(program, parameters)
-  const ready = () => eventually(`redis-server on ${port}`, answers(port))
-  await ready()
+  const start = () => startUntilReady(() => startProcess(program, parameters), `redis-server on ${port}`, answers(port))
+  let running = await start()
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
     process: () => running,
     async restart() {
-      running = startProcess(program, parameters)
-      await ready()
+      running = await start()
     },
     async stop() {
       running.resume()
