@@ -81,7 +81,7 @@ export const HELP = `npm run bench -- [options]
   --records a,b      one (default), fresh: whether look-ups of clients hand out one object or deep copies
   --population a,b   numbers; default 0. With --populate clients,sessions,jtis (default all three); this package's servers only
   --stores a,b       memory (default), redis, postgres: this package's servers only
-  --rounds n         default 5      --requests n  measured for each turn, default 4000      --warm-up n  default 2500
+  --rounds n         default 5      --requests n  measured for each turn, default 6000      --warm-up n  default 12000
   --profile folder   the servers write CPU profiles there (numbers are then worth nothing)
   --out file         where the JSON goes; default bench/results/<moment>.json
 `
@@ -144,8 +144,8 @@ export function readOptions(args: readonly string[]): Options | undefined {
     populate: listOf(values.populate ?? 'clients,sessions,jtis'),
     stores: chosen(values.stores ?? 'memory', ['memory', 'redis', 'postgres'], same),
     rounds: Number(values.rounds ?? (quick ? 1 : 5)),
-    requests: Number(values.requests ?? (quick ? 1000 : 4000)),
-    warmUp: Number(values['warm-up'] ?? (quick ? 1000 : 2500)),
+    requests: Number(values.requests ?? (quick ? 1000 : 6000)),
+    warmUp: Number(values['warm-up'] ?? (quick ? 1000 : 12_000)),
     profile: values.profile,
     out: values.out,
   }
