@@ -117,8 +117,8 @@ function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
 
 /**
  * Keeps this process from sleeping until `work` is done. To wake a process that sleeps costs the one that writes to its
- * socket about half as much again as the write: the slower a server, the more often it would pay for that, and with clients on
- * other machines none does.
+ * socket about half as much again as the write: the slower a server, the more often it would pay for that, and with
+ * clients on other machines none does.
  */
 async function awake<T>(work: Promise<T>): Promise<T> {
   let working = true
