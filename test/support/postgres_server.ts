@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { type RunningProcess, startProcess, startUntilReady } from './processes.ts'
 import { pgBouncer, postgresServer } from './programs.ts'
-import { eventually, freePort, temporaryFolder } from './temporary.ts'
+import { freePort, temporaryFolder } from './temporary.ts'
 
 export interface PostgresServer {
   readonly port: number
@@ -104,11 +104,9 @@ ignore_startup_parameters = extra_float_digits
 `,
   )
   if (user !== undefined) for (const path of [folder.path, settings, users]) chownSync(path, user.uid, user.gid)
-  const running = startProcess(program, [settings], { ...user, cwd: folder.path })
   const url = `postgres://test@127.0.0.1:${port}/postgres`
-  await eventually(`PgBouncer on ${port}`, answers(url)).catch((cause) => {
-    throw new Error(running.output(), { cause })
-  })
+  const start = () => startProcess(program, [settings], { ...user, cwd: folder.path })
+  const running = await startUntilReady(start, `PgBouncer on ${port}`, answers(url))
   return {
     url,
     async stop() {
