@@ -15,6 +15,53 @@ export const badOption = (name: string, expected: string, got: unknown): TypeErr
 export const badSecretOption = (name: string, expected: string, got: unknown): TypeError =>
   new TypeError(`option '${name}' must be ${expected}, got ${got === undefined ? 'undefined' : `a ${typeof got}`}`)
 
+/**
+ * The names of the options of `T`, for `checkOptions`. The argument has a member for each of them: an option that is
+ * missing here, or that `T` does not have, does not compile.
+ */
+export const optionNames = <T>(names: Readonly<Record<keyof T, true>>): readonly string[] => Object.keys(names)
+
+/** How many characters have to be added, removed or replaced to make one name of the other, as far as it is below 4. */
+function distanceBetween(one: string, other: string): number {
+  if (Math.abs(one.length - other.length) > 3) return 4
+  let before = Array.from({ length: other.length + 1 }, (_, at) => at)
+  for (let row = 1; row <= one.length; row += 1) {
+    const now = [row]
+    for (let column = 1; column <= other.length; column += 1) {
+      const replaced = (before[column - 1] ?? 0) + (one[row - 1] === other[column - 1] ? 0 : 1)
+      now.push(Math.min(replaced, (before[column] ?? 0) + 1, (now[column - 1] ?? 0) + 1))
+    }
+    before = now
+  }
+  return before[other.length] ?? 4
+}
+
+/** The known option that an unknown name was probably meant to be. */
+function similarName(name: string, known: readonly string[]): string | undefined {
+  const lower = name.toLowerCase()
+  const [closest] = known
+    .map((each) => ({ each, distance: distanceBetween(lower, each.toLowerCase()) }))
+    .filter(({ distance }) => distance <= Math.min(3, Math.floor(name.length / 3)))
+    .sort((a, b) => a.distance - b.distance)
+  const longer = known.find((each) => name.length > 3 && each.toLowerCase().startsWith(lower))
+  return closest?.each ?? longer ?? known.find((each) => each.length > 3 && lower.startsWith(each.toLowerCase()))
+}
+
+/**
+ * Throws a `TypeError` unless `options` is an object whose members are all among `known`. `caller` is the function as the
+ * application calls it, `createTokens`. Options that are `undefined` count as absent, known or not.
+ */
+export function checkOptions(caller: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new TypeError(`${caller} needs an object with options, got ${shown(options)}`)
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name)) continue
+    const similar = similarName(name.slice(0, 64), known)
+    const hint = similar === undefined ? `${caller} has: ${known.join(', ')}.` : `Did you mean "${similar}"?`
+    throw new TypeError(`Unknown option "${name.slice(0, 64)}". ${hint}`)
+  }
+}
+
 /** `value`, or `fallback` where it is absent; throws unless it is a whole number within the bounds. */
 export function wholeNumber(name: string, value: unknown, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkOptions, optionNames } from '../lib/options.ts'
+
+interface Options {
+  readonly maxLifetimeSeconds?: number
+  readonly algorithms?: readonly string[]
+  readonly audience?: string
+  readonly accessTokenLifetimeSeconds?: number
+}
+const NAMES = optionNames<Options>({
+  maxLifetimeSeconds: true,
+  algorithms: true,
+  audience: true,
+  accessTokenLifetimeSeconds: true,
+})
+
+for (const [given, meant] of [
+  ['maxLifetime', 'maxLifetimeSeconds'],
+  ['algorithm', 'algorithms'],
+  ['audiences', 'audience'],
+  ['maxLifeTimeSeconds', 'maxLifetimeSeconds'],
+  ['accessTokenLifetimeSecs', 'accessTokenLifetimeSeconds'],
+] as const)
+  test(`the unknown option ${given} is refused, and ${meant} is proposed`, () => {
+    assert.throws(() => checkOptions('createTokens', { [given]: 1 }, NAMES), {
+      name: 'TypeError',
+      message: `Unknown option "${given}". Did you mean "${meant}"?`,
+    })
+  })
+
+test('an unknown option that is like none of the known ones is refused with the list of those', () => {
+  assert.throws(() => checkOptions('createTokens', { colour: 'red' }, NAMES), {
+    name: 'TypeError',
+    message: 'Unknown option "colour". createTokens has: ' + NAMES.join(', ') + '.',
+  })
+})
+
+for (const options of [undefined, null, 'https://issuer.example', [], () => undefined])
+  test(`${typeof options} (${String(options)}) in place of options is named together with the function`, () => {
+    assert.throws(
+      () => checkOptions('createTokens', options, NAMES),
+      /^TypeError: createTokens needs an object with options, got /,
+    )
+  })
+
+test('known options pass, and an unknown one that is undefined counts as absent', () => {
+  checkOptions('createTokens', { algorithms: [], colour: undefined }, NAMES)
+})
