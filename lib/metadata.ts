@@ -2,7 +2,8 @@ import { type CorsOptions, createCors } from './http/cors.ts'
 import { answerJson } from './http/json_response.ts'
 import type { Next, Request, Response } from './http/message.ts'
 import { NO_STORE } from './http/no_store.ts'
-import { badOption, booleanOption, wholeNumber } from './options.ts'
+import { requireIssuer } from './issuer.ts'
+import { booleanOption, wholeNumber } from './options.ts'
 import type { EndpointFacts } from './token_handler.ts'
 
 /** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
@@ -48,17 +49,9 @@ export interface WellKnownPaths {
   readonly all: string[]
 }
 
-function parsedIssuer(issuer: unknown): URL {
-  if (typeof issuer === 'string' && URL.canParse(issuer)) {
-    const url = new URL(issuer)
-    if (/^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && !/[?#]/.test(issuer)) return url
-  }
-  throw badOption('issuer', 'an http(s) URL without query and fragment', issuer)
-}
-
 /** Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1). */
 export function wellKnownPaths(issuer: string): WellKnownPaths {
-  const path = parsedIssuer(issuer).pathname.replace(/\/$/, '')
+  const path = new URL(requireIssuer(issuer)).pathname.replace(/\/$/, '')
   const authorizationServer = `/.well-known/oauth-authorization-server${path}`
   const openidConfiguration = `${path}/.well-known/openid-configuration`
   const others = [`${path}/.well-known/oauth-authorization-server`, `/.well-known/openid-configuration${path}`]
@@ -83,7 +76,7 @@ const endpointMembers = (name: string, url: string, { methods, signingAlgorithms
  */
 export function authorizationServerMetadata(options: MetadataOptions): AuthorizationServerMetadata {
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
-  parsedIssuer(issuer)
+  requireIssuer(issuer)
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
   const { grantTypes } = token.endpoint

@@ -37,6 +37,7 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   'options.ts': [],
   'clock.ts': [],
+  'issuer.ts': ['options.ts'],
   'scope.ts': ['errors.ts', 'options.ts'],
   'client.ts': [],
   'maybe_promise.ts': [],

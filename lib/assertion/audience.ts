@@ -1,5 +1,6 @@
 import type { RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
+import { isIssuer, requireIssuer, warnOfInsecureIssuer } from '../issuer.ts'
 import { badOption } from '../options.ts'
 import type { Envelope } from './envelope.ts'
 import { isTyped } from './header.ts'
@@ -19,10 +20,19 @@ export interface ServerNames {
 const isName = (value: unknown): value is string =>
   typeof value === 'string' && URL.canParse(value) && !value.includes('#')
 
-function checkName(option: string, value: ServerName | undefined, required: boolean): void {
-  if (value === undefined && !required) return
-  if (typeof value === 'function' || isName(value)) return
+function checkName(option: string, value: ServerName | undefined): void {
+  if (value === undefined || typeof value === 'function' || isName(value)) return
   throw badOption(option, 'an absolute URL without a fragment, or a function that gives one', value)
+}
+
+/** The issuer of a request. A function is the application's: what it returns is checked each time. */
+function issuerOf(name: ServerName, context: RequestContext): string {
+  if (typeof name !== 'function') return name
+  const value: unknown = name(context)
+  if (!isIssuer(value))
+    throw refusal('misconfigured', { detail: "option 'issuer' returned no issuer identifier for this request" })
+  warnOfInsecureIssuer(value)
+  return value
 }
 
 function named(option: string, name: ServerName | undefined, context: RequestContext): string | undefined {
@@ -33,7 +43,7 @@ function named(option: string, name: ServerName | undefined, context: RequestCon
 }
 
 function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestContext): ServerNames {
-  const issuer = named('issuer', options.issuer, context) as string
+  const issuer = issuerOf(options.issuer, context)
   if (options.audience !== undefined) {
     const listed: unknown = typeof options.audience === 'function' ? options.audience(context) : options.audience
     if (!isTextList(listed)) throw refusal('misconfigured', { detail: `option 'audience' gave no list of texts` })
@@ -59,9 +69,9 @@ function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestC
  * the request's `Host`. Worked out once, unless an option is a function. Throws `TypeError` for what can not be.
  */
 export function serverNames(options: RuleOptions, rules: AssertionRules): (context: RequestContext) => ServerNames {
-  checkName('issuer', options.issuer, true)
-  checkName('tokenEndpoint', options.tokenEndpoint, false)
-  checkName('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint, false)
+  if (typeof options.issuer !== 'function') requireIssuer(options.issuer)
+  checkName('tokenEndpoint', options.tokenEndpoint)
+  checkName('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint)
   if (options.audience !== undefined && typeof options.audience !== 'function' && !isTextList(options.audience))
     throw badOption('audience', 'a non-empty array of texts, or a function that gives one', options.audience)
   const perRequest = [

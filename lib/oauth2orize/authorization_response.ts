@@ -4,7 +4,8 @@ import { OAuthError, type OAuthErrorCode, type Reason } from '../errors.ts'
 import { publish } from '../events.ts'
 import { toOAuthError } from '../http/error_mapping.ts'
 import type { Verbosity } from '../http/error_response.ts'
-import { badOption, oneOf, requireFunction } from '../options.ts'
+import { requireIssuer } from '../issuer.ts'
+import { oneOf, requireFunction } from '../options.ts'
 import { parametersOf } from './authorization_parameters.ts'
 import { type Oauth2orizeTransaction, retryOf } from './transactions.ts'
 
@@ -134,7 +135,7 @@ export interface AuthorizationErrorsOptions {
  */
 export function authorizationErrors(options: AuthorizationErrorsOptions) {
   const { issuer, showError, authorizationPath = '/authorize' } = options
-  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  requireIssuer(issuer)
   const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
   if (showError !== undefined) requireFunction('showError', showError)
 

@@ -5,7 +5,8 @@ import type { CodeStore } from '../code/store.ts'
 import type { Consents } from '../consent/consents.ts'
 import { asError, refusal } from '../errors.ts'
 import type { Verbosity } from '../http/error_response.ts'
-import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
+import { requireIssuer } from '../issuer.ts'
+import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
@@ -77,7 +78,7 @@ export interface Oauth2orizeGrant {
  */
 export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
   const { issuer, consents, subjectOf, extra, clock = systemClock } = options
-  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  requireIssuer(issuer)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
   if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)
   if (extra !== undefined) requireFunction('extra', extra)

@@ -5,7 +5,8 @@ import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { answerOf, type OAuthError, refusal } from '../errors.ts'
-import { badOption, badSecretOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { requireIssuer } from '../issuer.ts'
+import { badSecretOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import {
   type Oauth2orizeRequest,
@@ -114,7 +115,7 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
     clock = systemClock,
     transactionField = 'transaction_id',
   } = options
-  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  requireIssuer(issuer)
   requireFunction('findClient', findClient)
   requireVerbs('replayRegister', replayRegister, ['remember'])
   if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)

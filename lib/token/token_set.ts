@@ -1,6 +1,7 @@
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
+import { requireIssuer } from '../issuer.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import { type AccessTokenClaims, areStrings, type ClaimsContext, type RefreshTokenClaims, withAdded } from './claims.ts'
@@ -110,7 +111,7 @@ const publishIssued = (claims: Claims, scope: string, grantType: string | undefi
 /** Makes the functions that issue and verify the tokens of `issuer`. */
 export function createTokens(options: TokensOptions): Tokens {
   const { issuer, claims: hook } = options
-  if (typeof issuer !== 'string' || issuer === '') throw badOption('issuer', 'the issuer identifier', issuer)
+  requireIssuer(issuer)
   if (hook !== undefined) requireFunction('claims', hook)
   if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
   const factory = options.factory ?? createTokenFactory(options)
