@@ -34,16 +34,18 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 
 /** The small files at the top that everything may import, and what they may import themselves. */
 const SMALL: Readonly<Record<string, readonly string[]>> = {
-  'errors.ts': [],
+  'errors.ts': ['maybe_promise.ts'],
   'options.ts': [],
   'clock.ts': [],
   'issuer.ts': ['options.ts'],
   'scope.ts': ['errors.ts', 'options.ts'],
   'client.ts': [],
+  'client_lookup.ts': ['client.ts', 'errors.ts', 'maybe_promise.ts'],
   'maybe_promise.ts': [],
   'parameters.ts': ['errors.ts'],
   'identifier.ts': ['node:crypto'],
   'constant_time.ts': ['node:crypto'],
+  'server_secrets.ts': ['options.ts'],
   'client_secret.ts': ['node:crypto', 'client.ts', 'constant_time.ts'],
   'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts', 'options.ts'],
 }

@@ -6,8 +6,9 @@ import { redirectTarget } from '../code/authorization_request.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { answerOf, type OAuthError, refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
-import { badSecretOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
+import { readServerSecrets } from '../server_secrets.ts'
 import {
   type Oauth2orizeRequest,
   type ParametersRequest,
@@ -260,14 +261,7 @@ function withRetry(error: OAuthError, values: FormParameters): OAuthError {
 }
 
 function keysOf(secret: SealedTransactionsOptions['secret']): readonly [Buffer, ...Buffer[]] {
-  const list: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
-  const [first, ...others] = list.map((each) => {
-    const octets = typeof each === 'string' ? Buffer.from(each) : each
-    if (!(octets instanceof Uint8Array) || octets.length < 32) {
-      throw badSecretOption('secret', 'at least 32 octets, or an array of such', each)
-    }
-    return Buffer.from(hkdfSync('sha256', octets, '', PURPOSE, 32))
-  })
-  if (first === undefined) throw badSecretOption('secret', 'at least 32 octets, or an array of such', secret)
-  return [first, ...others]
+  const [first, ...others] = readServerSecrets('secret', secret)
+  const keyOf = (each: Uint8Array): Buffer => Buffer.from(hkdfSync('sha256', each, '', PURPOSE, 32))
+  return [keyOf(first), ...others.map(keyOf)]
 }

@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { isSameOctets } from '../constant_time.ts'
-import { badSecretOption } from '../options.ts'
+import { readServerSecrets } from '../server_secrets.ts'
 
 /** Signs what is kept outside, and gives back only what carries a signature of ours. */
 export interface Seal {
@@ -10,24 +10,14 @@ export interface Seal {
   open(kind: string, id: string, sealed: string): string
 }
 
-const LEAST_OCTETS = 32
-
-const keyOf = (secret: unknown): KeyObject => {
-  const octets = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
-  if (!(octets instanceof Uint8Array) || octets.length < LEAST_OCTETS)
-    throw badSecretOption('signingKeys', `secrets of at least ${LEAST_OCTETS} octets`, secret)
-  return createSecretKey(octets)
-}
-
 /**
  * HMAC-SHA256 with the first of `secrets`; any of them verifies. The signature covers kind and id, so that a record can
  * not be put in the place of another. It does not cover age: who can write to the store can put back an older record.
  */
 export function createSeal(secrets: unknown): Seal {
-  const list = Array.isArray(secrets) ? secrets : [secrets]
-  const keys = list.map(keyOf)
-  const [signing] = keys
-  if (signing === undefined) throw badSecretOption('signingKeys', 'at least one secret', undefined)
+  const [first, ...others] = readServerSecrets('signingKeys', secrets)
+  const signing = createSecretKey(first)
+  const keys = [signing, ...others.map((secret) => createSecretKey(secret))]
 
   const signature = (key: KeyObject, kind: string, id: string, json: string): string =>
     createHmac('sha256', key).update(`${kind}:${id.length}:${id}${json}`).digest('base64url')

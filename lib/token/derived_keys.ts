@@ -1,25 +1,11 @@
 import { createECDH, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
-import { badSecretOption, oneOf } from '../options.ts'
+import { oneOf } from '../options.ts'
+import { readServerSecrets } from '../server_secrets.ts'
 import { type Key, preparedKey } from './key.ts'
 import { type Keyset, keysetOf } from './keyset.ts'
 
 /** A secret to derive keys from: text counts as its UTF-8 octets. */
 export type BaseSecret = string | Uint8Array
-const LEAST_SECRET_OCTETS = 32
-
-/** One base secret, or several: the first makes what signs, the others what still verifies. */
-export const baseSecrets = (given: BaseSecret | readonly BaseSecret[]): readonly Uint8Array[] => {
-  const list = typeof given === 'string' || given instanceof Uint8Array ? [given] : given
-  if (!Array.isArray(list) || list.length === 0)
-    throw badSecretOption('baseSecret', 'a secret, or a list of them', given)
-  return (list as readonly BaseSecret[]).map((each) => {
-    const octets = typeof each === 'string' ? Buffer.from(each) : each
-    if (!(octets instanceof Uint8Array) || octets.length < LEAST_SECRET_OCTETS) {
-      throw badSecretOption('baseSecret', `random, and of ${LEAST_SECRET_OCTETS} octets or more`, each)
-    }
-    return octets
-  })
-}
 
 /** Octets for one purpose out of a base secret: HKDF-SHA-256 (RFC 5869), which wants a secret of high entropy. */
 export const derived = (secret: Uint8Array, purpose: string, octets: number): Buffer =>
@@ -55,7 +41,7 @@ export function deriveKeyset(
 ): Keyset {
   const alg = oneOf('alg', options.alg, 'ES256', ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'])
   const { purpose = 'access token' } = options
-  const keys = baseSecrets(baseSecret).map((secret, at): Key => {
+  const keys = readServerSecrets('baseSecret', baseSecret).map((secret, at): Key => {
     const octets = (label: string, count: number): Buffer => derived(secret, `${purpose} ${alg}${label}`, count)
     const name = `keys[${at}]`
     if (alg === 'ES256') return preparedKey({ key: p256Key(octets('', 48)), alg }, name)

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { newIdentifier } from '../identifier.ts'
-import { type BaseSecret, baseSecrets, derived } from './derived_keys.ts'
+import { readServerSecrets } from '../server_secrets.ts'
+import { type BaseSecret, derived } from './derived_keys.ts'
 import type { Claims } from './jwt.ts'
 
 const SALT_OCTETS = 16
@@ -42,7 +43,7 @@ const randomOctets = (octets: number): Buffer => Buffer.from(newIdentifier(octet
  * the first seals and every one opens.
  */
 export function opaqueCodec(secrets: BaseSecret | readonly BaseSecret[]): OpaqueCodec {
-  const keys = baseSecrets(secrets).map(
+  const keys = readServerSecrets('baseSecret', secrets).map(
     (secret): SealingKey => ({
       name: derived(secret, 'opaque access token name', NAME_OCTETS),
       secret: derived(secret, 'opaque access token', 32),

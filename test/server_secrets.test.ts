@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createTokenFactory, sealedTransactions } from '../lib/index.ts'
+import { readServerSecrets } from '../lib/server_secrets.ts'
+import { memoryReplayRegister } from '../lib/stores/memory.ts'
+import { redisStores } from '../lib/stores/redis.ts'
+
+const SECRET = 'a secret of thirty-two bytes, ok'
+
+test('one secret or several mean the same in every option of a server', () => {
+  const bytes = new TextEncoder().encode(SECRET)
+  assert.deepEqual(readServerSecrets('x', SECRET).map(Buffer.from), [Buffer.from(SECRET)])
+  assert.deepEqual(readServerSecrets('x', [bytes, SECRET]).map(Buffer.from), [Buffer.from(bytes), Buffer.from(bytes)])
+  assert.equal(readServerSecrets('x', 'é'.repeat(16)).length, 1, 'bytes count, not characters')
+})
+
+test('what is no secret is refused by every constructor, with the name of the option and never the secret', () => {
+  const constructors: Record<string, (secret: never) => unknown> = {
+    secret: (secret) =>
+      sealedTransactions({
+        issuer: 'https://as.example',
+        secret,
+        findClient: () => undefined,
+        replayRegister: memoryReplayRegister(),
+      }),
+    signingKeys: (signingKeys) => redisStores({ command: async () => null, signingKeys }),
+    baseSecret: (baseSecret) =>
+      createTokenFactory({ issuer: 'https://as.example', audience: 'https://api.example', baseSecret } as never),
+  }
+  for (const [name, construct] of Object.entries(constructors)) {
+    for (const secret of ['short-secret', new Uint8Array(31), [], [SECRET, 'short-secret'], 7, null, [undefined]])
+      assert.throws(
+        () => construct(secret as never),
+        (error: Error) => {
+          assert.ok(error instanceof TypeError, String(error))
+          assert.match(error.message, new RegExp(`option '${name}' must be`))
+          assert.doesNotMatch(error.message, /short-secret/)
+          return true
+        },
+      )
+  }
+})
