@@ -1,3 +1,5 @@
+import { isPromise } from './maybe_promise.ts'
+
 /** The error codes of RFC 6749 §4.1.2.1 and §5.2, and `invalid_token` of RFC 6750 for endpoints that applications add. */
 export type OAuthErrorCode =
   | 'invalid_request'
@@ -256,11 +258,55 @@ export const asError = (thrown: unknown): object =>
     ? thrown
     : new TypeError(`what was thrown is no Error but ${typeof thrown}`, { cause: thrown })
 
-/** Awaits what a store or look-up answers. A rejection is a fault, whatever it says of itself, and becomes a 503. */
-export async function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {
+/** How long anything of the application is waited for: a look-up, a store, a hook. */
+const MOST_MILLISECONDS = 30_000
+
+/**
+ * Awaits a promise of the application, a foreign one too, and resolves with what `judge` makes of its value. A rejection,
+ * and no answer within `milliseconds`, is a fault and becomes a 503, whatever it says of itself.
+ */
+export function awaitAnswer<T, R>(
+  pending: PromiseLike<T>,
+  judge: (answer: T) => R,
+  milliseconds = MOST_MILLISECONDS,
+): Promise<R> {
+  return new Promise<R>((resolve, reject) => {
+    const timer = setTimeout(
+      () => fail(new Error(`no answer within ${milliseconds} milliseconds`)),
+      milliseconds,
+    ).unref()
+    const fail = (cause: unknown): void => {
+      clearTimeout(timer)
+      reject(unavailable(cause))
+    }
+    const take = (answer: T): void => {
+      clearTimeout(timer)
+      try {
+        resolve(judge(answer))
+      } catch (error) {
+        reject(error)
+      }
+    }
+    try {
+      pending.then(take, fail)
+    } catch (cause) {
+      fail(cause)
+    }
+  })
+}
+
+const asItIs = <T>(answer: T): T => answer
+
+/**
+ * Asks a store or a hook of the application, and awaits its answer for at most 30 seconds. What it throws, a rejection
+ * and no answer are faults, and become a 503.
+ */
+export function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {
+  let answer: T | Promise<T>
   try {
-    return await ask()
+    answer = ask()
   } catch (cause) {
-    throw unavailable(cause)
+    return Promise.reject(unavailable(cause))
   }
+  return isPromise(answer) ? awaitAnswer(answer, asItIs) : Promise.resolve(answer)
 }

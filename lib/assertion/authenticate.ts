@@ -1,4 +1,5 @@
 import type { AuthenticatedClient, Client, ClientAuthentication, FindClient, RequestContext } from '../client.ts'
+import { lookUpClient } from '../client_lookup.ts'
 import type { Clock } from '../clock.ts'
 import { answerOf, refusal, unavailable } from '../errors.ts'
 import { publish } from '../events.ts'
@@ -6,7 +7,7 @@ import { isPromise } from '../maybe_promise.ts'
 import { type Algorithm, type AssertionMethod, algorithmNamed } from './algorithms.ts'
 import { checkAddressee, type ServerNames } from './audience.ts'
 import { checkId, checkIssuer, checkSubject, checkTimes } from './claims.ts'
-import { checkClient, checkRegistration, lookUp, settle } from './client_record.ts'
+import { checkRegistration, foundClient, settle } from './client_record.ts'
 import { type Envelope, openEnvelope } from './envelope.ts'
 import { checkAlgorithm, checkExtensions, checkKeyId, checkKeyIdPresent, checkTyp } from './header.ts'
 import { presentedAssertion } from './presented.ts'
@@ -85,8 +86,8 @@ export async function authenticate<C extends Client>(
     })
   if (parts.perClient === undefined) checkOwnRules(envelope, kid, clientId, parts.rules)
 
-  const looked = lookUp(parts.findClient, clientId, context)
-  const client = checkClient(isPromise(looked) ? await looked : looked, clientId)
+  const looked = lookUpClient(parts.findClient, clientId, context)
+  const client = foundClient(isPromise(looked) ? await looked : looked)
   const { rules, audience } = settle(parts.rules, parts.perClient, client)
   if (parts.perClient !== undefined) checkOwnRules(envelope, kid, clientId, rules)
   const algorithm = algorithmNamed(alg) as Algorithm

@@ -1,33 +1,19 @@
-import { type Client, type FindClient, type RequestContext, recordProblem } from '../client.ts'
-import { answerOf, refusal, unavailable } from '../errors.ts'
+import type { Client } from '../client.ts'
+import { judgeClient } from '../client_lookup.ts'
+import { OAuthError, refusal } from '../errors.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
 import { type AssertionRules, type PerClient, rulesForClient } from './rules.ts'
 
-/** The client's record. Look-ups that answer at once cost no turn of the event loop. */
-export function lookUp<C extends Client>(
-  find: FindClient<C>,
-  clientId: string,
-  context: RequestContext,
-): C | undefined | null | Promise<C | undefined | null> {
-  try {
-    const found = find(clientId, context)
-    return isPromise(found) ? answerOf(() => found) : found
-  } catch (cause) {
-    throw unavailable(cause)
-  }
+/** The client that was looked up. Throws the refusal where there is none. */
+export function foundClient<C extends Client>(looked: C | OAuthError): C {
+  if (looked instanceof OAuthError) throw looked
+  return looked
 }
 
-/** The record is one, and of the very client that was asked for: a database may compare without regard to case. */
-export function checkClient<C extends Client>(found: C | undefined | null, clientId: string): C {
-  if (found === undefined || found === null)
-    throw refusal('client_unknown', { clientId, detail: `no client has the id ${JSON.stringify(clientId)}` })
-  const problem = recordProblem(found)
-  if (problem !== undefined) throw refusal('client_misconfigured', { clientId, detail: problem })
-  if (found.client_id !== clientId)
-    throw refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })
-  return found
-}
+/** What `findClient` gave, as the client of that identifier. Throws the refusal otherwise. */
+export const checkClient = <C extends Client>(found: C | undefined | null, clientId: string): C =>
+  foundClient(judgeClient(found, clientId))
 
 /** A member of a client's record that should be a name, for operators. It may be anything. */
 const named = (value: unknown): string =>

@@ -1,11 +1,12 @@
 import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
+import { requireClient } from '../client_lookup.ts'
 import { refusal } from '../errors.ts'
 import { publish, publishFailure } from '../events.ts'
 import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { type BasicDecoding, parseBasic } from './basic.ts'
 import { namesTwoClients, type Presented, presentedMethod, type RequestHead } from './presented.ts'
-import { isServedBy, lookUpClient, METHODS, mayUse, methodMismatch } from './registered.ts'
+import { isServedBy, METHODS, mayUse, methodMismatch } from './registered.ts'
 import { createSecretVerification } from './secret.ts'
 
 /** What is known of the request beside its headers and parameters. */
@@ -81,8 +82,7 @@ export function createClientAuthenticator(options: ClientAuthenticatorOptions): 
     }
     if (presented.by === 'client_id') {
       const { clientId } = presented
-      const client = await lookUpClient(findClient, clientId, context)
-      if (client === undefined) throw refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
+      const client = await requireClient(findClient, clientId, context)
       const taken = offered.includes('none')
       if (!taken || !mayUse(client, 'none')) throw methodMismatch(client, 'none', taken)
       return { client, authentication: { method: 'none' } }

@@ -1,10 +1,12 @@
 import type { Client, ClientAuthenticationMethod, FindClient } from '../client.ts'
+import { lookUpClient } from '../client_lookup.ts'
 import { createSecretComparison, secretsOf } from '../client_secret.ts'
 import { systemClock } from '../clock.ts'
-import { type OAuthError, refusal } from '../errors.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { isPromise } from '../maybe_promise.ts'
 import type { AuthenticationContext } from './authenticator.ts'
 import type { Credentials } from './basic.ts'
-import { lookUpClient, mayUse, methodMismatch } from './registered.ts'
+import { mayUse, methodMismatch } from './registered.ts'
 
 /** Names the client whose secret one of the pairs holds, or rejects with an `OAuthError` of the code `invalid_client`. */
 export type VerifySecret = (
@@ -26,16 +28,23 @@ export function createSecretVerification(
   return async (method, pairs, context) => {
     const now = context.now ?? systemClock()
     let client: Client | undefined
+    let unknown: OAuthError | undefined
     let asked: string | undefined
     let refused: OAuthError | undefined
     for (const { clientId, clientSecret } of pairs) {
-      if (asked !== clientId) client = await lookUpClient(findClient, clientId, context)
+      if (asked !== clientId) {
+        const looked = lookUpClient(findClient, clientId, context)
+        const found = isPromise(looked) ? await looked : looked
+        unknown = found instanceof OAuthError ? found : undefined
+        client = found instanceof OAuthError ? undefined : found
+        if (unknown?.reason === 'client_misconfigured') throw unknown
+      }
       asked = clientId
       // compared before anything else is judged: the time tells nothing about the client
       const verdict = verify(client, clientSecret, now)
       const judged = typeof verdict === 'string' ? verdict : await verdict
       if (client === undefined) {
-        refused ??= refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
+        refused ??= unknown
         continue
       }
       if (!mayUse(client, method) || !offered.includes(method)) {

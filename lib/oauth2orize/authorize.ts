@@ -1,4 +1,5 @@
 import type { Client, FindClient } from '../client.ts'
+import { lookUpClient } from '../client_lookup.ts'
 import {
   type AuthorizationRules,
   judgeAuthorizationRequest,
@@ -7,7 +8,7 @@ import {
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import type { Consents } from '../consent/consents.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { OAuthError, refusal } from '../errors.ts'
 import { badOption, oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { scopeRules } from '../scope.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
@@ -25,16 +26,12 @@ export type ValidateDone<C extends Client = Client> = (
   redirectURI?: string,
 ) => void
 
-// RFC 6749 appendix A.1 has visible ASCII. What no registration can have is not looked up: databases choke on NUL.
-const CLIENT_ID = /^[^\p{Cc}\p{Cs}]{1,2048}$/u
-
 /** Finds the client of a request; throws what is to be shown to the person when there is none. */
 export async function findRequestedClient<C extends Client>(clientId: string, findClient: FindClient<C>): Promise<C> {
-  const client = CLIENT_ID.test(clientId) ? await answerOf(() => findClient(clientId, {})) : undefined
-  if (client === undefined || client === null) {
-    throw refusal('client_unknown', { clientId, description: 'The application is not registered here.' })
-  }
-  return client
+  const client = await lookUpClient(findClient, clientId, {})
+  if (!(client instanceof OAuthError)) return client
+  const { reason = 'client_unknown', detail } = client
+  throw refusal(reason, { clientId, detail, description: 'The application is not registered here.' })
 }
 
 /** Throws a `TypeError` unless the rules are of the forms they are declared with. */

@@ -1,5 +1,6 @@
 import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { lookUpClient } from '../client_lookup.ts'
+import { answerOf, OAuthError, refusal } from '../errors.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Permits } from '../session/permits.ts'
@@ -69,8 +70,12 @@ export function createIntrospection(options: {
   /** The client, as far as it can be known, if it may use refresh tokens. */
   async function clientOf(client_id: string, context: RequestContext): Promise<Client | undefined> {
     if (findClient === undefined) return { client_id }
-    const client = await answerOf(() => findClient(client_id, context))
-    return client && grantTypesOf(client).includes('refresh_token') ? client : undefined
+    const client = await lookUpClient(findClient, client_id, context)
+    if (client instanceof OAuthError) {
+      if (client.reason === 'client_unknown') return undefined
+      throw refusal('misconfigured', { clientId: client_id, detail: client.detail })
+    }
+    return grantTypesOf(client).includes('refresh_token') ? client : undefined
   }
 
   async function ofAccessToken(claims: AccessTokenClaims, now: number): Promise<IntrospectionResponse> {

@@ -1,0 +1,60 @@
+import { type Client, type FindClient, type RequestContext, recordProblem } from './client.ts'
+import { awaitAnswer, OAuthError, refusal, unavailable } from './errors.ts'
+import { isPromise } from './maybe_promise.ts'
+
+/** The longest client identifier. They may be URLs. */
+const MOST_CLIENT_ID_CHARACTERS = 1024
+
+/** RFC 6749 appendix A.1 has visible ASCII. What cannot be registered is not looked up: databases fail on NUL. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
+
+/** Whether an identifier can be that of a registered client. */
+const isRegistrableClientId = (clientId: string): boolean =>
+  clientId !== '' && clientId.length <= MOST_CLIENT_ID_CHARACTERS && !UNPRINTABLE.test(clientId)
+
+/**
+ * Judges what `findClient` returned for `clientId`: the client, or the refusal. A record of another `client_id` is not
+ * that client: a database may compare without regard to case.
+ */
+export function judgeClient<C extends Client>(found: C | undefined | null, clientId: string): C | OAuthError {
+  if (found === undefined || found === null)
+    return refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
+  const problem = recordProblem(found)
+  if (problem !== undefined) return refusal('client_misconfigured', { clientId, detail: problem })
+  return found.client_id === clientId
+    ? found
+    : refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })
+}
+
+/**
+ * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
+ * `client_unknown`, also for an identifier that cannot be registered, or `client_misconfigured`. If `findClient` throws
+ * or rejects, this throws or rejects with `store_unavailable` (503). A `findClient` that returns at once is not awaited.
+ */
+export function lookUpClient<C extends Client>(
+  findClient: FindClient<C>,
+  clientId: string,
+  context: RequestContext,
+): C | OAuthError | Promise<C | OAuthError> {
+  if (!isRegistrableClientId(clientId))
+    return refusal('client_unknown', { clientId, detail: 'no client can have this client_id' })
+  let found: ReturnType<FindClient<C>>
+  try {
+    found = findClient(clientId, context)
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+  if (!isPromise(found)) return judgeClient(found, clientId)
+  return awaitAnswer(found, (record) => judgeClient(record, clientId))
+}
+
+/** The client of that identifier. Throws the refusal where there is none. */
+export async function requireClient<C extends Client>(
+  findClient: FindClient<C>,
+  clientId: string,
+  context: RequestContext,
+): Promise<C> {
+  const client = await lookUpClient(findClient, clientId, context)
+  if (client instanceof OAuthError) throw client
+  return client
+}
