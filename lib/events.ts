@@ -2,7 +2,9 @@ import { channel } from 'node:diagnostics_channel'
 import { debuglog } from 'node:util'
 import type { ClientAuthenticationMethod } from './client.ts'
 import { OAuthError, type OAuthErrorCode, type Reason } from './errors.ts'
-import { badOption } from './options.ts'
+import { isPromise } from './maybe_promise.ts'
+import { badOption, requireFunction } from './options.ts'
+import { toPrintable, toPrintableId } from './printable.ts'
 
 /** What names a session in an event. */
 export interface SessionEvent {
@@ -15,6 +17,9 @@ export interface SessionEvent {
 /**
  * The events of this package and what each carries. No secret, assertion, code or token is ever in one. Each is
  * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` and the name here.
+ *
+ * Every string is one printable line. `clientId` and `kid` are printable ASCII of at most 1,024 characters, as they can be
+ * registered. What a request sent in another form is escaped (`\u000a`) and cut.
  */
 export interface Events {
   'client.authenticated': {
@@ -119,14 +124,64 @@ const channels = Object.fromEntries(NAMES.map((name) => [name, channel(EVENT_PRE
 
 const debug = debuglog('client-assertion-jwt')
 
-/** Publishes an event. `describe` is called only when somebody listens or `NODE_DEBUG=client-assertion-jwt` is set. */
+const MOST_CHARACTERS = 4096
+const IDS: ReadonlySet<string> = new Set(['clientId', 'kid'])
+
+/** The event with every string in printable form: most of them come from requests that nobody has checked. */
+function printable<E extends object>(event: E): E {
+  const changed = Object.entries(event).flatMap(([member, value]): [string, string][] => {
+    if (typeof value !== 'string') return []
+    const safe = IDS.has(member) ? toPrintableId(value) : toPrintable(value, MOST_CHARACTERS)
+    return safe === value ? [] : [[member, safe]]
+  })
+  return changed.length === 0 ? event : { ...event, ...Object.fromEntries(changed) }
+}
+
+/** What was thrown, as one printable line. It may be anything, also an object that cannot be converted to a string. */
+function lineOf(thrown: unknown): string {
+  try {
+    return toPrintable(String(thrown), MOST_CHARACTERS)
+  } catch {
+    return 'an unknown error'
+  }
+}
+
+const MOST_KINDS = 32
+const kindsWarnedOf = new Set<string>()
+
+/** One process warning for each kind of fault, so that a server without a listener does not fail in silence. */
+function warnOfFault({ reason = 'unexpected', detail, cause }: Events['client.undecided']): void {
+  const kind = `${reason} ${detail ?? ''}`
+  if (kindsWarnedOf.has(kind) || kindsWarnedOf.size >= MOST_KINDS) return
+  kindsWarnedOf.add(kind)
+  const why = [detail, cause === undefined ? undefined : lineOf(cause)].filter((each) => each !== undefined).join(': ')
+  process.emitWarning(
+    `A request failed because of a server error (${reason}${why === '' ? '' : `: ${why}`}). No listener receives such events, ` +
+      `and this warning is not repeated. Listen with onEvent('request.refused', …) and onEvent('client.undecided', …).`,
+    { code: 'CLIENT_ASSERTION_JWT_FAULT' },
+  )
+}
+
+/** Whether the event reports a server error. */
+const isFault = (name: keyof Events, event: Events[keyof Events]): event is Events['client.undecided'] =>
+  name === 'client.undecided' || (name === 'request.refused' && (event as Events['request.refused']).status >= 500)
+
+/** Whether somebody learns of faults in another way than by this event. Each client that cannot be judged is refused. */
+const isHeardElsewhere = (name: keyof Events): boolean =>
+  debug.enabled || (name === 'client.undecided' && channels['request.refused'].hasSubscribers)
+
+/**
+ * Publishes an event. `describe` is called only when somebody listens, when `NODE_DEBUG=client-assertion-jwt` is set, or
+ * when the event may report a fault.
+ */
 export function publish<Name extends keyof Events>(name: Name, describe: () => Events[Name]): void {
   const target = channels[name]
   const heard = target.hasSubscribers
-  if (!heard && !debug.enabled) return
-  const event = describe()
+  if (!heard && !debug.enabled && name !== 'client.undecided' && name !== 'request.refused') return
+  const event = printable(describe())
   if (heard) target.publish(event)
-  if (debug.enabled) debug('%s %j', name, { ...event, ...('cause' in event ? { cause: String(event.cause) } : {}) })
+  else if (isFault(name, event) && !isHeardElsewhere(name)) warnOfFault(event)
+  if (debug.enabled) debug('%s %j', name, { ...event, ...('cause' in event ? { cause: lineOf(event.cause) } : {}) })
 }
 
 /** Publishes that a client was refused, or could not be judged because the server is at fault. Hands the error back. */
@@ -144,12 +199,29 @@ export function publishFailure(error: unknown, kid?: string): unknown {
 
 /**
  * Listens for one event. Returns the function that stops listening. A convenience over
- * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types. Throws `TypeError` for a name
- * that no event has.
+ * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types. A listener that throws, or
+ * whose promise rejects, affects nobody else: it is reported by one process warning. Throws a `TypeError` for a name that
+ * no event has.
  */
-export function onEvent<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
+export function onEvent<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => unknown): () => void {
   if (!Object.hasOwn(channels, name)) throw badOption('name', `one of ${NAMES.join(', ')}`, name)
-  const receive = (message: unknown): void => listener(message as Events[Name])
+  requireFunction('listener', listener)
+  let hasWarned = false
+  const warn = (thrown: unknown): void => {
+    if (hasWarned) return
+    hasWarned = true
+    process.emitWarning(`A listener of the event ${name} failed: ${lineOf(thrown)}. This warning is not repeated.`, {
+      code: 'CLIENT_ASSERTION_JWT_LISTENER',
+    })
+  }
+  const receive = (message: unknown): void => {
+    try {
+      const outcome = listener(message as Events[Name])
+      if (isPromise(outcome)) Promise.resolve(outcome).catch(warn)
+    } catch (thrown) {
+      warn(thrown)
+    }
+  }
   channels[name].subscribe(receive)
   return () => {
     channels[name].unsubscribe(receive)

@@ -47,7 +47,11 @@ const SMALL: Readonly<Record<string, readonly string[]>> = {
   'constant_time.ts': ['node:crypto'],
   'server_secrets.ts': ['options.ts'],
   'client_secret.ts': ['node:crypto', 'client.ts', 'constant_time.ts'],
-  'events.ts': ['node:diagnostics_channel', 'node:util', 'client.ts', 'errors.ts', 'options.ts'],
+  'printable.ts': [],
+  'events.ts': [
+    ...['node:diagnostics_channel', 'node:util'],
+    ...['client.ts', 'errors.ts', 'maybe_promise.ts', 'options.ts', 'printable.ts'],
+  ],
 }
 
 interface Import {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { AssertionProfile } from '../assertion/profiles.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { systemClock } from '../clock.ts'
+import { escapeUnprintable } from '../printable.ts'
 import { type Check, type Explanation, explainAssertion, type Question } from './checks.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
 
@@ -77,7 +78,8 @@ const asJson = (explanation: Explanation): string => {
   const { verdict, reason = null, checks, header, claims } = explanation
   const shown = { header: pick(header, SHOWN_HEADER), claims: pick(claims, SHOWN_CLAIMS) }
   const others = { header: othersOf(header, SHOWN_HEADER), claims: othersOf(claims, SHOWN_CLAIMS) }
-  return `${JSON.stringify({ verdict, reason, checks, ...shown, others }, null, 2)}\n`
+  const lines = JSON.stringify({ verdict, reason, checks, ...shown, others }, null, 2).split('\n')
+  return `${lines.map(escapeUnprintable).join('\n')}\n`
 }
 
 const MARKS = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' } as const
@@ -93,14 +95,16 @@ const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
 
 function asText({ verdict, reason, checks, header, claims }: Explanation, paint: Paint): string {
   const line = ({ outcome, title, reason, detail }: Check): string[] => [
-    `${paint(outcome, MARKS[outcome])}  ${title}${outcome === 'passed' && detail ? paint('quiet', `: ${oneLine(detail)}`) : ''}`,
-    ...(outcome === 'passed' ? [] : [`      ${[reason, detail && oneLine(detail)].filter(Boolean).join(': ')}`]),
+    `${paint(outcome, MARKS[outcome])}  ${title}${outcome === 'passed' && detail ? paint('quiet', `: ${escapeUnprintable(detail)}`) : ''}`,
+    ...(outcome === 'passed'
+      ? []
+      : [`      ${[reason, detail && escapeUnprintable(detail)].filter(Boolean).join(': ')}`]),
   ]
   const part = (title: string, from: Explanation['header'], names: readonly string[]): string[] => {
     if (from === undefined) return []
     const others = othersOf(from, names)
-    const more = others.length > 0 ? ` and ${others.map(oneLine).join(', ')}` : ''
-    return [paint('quiet', `${title}  ${oneLine(JSON.stringify(pick(from, names)))}${more}`)]
+    const more = others.length > 0 ? ` and ${others.map(escapeUnprintable).join(', ')}` : ''
+    return [paint('quiet', `${title}  ${escapeUnprintable(JSON.stringify(pick(from, names)))}${more}`)]
   }
   return `${[
     ...part('header', header, SHOWN_HEADER),
@@ -110,10 +114,6 @@ function asText({ verdict, reason, checks, header, claims }: Explanation, paint:
     paint(verdict, `${VERDICTS[verdict]}${reason === undefined ? '' : ` reason: ${reason}`}`),
   ].join('\n')}\n`
 }
-
-/** Texts out of an assertion cannot move the cursor or colour the terminal. */
-const oneLine = (text: string): string =>
-  text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /**
  * `explain`: every check on a client assertion, in the verifier's order, and why one failed. Exit status 0: all passed;

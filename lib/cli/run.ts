@@ -1,3 +1,4 @@
+import { escapeUnprintable } from '../printable.ts'
 import { explain } from './explain.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
 import { keygen } from './keygen.ts'
@@ -46,7 +47,9 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
     throw new UsageError(`there is no command '${command}'; see --help`)
   } catch (error) {
     const told = error instanceof UsageError || isArgumentError(error)
-    io.err(`passport-client-assertion-jwt: ${told ? error.message : `unexpected: ${String(error)}`}\n`)
+    io.err(
+      `passport-client-assertion-jwt: ${escapeUnprintable(told ? error.message : `unexpected: ${String(error)}`)}\n`,
+    )
     return EXIT.usage
   }
 }

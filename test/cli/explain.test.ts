@@ -262,16 +262,28 @@ test('explain prints no secret, no signature and no private key, whatever is wro
   }
 })
 
-test('explain lets no text of an assertion move the cursor or colour the terminal', async () => {
+test('B13: no text of an assertion or an argument moves the cursor or colours the terminal, --json included', async (t) => {
   const client = await testClient()
-  const evil = '\u001b[31mred\u001b[0m\u202e'
+  const evil = '\u001b[31mred\u001b[0m\u009b31m\u0085\u202e\u2028\u{e0041}\n'
   const assertion = await client.assertion({
-    header: { kid: evil, [evil]: 1 },
-    claims: { iss: evil, sub: evil, [evil]: 2 },
+    header: { kid: evil, typ: evil, [evil]: 1 },
+    claims: { iss: evil, sub: evil, jti: evil, nbf: evil, [evil]: 2 },
     audience: evil,
   })
-  const { out } = await command(['explain', assertion, ...server])
-  assert.doesNotMatch(out.replace(/\n/g, ''), /[\p{Cc}\u202e]/u)
+  const { path, remove } = folderWith({ 'client.json': { ...client.client, client_name: evil, jwks: { keys: [] } } })
+  t.after(remove)
+  const record = ['--client', path('client.json')]
+  const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u
+  for (const args of [[], record, ['--json'], [...record, '--json']]) {
+    const { out } = await command(['explain', assertion, ...server, ...args])
+    assert.doesNotMatch(out.replace(/\n/g, ''), unprintable)
+    if (args.includes('--json')) assert.equal(JSON.parse(out).header.kid, evil, 'the same JSON')
+  }
+  for (const args of [[`--${evil}`], ['--client', evil], ['--profile', evil], ['--issuer', evil]]) {
+    const { err } = await command(['explain', assertion, ...server, ...args])
+    assert.doesNotMatch(err.trimEnd(), unprintable)
+  }
+  assert.doesNotMatch((await command([evil])).err.trimEnd(), unprintable)
 })
 
 test('the output in docs/command-line.md is what is printed', async (t) => {
