@@ -18,6 +18,14 @@ export type OAuthErrorCode =
   | 'slow_down'
   | 'expired_token'
   | 'invalid_target'
+  // of OpenID Connect Core §3.1.2.6, for the authorization endpoint
+  | 'login_required'
+  | 'consent_required'
+  | 'interaction_required'
+  | 'account_selection_required'
+  | 'request_not_supported'
+  | 'request_uri_not_supported'
+  | 'registration_not_supported'
 
 /** One status per code. `invalid_client` is 401 only where the `Authorization` header was used (RFC 6749 §5.2). */
 const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
@@ -36,6 +44,13 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
   slow_down: 400,
   expired_token: 400,
   invalid_target: 400,
+  login_required: 400,
+  consent_required: 400,
+  interaction_required: 400,
+  account_selection_required: 400,
+  request_not_supported: 400,
+  request_uri_not_supported: 400,
+  registration_not_supported: 400,
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
@@ -56,6 +71,13 @@ const DESCRIPTION: Readonly<Record<OAuthErrorCode, string>> = {
   slow_down: 'The user has not yet decided, and the client asks too often.',
   expired_token: 'The code of the device has expired.',
   invalid_target: 'The requested resource is unknown or not allowed.',
+  login_required: 'The user must log in.',
+  consent_required: 'The user must allow the request.',
+  interaction_required: 'The user must answer a question.',
+  account_selection_required: 'The user must choose an account.',
+  request_not_supported: 'The parameter request is not supported.',
+  request_uri_not_supported: 'The parameter request_uri is not supported.',
+  registration_not_supported: 'The parameter registration is not supported.',
 }
 
 /**
@@ -140,6 +162,9 @@ const CODE_OF_REASON = {
   code_challenge_method_unsupported: 'invalid_request',
   user_not_logged_in: 'access_denied',
   user_denied: 'access_denied',
+  silent_login: 'login_required',
+  silent_consent: 'consent_required',
+  silent_interaction: 'interaction_required',
   // the transaction between the authorization request and the user's decision
   transaction_missing: 'invalid_request',
   transaction_unknown: 'invalid_request',

@@ -97,9 +97,6 @@ export {
   type ShownError,
 } from './oauth2orize/authorization_response.ts'
 export {
-  type ImmediateDone,
-  type RememberedConsentOptions,
-  rememberedConsent,
   type ValidateAuthorizationOptions,
   type ValidateDone,
   validateAuthorization,
@@ -110,8 +107,13 @@ export { authorizationCode, clientCredentials, refreshToken } from './oauth2oriz
 export { type ExchangeStep, type SafeExchange, safeExchange, safeIssue } from './oauth2orize/foreign_exchange.ts'
 export { pkceRequestParser } from './oauth2orize/pkce_extension.ts'
 export {
+  type ImmediateDone,
+  type RememberedConsentOptions,
+  rememberedConsent,
+} from './oauth2orize/remembered_consent.ts'
+export { retryOf } from './oauth2orize/retry.ts'
+export {
   type Oauth2orizeTransaction,
-  retryOf,
   type SealedTransactionsOptions,
   sealedTransactions,
   type TransactionRequest,

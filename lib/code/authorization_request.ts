@@ -3,6 +3,7 @@ import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 import { formatScope, parseScope, requestedScope, type ScopeRules } from '../scope.ts'
 import { isCodeChallenge } from './challenge.ts'
+import { checkPrompt } from './prompt.ts'
 import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from './redirect_uri.ts'
 
 /**
@@ -101,7 +102,7 @@ const isKnownResponseType = (type: string): boolean =>
 
 /**
  * Everything about a request that the client may be told by redirect (RFC 6749 §4.1.2.1), in this order: parameters
- * repeated or malformed, response type, the client's grant types, response mode, scope, PKCE. Rejects by throwing an
+ * repeated or malformed, response type, the client's grant types, prompt, response mode, scope, PKCE. Rejects by throwing an
  * `OAuthError`. Does not judge the client id and redirect URI, which `redirectTarget` did before.
  */
 export function judgeAuthorizationRequest(
@@ -115,6 +116,7 @@ export function judgeAuthorizationRequest(
   const [first] = unsound
   if (first !== undefined) throw unsoundError(first, clientId)
   judgeResponseType(values['response_type'], client, rules)
+  checkPrompt(values, clientId)
   const mode = values['response_mode']
   if (mode !== undefined && mode !== 'query' && values['response_type'] === 'code') {
     throw refusal('response_mode_unsupported', { clientId, detail: 'response_mode must be query, or absent' })

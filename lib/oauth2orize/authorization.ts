@@ -3,8 +3,9 @@ import type { Client, FindClient } from '../client.ts'
 import type { AuthorizationRules } from '../code/authorization_request.ts'
 import type { Consents } from '../consent/consents.ts'
 import { type AuthorizationErrorsOptions, authorizationErrors } from './authorization_response.ts'
-import { type RememberedConsentOptions, rememberedConsent, validateAuthorization } from './authorize.ts'
+import { validateAuthorization } from './authorize.ts'
 import { type CodeGrantOptions, codeGrant } from './code_grant.ts'
+import { type RememberedConsentOptions, rememberedConsent } from './remembered_consent.ts'
 import { type SealedTransactionsOptions, sealedTransactions } from './transactions.ts'
 
 /** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
@@ -12,7 +13,7 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
   extends Omit<AuthorizationRules, 'pkce'>,
     Omit<CodeGrantOptions<User>, 'consents'>,
     Pick<AuthorizationErrorsOptions, 'authorizationPath' | 'showError'>,
-    Pick<RememberedConsentOptions<User>, 'askAgain'>,
+    Pick<RememberedConsentOptions<User>, 'askAgain' | 'authenticatedAt'>,
     Pick<SealedTransactionsOptions<User>, 'secret' | 'transactionLifetimeSeconds' | 'transactionField'> {
   readonly findClient: FindClient<C>
   readonly replayRegister: ReplayRegister

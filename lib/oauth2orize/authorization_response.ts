@@ -7,7 +7,8 @@ import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
 import { oneOf, requireFunction } from '../options.ts'
 import { parametersOf } from './authorization_parameters.ts'
-import { type Oauth2orizeTransaction, retryOf } from './transactions.ts'
+import { retryOf } from './retry.ts'
+import type { Oauth2orizeTransaction } from './transactions.ts'
 
 export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
 
@@ -24,7 +25,7 @@ const FOR_THE_PERSON: ReadonlySet<Reason | undefined> = new Set<Reason>([
   'transaction_of_another_user',
 ])
 
-/** RFC 6749 §4.1.2.1. */
+/** RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 8707 §2. */
 const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
   'invalid_request',
   'unauthorized_client',
@@ -33,6 +34,14 @@ const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
   'invalid_scope',
   'server_error',
   'temporarily_unavailable',
+  'login_required',
+  'consent_required',
+  'interaction_required',
+  'account_selection_required',
+  'invalid_target',
+  'request_not_supported',
+  'request_uri_not_supported',
+  'registration_not_supported',
 ])
 
 /** Redirects the browser to the client, with the parameters appended to the URI's query. After a POST by 303 (RFC 9700 §4.12). */

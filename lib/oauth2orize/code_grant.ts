@@ -8,14 +8,26 @@ import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
 import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import {
+  askHook,
+  askStore,
+  requireOptionalFunctions,
+  returnedWrong,
+  type TimeLimitOptions,
+  timeLimitOf,
+  timeOf,
+} from './application.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
 import { parseRequest } from './pkce_extension.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
-import { answerOfConsents, type SubjectOf, subjectOfUser } from './user.ts'
+import { type SubjectOf, subjectOfUser } from './user.ts'
+
+/** What the session is to carry. */
+type Extra = Readonly<Record<string, unknown>>
 
 /** The options of `codeGrant`. */
-export interface CodeGrantOptions<User = unknown> {
+export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
   readonly codes: CodeStore
@@ -31,10 +43,7 @@ export interface CodeGrantOptions<User = unknown> {
   readonly keepSpentCodeSeconds?: number | undefined
   /** What the session is to carry from here (`nonce`, `auth_time`, …): plain JSON. */
   readonly extra?:
-    | ((transaction: {
-        readonly request: Oauth2orizeRequest
-        readonly user: User
-      }) => Readonly<Record<string, unknown>>)
+    | ((transaction: { readonly request: Oauth2orizeRequest; readonly user: User }) => Extra | Promise<Extra>)
     | undefined
   /** How much of an error the client is told. Default `'normal'`: a fixed sentence. */
   readonly verbosity?: Verbosity | undefined
@@ -80,11 +89,11 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
   const { issuer, consents, subjectOf, extra, clock = systemClock } = options
   requireIssuer(issuer)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
-  if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)
-  if (extra !== undefined) requireFunction('extra', extra)
+  requireOptionalFunctions({ subjectOf, extra })
   requireFunction('clock', clock)
   const pkce = oneOf('pkce', options.pkce, 'all', ['all', 'public', 'optional'])
   const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
+  const milliseconds = timeLimitOf(options)
   const codes = createCodes({
     store: options.codes,
     ...(options.codeLifetimeSeconds === undefined ? {} : { codeLifetimeSeconds: options.codeLifetimeSeconds }),
@@ -99,8 +108,8 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     const clientId = client.client_id
     if (decision.allow !== true)
       throw refusal('user_denied', { clientId, description: 'The user has denied the request.' })
-    const subject = subjectOfUser(user, subjectOf)
     const { values } = parametersOf(request)
+    const subject = await subjectOfUser(user, { subjectOf }, values, milliseconds)
     const codeChallenge = judgeChallenge(values, client, pkce)
     const scope = grantedScope(request, decision.scope)
     if (!isScopeWithin(scope, formatScope(parseScope(client.scope ?? '') ?? []))) {
@@ -108,19 +117,20 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     }
     // Consent that was only found is not given again: the user may be taking it back at this very moment.
     if (consents !== undefined && decision.remembered !== true)
-      await answerOfConsents(consents.remember({ subject, clientId, scope }))
-    return codes.issue(
-      {
-        subject,
-        clientId,
-        scope,
-        redirectUri: redirectURI,
-        redirectUriWasSent: values['redirect_uri'] !== undefined,
-        codeChallenge,
-        extra: extra?.({ request, user: user as User }),
-      },
-      clock(),
-    )
+      await askStore(milliseconds, () => consents.remember({ subject, clientId, scope }))
+    const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
+    if (!isPlain(carried)) throw returnedWrong('extra', 'an object of plain JSON, or undefined')
+    const permission = {
+      subject,
+      clientId,
+      scope,
+      redirectUri: redirectURI,
+      redirectUriWasSent: values['redirect_uri'] !== undefined,
+      codeChallenge,
+      extra: carried,
+    }
+    const now = timeOf(clock)
+    return askStore(milliseconds, () => codes.issue(permission, now))
   }
 
   const grant = {
@@ -150,6 +160,17 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
 }
 
 const stateOf = ({ req }: Oauth2orizeTransaction): string | undefined => parametersOf(req ?? {}).values['state']
+
+/** Whether the session can carry it: an object whose JSON can be stored; absent is fine. */
+function isPlain(extra: unknown): boolean {
+  if (extra === undefined || extra === null) return true
+  if (typeof extra !== 'object' || Array.isArray(extra)) return false
+  try {
+    return JSON.stringify(extra).startsWith('{')
+  } catch {
+    return false // BigInt, or a circle
+  }
+}
 
 /** The scope the user allowed: what the application says, within what was requested; by default all of that. */
 function grantedScope(request: Oauth2orizeRequest, decided: unknown): string {

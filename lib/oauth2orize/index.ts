@@ -13,9 +13,6 @@ export {
   type ShownError,
 } from './authorization_response.ts'
 export {
-  type ImmediateDone,
-  type RememberedConsentOptions,
-  rememberedConsent,
   type ValidateAuthorizationOptions,
   type ValidateDone,
   validateAuthorization,
@@ -26,8 +23,13 @@ export { authorizationCode, clientCredentials, refreshToken } from './exchanges.
 export { type ExchangeStep, type SafeExchange, safeExchange, safeIssue } from './foreign_exchange.ts'
 export { pkceRequestParser } from './pkce_extension.ts'
 export {
+  type ImmediateDone,
+  type RememberedConsentOptions,
+  rememberedConsent,
+} from './remembered_consent.ts'
+export { retryOf } from './retry.ts'
+export {
   type Oauth2orizeTransaction,
-  retryOf,
   type SealedTransactionsOptions,
   sealedTransactions,
   type TransactionRequest,

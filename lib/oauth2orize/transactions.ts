@@ -3,12 +3,21 @@ import type { ReplayRegister } from '../assertion/replay.ts'
 import type { Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
+import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
-import { answerOf, type OAuthError, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
 import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { readServerSecrets } from '../server_secrets.ts'
+import {
+  askStore,
+  requireOptionalFunctions,
+  returnedWrong,
+  type TimeLimitOptions,
+  timeLimitOf,
+  timeOf,
+} from './application.ts'
 import {
   type Oauth2orizeRequest,
   type ParametersRequest,
@@ -16,6 +25,7 @@ import {
   toOauth2orizeRequest,
 } from './authorization_parameters.ts'
 import { findRequestedClient } from './authorize.ts'
+import { withRetry } from './retry.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
 /** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
@@ -34,7 +44,7 @@ export interface Oauth2orizeTransaction {
 export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
 
 /** The options of `sealedTransactions`. The redirect URI rules are those that `validateAuthorization` has. */
-export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules {
+export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules, TimeLimitOptions {
   /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
   readonly issuer: string
   /** At least 32 octets, the same for all processes; or several: the first seals, all open (rotation). */
@@ -90,14 +100,6 @@ const ID_OCTETS = 16
 const PURPOSE = 'passport-client-assertion-jwt authorization transaction'
 const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
 
-const retries = new WeakMap<OAuthError, string>()
-
-/**
- * The query string (`?response_type=code&…`) that starts the request of a refused transaction again, where it is known:
- * for a link on the page that shows the error. It is the query of an authorization request that was judged before.
- */
-export const retryOf = (error: OAuthError): string | undefined => retries.get(error)
-
 /**
  * Keeps oauth2orize's transactions in the form itself: the value of `transaction_id` is the request, sealed with
  * AES-256-GCM. So any process can take the answer, no express-session is needed, nothing piles up, and no text that a
@@ -119,9 +121,10 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
   requireIssuer(issuer)
   requireFunction('findClient', findClient)
   requireVerbs('replayRegister', replayRegister, ['remember'])
-  if (subjectOf !== undefined) requireFunction('subjectOf', subjectOf)
+  requireOptionalFunctions({ subjectOf })
   requireFunction('clock', clock)
   const lifetime = wholeNumber('transactionLifetimeSeconds', options.transactionLifetimeSeconds, 600, 30, 86_400)
+  const milliseconds = timeLimitOf(options)
   const keys = keysOf(options.secret)
   const namespace = `${issuer}#transaction`
   const aad = Buffer.from(issuer)
@@ -150,13 +153,19 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
     return undefined
   }
 
-  function sealTransaction(request: TransactionRequest, transaction: Oauth2orizeTransaction): string {
+  async function sealTransaction(request: TransactionRequest, transaction: Oauth2orizeTransaction): Promise<string> {
     const { req = {}, info } = transaction
+    const { values } = parametersOf(req)
+    const subject = await subjectOfUser(transaction.user ?? request.user, { subjectOf }, values, milliseconds)
+    if (isSilent(values)) {
+      const detail = 'the request has prompt=none, and the application is about to show a page'
+      throw refusal('silent_interaction', { clientId: values['client_id'], detail })
+    }
     return seal({
       id: randomBytes(ID_OCTETS).toString('base64url'),
-      subject: subjectOfUser(transaction.user ?? request.user, subjectOf),
-      expiresAt: clock() + lifetime,
-      values: parametersOf(req).values,
+      subject,
+      expiresAt: timeOf(clock) + lifetime,
+      values,
       scope: Array.isArray(req.scope) ? req.scope : [],
       ...(info === undefined ? {} : { info }),
     })
@@ -176,14 +185,14 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
     }
     const clientId = content.values['client_id'] ?? ''
     const user = request.user
-    if (subjectOfUser(user, subjectOf) !== content.subject) {
+    if ((await subjectOfUser(user, { subjectOf }, content.values, milliseconds)) !== content.subject) {
       throw refusal('transaction_of_another_user', {
         clientId,
         description: 'The form was made for another user. Go back to the application and start again.',
         detail: 'the user who is logged in is not the one the form was shown to',
       })
     }
-    const now = clock()
+    const now = timeOf(clock)
     if (content.expiresAt <= now) {
       throw withRetry(
         refusal('transaction_expired', {
@@ -194,11 +203,15 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
         content.values,
       )
     }
-    const client = await findRequestedClient(clientId, findClient)
+    const client = await findRequestedClient(clientId, findClient, milliseconds)
     const req = toOauth2orizeRequest({ values: content.values, unsound: [] })
     const target = redirectTarget({ values: content.values, unsound: [] }, client, options)
     if ('refused' in target) throw target.refused
-    if (!(await answerOf(() => replayRegister.remember(namespace, clientId, content.id, content.expiresAt)))) {
+    const isFirst: unknown = await askStore(milliseconds, () =>
+      replayRegister.remember(namespace, clientId, content.id, content.expiresAt),
+    )
+    if (typeof isFirst !== 'boolean') throw returnedWrong('replayRegister.remember', 'true or false')
+    if (!isFirst) {
       throw withRetry(
         refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),
         content.values,
@@ -216,16 +229,13 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
 
   return {
     load(request, done) {
-      load(request).then(
-        (transaction) => done(null, transaction),
-        (error: Error) => done(error),
-      )
+      callBack(load(request), done)
     },
     store(request, transaction, done) {
-      sealed(() => sealTransaction(request, transaction), done)
+      callBack(sealTransaction(request, transaction), done)
     },
     update(request, _transactionId, transaction, done) {
-      sealed(() => sealTransaction(request, transaction), done)
+      callBack(sealTransaction(request, transaction), done)
     },
     remove(_request, _transactionId, done) {
       done(null) // it was used up when it was loaded
@@ -233,15 +243,12 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
   }
 }
 
-function sealed(make: () => string, done: (error: Error | null, transactionId?: string) => void): void {
-  let transactionId: string
-  try {
-    transactionId = make()
-  } catch (error) {
-    done(error as Error)
-    return
-  }
-  done(null, transactionId)
+/** Calls back with what a promise settles as. */
+function callBack<T>(promise: Promise<T>, done: (error: Error | null, value?: T) => void): void {
+  promise.then(
+    (value) => done(null, value),
+    (error: Error) => done(error),
+  )
 }
 
 /** A field of the form, or of the query; only a property of its own, and only text. */
@@ -253,11 +260,6 @@ function fieldOf(request: ParametersRequest, field: string): string | undefined 
   }
   const query = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll(field)
   return query.length === 1 && query[0] !== '' ? query[0] : undefined
-}
-
-function withRetry(error: OAuthError, values: FormParameters): OAuthError {
-  retries.set(error, `?${new URLSearchParams({ ...values }).toString()}`)
-  return error
 }
 
 function keysOf(secret: SealedTransactionsOptions['secret']): readonly [Buffer, ...Buffer[]] {

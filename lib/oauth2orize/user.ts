@@ -1,7 +1,11 @@
-import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { afterLogin, isSilent } from '../code/prompt.ts'
+import { type OAuthError, refusal } from '../errors.ts'
+import type { FormParameters } from '../parameters.ts'
+import { askHook, returnedWrong } from './application.ts'
+import { withRetry } from './retry.ts'
 
-/** The subject identifier of a user of the application (`req.user`): text, not empty. */
-export type SubjectOf<User = unknown> = (user: User) => string
+/** Returns the subject identifier of a user of the application (`req.user`): a string that is not empty. */
+export type SubjectOf<User = unknown> = (user: User) => string | Promise<string>
 
 const defaultSubjectOf = (user: unknown): unknown => {
   const { sub, id } = Object(user) as { readonly sub?: unknown; readonly id?: unknown }
@@ -10,26 +14,40 @@ const defaultSubjectOf = (user: unknown): unknown => {
 }
 
 /**
- * Who is logged in. Throws `user_not_logged_in` (401, shown to the person) where nobody is. Without `subjectOf` it is the
- * user's `sub`, or else its `id`.
+ * The error for a request whose user has to log in. The person sees it, with the query to continue with after the login;
+ * with `prompt=none` the client receives `login_required`.
  */
-export function subjectOfUser(user: unknown, subjectOf: SubjectOf<never> | undefined): string {
-  if (user === undefined || user === null || user === false) {
-    throw refusal('user_not_logged_in', {
-      status: 401,
-      description: 'You have to be logged in.',
-      detail: 'req.user is not set: the login must come before the authorization endpoint and the decision',
-    })
-  }
-  const subject: unknown = (subjectOf ?? defaultSubjectOf)(user as never)
-  if (typeof subject !== 'string' || subject === '') {
-    throw refusal('misconfigured', { detail: "the user has no subject: set the option 'subjectOf'" })
-  }
-  return subject
+export function loginNeeded(values: FormParameters, description: string, detail: string): OAuthError {
+  const clientId = values['client_id']
+  if (isSilent(values)) return refusal('silent_login', { clientId, detail })
+  return withRetry(refusal('user_not_logged_in', { clientId, status: 401, description, detail }), afterLogin(values))
 }
 
-/** What consents answer. They may be the application's own: a rejection that is none of ours is a fault, and becomes a 503. */
-export const answerOfConsents = <T>(answer: Promise<T>): Promise<T> =>
-  answer.catch((cause: unknown) => {
-    throw cause instanceof OAuthError ? cause : unavailable(cause)
-  })
+/** How the user of a request is identified. */
+export interface UserRules<User> {
+  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  readonly subjectOf?: SubjectOf<User> | undefined
+}
+
+/**
+ * The subject identifier of the user who is logged in. Throws `user_not_logged_in` (401, shown to the person) if nobody is.
+ * `values` are the parameters of the request, to continue with after a login.
+ */
+export async function subjectOfUser(
+  user: unknown,
+  { subjectOf }: UserRules<never>,
+  values: FormParameters,
+  milliseconds: number,
+): Promise<string> {
+  if (user === undefined || user === null || user === false) {
+    throw loginNeeded(values, 'You have to be logged in.', 'nobody is logged in: the request has no user')
+  }
+  const subject: unknown =
+    subjectOf === undefined
+      ? defaultSubjectOf(user)
+      : await askHook<unknown>('subjectOf', milliseconds, () => subjectOf(user as never))
+  if (typeof subject === 'string' && subject !== '') return subject
+  throw subjectOf === undefined
+    ? refusal('misconfigured', { detail: "the user has no subject: set the option 'subjectOf'" })
+    : returnedWrong('subjectOf', 'a string that is not empty')
+}

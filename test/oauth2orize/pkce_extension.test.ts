@@ -139,7 +139,7 @@ const challenge = 'c'.repeat(43)
 const right = { type: 'code', clientID: 'web', codeChallenge: challenge, codeChallengeMethod: 'S256' }
 
 test('O52 validate and immediate have the numbers of parameters that oauth2orize goes by', async () => {
-  const { rememberedConsent } = await import('../../lib/oauth2orize/authorize.ts')
+  const { rememberedConsent } = await import('../../lib/oauth2orize/remembered_consent.ts')
   assert.equal(validateAuthorization({ findClient: () => client }).length, 2)
   assert.equal(rememberedConsent({ consents: { allows: async () => true } }).length, 6)
 })

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import type { OAuthError } from '../../lib/errors.ts'
+import { retryOf } from '../../lib/oauth2orize/retry.ts'
 import {
   type Oauth2orizeTransaction,
-  retryOf,
   type SealedTransactionsOptions,
   sealedTransactions,
   type TransactionRequest,

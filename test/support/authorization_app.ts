@@ -78,7 +78,7 @@ export async function authorizationApp({ options = {}, clients = CLIENTS, now, f
   app.use(express.urlencoded({ extended: false, limit: '64kb' }))
   app.use((request, _response, next) => {
     const name = request.headers['x-user']
-    if (typeof name === 'string') (request as { user?: unknown }).user = { sub: name }
+    if (typeof name === 'string') (request as { user?: unknown }).user = { sub: name, loggedInAt }
     next()
   })
   const authorize = server.authorization(side.validate, side.immediate)
@@ -94,6 +94,12 @@ export async function authorizationApp({ options = {}, clients = CLIENTS, now, f
   const listening: Server = createServer(app).listen(0, '127.0.0.1')
   await new Promise((resolve) => listening.once('listening', resolve))
   const base = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`
+
+  /** When users logged in, for `authenticatedAt`. */
+  let loggedInAt = clock()
+  const logInAt = (time: number): void => {
+    loggedInAt = time
+  }
 
   const headersOf = (user: string | undefined): Record<string, string> => (user === undefined ? {} : { 'x-user': user })
 
@@ -129,7 +135,21 @@ export async function authorizationApp({ options = {}, clients = CLIENTS, now, f
     listening.closeAllConnections()
     await new Promise((resolve) => listening.close(resolve))
   }
-  return { base, side, stores, consents, sessions, tokens, exchange, authorizeWith, post, decide, redeem, close }
+  return {
+    base,
+    side,
+    logInAt,
+    stores,
+    consents,
+    sessions,
+    tokens,
+    exchange,
+    authorizeWith,
+    post,
+    decide,
+    redeem,
+    close,
+  }
 }
 
 export type AuthorizationApp = Awaited<ReturnType<typeof authorizationApp>>
