@@ -1,12 +1,8 @@
 // The public names. What is not listed here is private, wherever it stands.
 
-export { type IsAllowedAddress, isPublicAddress } from './assertion/address.ts'
-export type { AssertionMethod } from './assertion/algorithms.ts'
-export type { KeySetOptions } from './assertion/key_sets.ts'
 export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './assertion/profiles.ts'
 export type { ReplayRegister } from './assertion/replay.ts'
 export type { ClientRules, PerClient, RuleOptions, ServerName, TypRule } from './assertion/rules.ts'
-export type { VerificationPlace } from './assertion/signature.ts'
 export {
   type AssertionContext,
   type AssertionVerifier,
@@ -78,6 +74,9 @@ export {
   createServer,
 } from './http/server.ts'
 export { introspectionHandler } from './introspection_handler.ts'
+export type { AssertionMethod, SigningAlgorithm } from './keys/algorithms.ts'
+export type { KeySetOptions } from './keys/key_sets.ts'
+export type { VerificationPlace } from './keys/signature.ts'
 export {
   type AdvertisedEndpoint,
   type AuthorizationServerMetadata,
@@ -140,6 +139,7 @@ export {
 } from './passport/client_password.ts'
 export type { ClientDone } from './passport/done.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
+export { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
 export { revocationHandler } from './revocation_handler.ts'
 export type { ScopeRules } from './scope.ts'
 export type { Permits } from './session/permits.ts'
@@ -165,7 +165,7 @@ export {
   type TokenRequest,
 } from './token/introspection.ts'
 export type { Claims } from './token/jwt.ts'
-export type { Key, KeyInput, PublicJwk, SigningAlgorithm } from './token/key.ts'
+export type { Key, KeyInput, PublicJwk } from './token/key.ts'
 export { createKeyset, type Keyset, publicJwks } from './token/keyset.ts'
 export { createRevocation, type Revoke } from './token/revocation.ts'
 export { createTokens, type TokenSet, type Tokens, type TokensOptions } from './token/token_set.ts'

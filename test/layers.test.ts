@@ -8,17 +8,19 @@ import { test } from 'node:test'
  * `type:` allows a name for `import type` only.
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  assertion: ['jose', 'node:buffer', 'node:crypto', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
+  remote: ['node:buffer', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
+  keys: ['jose', 'node:crypto', 'type:node:net', 'remote'],
+  assertion: ['keys', 'remote'],
   client_authentication: ['node:buffer', 'node:crypto', 'type:assertion'],
   code: ['node:crypto'],
   consent: ['node:crypto', 'session'],
   session: [],
-  token: ['jose', 'node:crypto', 'type:session'],
+  token: ['node:crypto', 'keys', 'type:session'],
   exchanges: ['code', 'session', 'token'],
   stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
   http: ['node:buffer', 'node:http', 'client_authentication', 'type:exchanges'],
   passport: ['type:node:http', 'type:assertion', 'assertion', 'client_authentication'],
-  cli: ['assertion', 'jose', 'node:fs', 'node:util'],
+  cli: ['assertion', 'keys', 'jose', 'node:fs', 'node:util'],
   oauth2orize: [
     'node:crypto',
     'type:node:http',
@@ -29,7 +31,16 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'exchanges',
     'type:oauth2orize',
   ],
-  testing: ['node:assert', 'node:assert/strict', 'type:assertion', 'type:code', 'type:session', 'jose', 'node:crypto'],
+  testing: [
+    'node:assert',
+    'node:assert/strict',
+    'type:assertion',
+    'type:code',
+    'type:session',
+    'keys',
+    'jose',
+    'node:crypto',
+  ],
 }
 
 /** The small files at the top that everything may import, and what they may import themselves. */

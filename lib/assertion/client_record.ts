@@ -1,8 +1,8 @@
 import type { Client } from '../client.ts'
 import { judgeClient } from '../client_lookup.ts'
 import { OAuthError, refusal } from '../errors.ts'
+import { type Algorithm, isSameAlgorithm } from '../keys/algorithms.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
 import { type AssertionRules, type PerClient, rulesForClient } from './rules.ts'
 
 /** The client that was looked up. Throws the refusal where there is none. */

@@ -1,6 +1,6 @@
 import { refusal } from '../errors.ts'
-import { isCanonical } from './base64url.ts'
-import { parseJsonObject } from './strict_json.ts'
+import { isCanonical } from '../keys/base64url.ts'
+import { parseJsonObject } from '../remote/strict_json.ts'
 
 /** What an assertion says of itself. Nothing in it is to be believed before its signature was checked. */
 export interface Envelope {

@@ -1,5 +1,5 @@
 import { refusal } from '../errors.ts'
-import { algorithmNamed, isSameAlgorithm } from './algorithms.ts'
+import { algorithmNamed, isSameAlgorithm } from '../keys/algorithms.ts'
 import type { AssertionRules } from './rules.ts'
 
 type Header = Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-import { ALL_ALGORITHMS } from './algorithms.ts'
+import { ALL_ALGORITHMS } from '../keys/algorithms.ts'
 
 /** The sets of rules that come as a bundle. Single options override what a profile says. */
 export type AssertionProfile = 'oidc' | 'rfc7523' | 'rfc10070' | 'fapi1' | 'fapi2' | 'smart'

@@ -1,15 +1,15 @@
 import type { Client } from '../client.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import type { Algorithm } from '../keys/algorithms.ts'
+import { candidatesIn, type Jwk, jwksOf, MOST_CHECKS } from '../keys/jwks.ts'
+import type { KeySets, RemoteKeySet } from '../keys/key_sets.ts'
+import type { PublicKeys } from '../keys/public_keys.ts'
+import { isMacOf, isSignedBy, isSignedByInPool, type VerificationPlace } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
-import type { Algorithm } from './algorithms.ts'
 import type { Envelope } from './envelope.ts'
-import { candidatesIn, type Jwk, jwksOf, MOST_CHECKS } from './jwks.ts'
-import type { KeySets, RemoteKeySet } from './key_sets.ts'
-import type { PublicKeys } from './public_keys.ts'
 import type { AssertionRules } from './rules.ts'
 import { macKeys } from './secrets.ts'
-import { isMacOf, isSignedBy, isSignedByInPool, type VerificationPlace } from './signature.ts'
 
 /** What the proof of possession needs of the verifier. */
 export interface ProofParts {

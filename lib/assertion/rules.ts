@@ -1,6 +1,6 @@
 import type { Client, RequestContext } from '../client.ts'
+import { type AssertionMethod, algorithmNamed, allowedAlgorithms } from '../keys/algorithms.ts'
 import { badOption, booleanOption, oneOf, wholeNumber } from '../options.ts'
-import { type AssertionMethod, allowedAlgorithms } from './algorithms.ts'
 import { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './profiles.ts'
 
 /** A name of the server: one, or one for each request where a process serves several issuers. Never from `Host`. */
@@ -117,7 +117,7 @@ export function rulesOf(options: RuleOptions): AssertionRules {
     ),
     jti: oneOf('jti', options.jti, profile.jti, ['required', 'optional']),
     algorithms,
-    methods: METHODS.filter((method) => algorithms.some((alg) => methodOf(alg) === method)),
+    methods: METHODS.filter((method) => algorithms.some((alg) => algorithmNamed(alg)?.method === method)),
     edDsaAlias: booleanOption('edDsaAlias', options.edDsaAlias, true),
     typ: oneOf('typ', options.typ, 'checked', ['checked', 'required', 'ignored']),
     requireKeyId: booleanOption('requireKeyId', options.requireKeyId, profile.requireKeyId),
@@ -137,8 +137,6 @@ export function rulesOf(options: RuleOptions): AssertionRules {
     allowShortSecrets: false,
   })
 }
-
-const methodOf = (alg: string): AssertionMethod => (alg.startsWith('HS') ? 'client_secret_jwt' : 'private_key_jwt')
 
 /** Whether a value is a list of audiences. A text alone is not one: it would match by its parts. */
 export const isTextList = (value: unknown): value is readonly string[] =>

@@ -1,9 +1,9 @@
 import type { Client } from '../client.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from '../client_secret.ts'
 import { refusal } from '../errors.ts'
-import type { Algorithm } from './algorithms.ts'
-import { base64urlOctets } from './base64url.ts'
-import { isUsableFor, jwksOf, MOST_CHECKS } from './jwks.ts'
+import type { Algorithm } from '../keys/algorithms.ts'
+import { base64urlOctets } from '../keys/base64url.ts'
+import { isUsableFor, jwksOf, MOST_CHECKS } from '../keys/jwks.ts'
 import type { AssertionRules } from './rules.ts'
 
 /** A secret the MAC of an assertion may be checked with. */
@@ -28,7 +28,7 @@ export function macKeys(
   now: number,
   rules: AssertionRules,
 ): readonly MacKey[] {
-  const least = algorithm.leastSecretOctets ?? 0
+  const least = algorithm.leastBits / 8
   const found: MacKey[] = []
   let expired = 0
   let hashed = 0

@@ -1,4 +1,3 @@
-import { type Algorithm, algorithmNamed } from '../assertion/algorithms.ts'
 import { checkAddressee, serverNames } from '../assertion/audience.ts'
 import { checkId, checkIssuer, checkSubject, checkTimes } from '../assertion/claims.ts'
 import { checkClient, checkRegistration } from '../assertion/client_record.ts'
@@ -6,10 +5,11 @@ import { type Envelope, openEnvelope } from '../assertion/envelope.ts'
 import { checkAlgorithm, checkExtensions, checkKeyId, checkKeyIdPresent, checkTyp } from '../assertion/header.ts'
 import { ASSERTION_TYPE, presentedAssertion } from '../assertion/presented.ts'
 import { prove } from '../assertion/proof.ts'
-import { createPublicKeys } from '../assertion/public_keys.ts'
 import { type RuleOptions, rulesOf } from '../assertion/rules.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { OAuthError, type Reason } from '../errors.ts'
+import { type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
+import { createPublicKeys } from '../keys/public_keys.ts'
 
 /** What became of one check. `skipped` means that something it needs was not given, or failed before. */
 export interface Check {

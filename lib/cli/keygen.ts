@@ -1,14 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+import { algorithmNamed, KEY_PAIR_ALGORITHMS } from '../keys/algorithms.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
-
-const ALGORITHMS = [
-  ...['ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA'],
-  ...['PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'],
-] as const
-
-const isAlgorithm = (alg: string): boolean => (ALGORITHMS as readonly string[]).includes(alg)
 
 /** Writes a file that only its owner can read, and that must not be there yet. */
 function writeSecretFile(file: string, text: string): void {
@@ -32,9 +26,10 @@ export async function keygen(args: readonly string[], io: Io): Promise<number> {
     options: { alg: { type: 'string' }, kid: { type: 'string' }, out: { type: 'string' } },
   })
   const alg = values.alg ?? 'ES256'
-  if (alg.startsWith('HS'))
+  if (algorithmNamed(alg)?.kind === 'mac')
     throw new UsageError(`${alg} uses the client's secret; there is no key pair to make. Try: openssl rand -base64 48`)
-  if (!isAlgorithm(alg)) throw new UsageError(`--alg must be one of ${ALGORITHMS.join(', ')}, got ${alg}`)
+  if (!KEY_PAIR_ALGORITHMS.includes(alg))
+    throw new UsageError(`--alg must be one of ${KEY_PAIR_ALGORITHMS.join(', ')}, got ${alg}`)
   if (values.kid === '') throw new UsageError('--kid must not be empty')
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   const publicJwk = await exportJWK(publicKey)

@@ -1,13 +1,14 @@
-import { constants, createHmac, KeyObject, sign } from 'node:crypto'
+import { KeyObject } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Client, FindClient, JwkSet } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { newIdentifier } from '../identifier.ts'
+import { type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
+import { macOf, signatureOf } from '../keys/signature.ts'
+import { badOption } from '../options.ts'
 
 /** The value of `client_assertion_type` for a JWT (RFC 7523 §2.2). */
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-
-const HASH_OF_MAC: Readonly<Record<string, string>> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
 
 /** The options of `createTestClient`. */
 export interface TestClientOptions {
@@ -71,46 +72,40 @@ interface Signer {
   readonly jwks: JwkSet
   readonly privateJwk: Readonly<Record<string, unknown>> | undefined
   /** Over the bytes that are signed (RFC 7515 §5.1). Signed here and not by jose, which refuses unsound headers. */
-  sign(input: Buffer): Buffer
+  sign(input: string): Buffer
 }
 
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-function macSigner(hash: string): Signer {
+function macSigner(algorithm: Algorithm): Signer {
   const secret = newIdentifier(64)
   return {
     client: { client_secret: secret, token_endpoint_auth_method: 'client_secret_jwt' },
     kid: undefined,
     jwks: { keys: [] },
     privateJwk: undefined,
-    sign: (input) => createHmac(hash, secret).update(input).digest(),
+    sign: (input) => macOf(input, algorithm, secret),
   }
 }
 
-async function keySigner(alg: string): Promise<Signer> {
+async function keySigner(alg: string, algorithm: Algorithm): Promise<Signer> {
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   const named = { kid: newIdentifier(8), alg, use: 'sig' }
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), ...named }] }
-  const hash = alg.startsWith('Ed') ? null : `sha${alg.slice(2)}`
-  const key = {
-    key: KeyObject.from(privateKey),
-    ...(alg.startsWith('PS')
-      ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
-      : {}),
-    ...(alg.startsWith('ES') ? { dsaEncoding: 'ieee-p1363' as const } : {}),
-  }
+  const key = KeyObject.from(privateKey)
   return {
     client: { jwks, token_endpoint_auth_method: 'private_key_jwt' },
     kid: named.kid,
     jwks,
     privateJwk: { ...(await exportJWK(privateKey)), ...named },
-    sign: (input) => sign(hash, input, key),
+    sign: (input) => signatureOf(input, algorithm, key),
   }
 }
 
-const signerFor = async (alg: string): Promise<Signer> => {
-  const hash = HASH_OF_MAC[alg]
-  return hash === undefined ? keySigner(alg) : macSigner(hash)
+async function signerFor(alg: string): Promise<Signer> {
+  const algorithm = algorithmNamed(alg)
+  if (algorithm === undefined) throw badOption('alg', 'the name of a JOSE algorithm', alg)
+  return algorithm.kind === 'mac' ? macSigner(algorithm) : keySigner(alg, algorithm)
 }
 
 /**
@@ -118,7 +113,7 @@ const signerFor = async (alg: string): Promise<Signer> => {
  *
  * It is for tests: the key lives in memory and the private half is handed out. It does not talk to any server.
  *
- * @throws TypeError where `issuer` is missing; whatever `jose` throws for an `alg` it does not know
+ * @throws TypeError if `issuer` is missing or `alg` is unknown
  */
 export async function createTestClient(options: TestClientOptions): Promise<TestClient> {
   const { issuer, clientId = 'test-client', alg = 'ES256', clock = systemClock } = options
@@ -140,7 +135,7 @@ export async function createTestClient(options: TestClientOptions): Promise<Test
       ...overrides.claims,
     }
     const input = `${base64url(header)}.${base64url(claims)}`
-    return `${input}.${signedBy.sign(Buffer.from(input)).toString('base64url')}`
+    return `${input}.${signedBy.sign(input).toString('base64url')}`
   }
 
   return {

@@ -1,4 +1,5 @@
 import { createECDH, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { signingAlgorithm } from '../keys/algorithms.ts'
 import { oneOf } from '../options.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import { type Key, preparedKey } from './key.ts'
@@ -49,7 +50,7 @@ export function deriveKeyset(
       const der = Buffer.concat([ED25519_FRAME, octets('', 32)])
       return preparedKey({ key: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }), alg }, name)
     }
-    const length = Number(alg.slice(2)) / 8
+    const length = signingAlgorithm(alg).leastBits / 8
     return preparedKey({ key: octets('', length), alg, kid: octets(' kid', 9).toString('base64url') }, name)
   })
   return keysetOf(keys)

@@ -1,18 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from 'node:crypto'
+import { type Algorithm, SIGNING_ALGORITHMS, type SigningAlgorithm, signingAlgorithm } from '../keys/algorithms.ts'
 import { badOption, badSecretOption } from '../options.ts'
-
-/** The JOSE algorithms that tokens of this package may be signed with. A key is bound to one of them; never `none`. */
-export type SigningAlgorithm =
-  | 'ES256'
-  | 'ES384'
-  | 'EdDSA'
-  | 'Ed25519'
-  | 'Ed448'
-  | 'PS256'
-  | 'RS256'
-  | 'HS256'
-  | 'HS384'
-  | 'HS512'
 
 /** A public key as RFC 7517 spells it. */
 export type PublicJwk = Readonly<Record<string, string>>
@@ -45,24 +33,6 @@ export interface KeyInput {
   readonly alg?: SigningAlgorithm | undefined
 }
 
-/** What the algorithm asks of the key, in the words of node:crypto: its types, curve, least size in bits. */
-const REQUIRED: Readonly<
-  Record<SigningAlgorithm, { readonly types: readonly string[]; readonly curve?: string; readonly leastBits?: number }>
-> = {
-  ES256: { types: ['ec'], curve: 'prime256v1' },
-  ES384: { types: ['ec'], curve: 'secp384r1' },
-  EdDSA: { types: ['ed25519', 'ed448'] }, // RFC 8037: the key says which; RFC 9864 has a name for each
-  Ed25519: { types: ['ed25519'] },
-  Ed448: { types: ['ed448'] },
-  PS256: { types: ['rsa'], leastBits: 2048 },
-  RS256: { types: ['rsa'], leastBits: 2048 },
-  HS256: { types: ['secret'], leastBits: 256 },
-  HS384: { types: ['secret'], leastBits: 384 },
-  HS512: { types: ['secret'], leastBits: 512 },
-}
-
-const SIGNING_ALGORITHMS = Object.keys(REQUIRED) as readonly SigningAlgorithm[]
-
 /** The members a thumbprint covers, in its order (RFC 7638 §3.2, RFC 8037 §2). */
 const THUMBPRINT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   EC: ['crv', 'kty', 'x', 'y'],
@@ -90,19 +60,33 @@ function importedKey({ key }: KeyInput): KeyObject {
 
 const typeOf = (key: KeyObject): string => (key.type === 'secret' ? 'secret' : (key.asymmetricKeyType ?? ''))
 
+/** The algorithm of a key whose type leaves no choice. */
 function defaultAlgorithm(key: KeyObject): SigningAlgorithm | undefined {
-  const type = typeOf(key)
-  if (type === 'ed25519' || type === 'ed448') return 'EdDSA'
-  if (type !== 'ec') return undefined
-  const curve = key.asymmetricKeyDetails?.namedCurve
-  return curve === 'prime256v1' ? 'ES256' : curve === 'secp384r1' ? 'ES384' : undefined
+  if (isOf(key, 'EdDSA')) return 'EdDSA'
+  return key.asymmetricKeyType === 'ec' ? SIGNING_ALGORITHMS.find((alg) => isOf(key, alg)) : undefined
 }
 
-const fits = (key: KeyObject, alg: SigningAlgorithm): boolean => {
-  const { types, curve, leastBits = 0 } = REQUIRED[alg]
-  const details = key.asymmetricKeyDetails
-  const bits = key.type === 'secret' ? (key.symmetricKeySize ?? 0) * 8 : (details?.modulusLength ?? 0)
-  return types.includes(typeOf(key)) && (curve === undefined || details?.namedCurve === curve) && bits >= leastBits
+/** What the algorithm allows its keys to be. `EdDSA` leaves the curve to the key (RFC 8037). */
+const kindsOf = (alg: SigningAlgorithm): readonly Algorithm[] =>
+  alg === 'EdDSA' ? [signingAlgorithm('EdDSA'), signingAlgorithm('Ed448')] : [signingAlgorithm(alg)]
+
+const isOf = (key: KeyObject, alg: SigningAlgorithm): boolean =>
+  kindsOf(alg).some(({ keyType, namedCurve }) => {
+    const curve = key.asymmetricKeyDetails?.namedCurve
+    return keyType === typeOf(key) && (namedCurve === undefined || namedCurve === curve)
+  })
+
+const isLongEnough = (key: KeyObject, alg: SigningAlgorithm): boolean => {
+  const bits = key.type === 'secret' ? (key.symmetricKeySize ?? 0) * 8 : (key.asymmetricKeyDetails?.modulusLength ?? 0)
+  return bits >= signingAlgorithm(alg).leastBits
+}
+
+/** What a key for the algorithm is, in the words of node:crypto. */
+function describeKeyFor(alg: SigningAlgorithm): string {
+  const { namedCurve, leastBits } = signingAlgorithm(alg)
+  const types = kindsOf(alg).map(({ keyType }) => keyType)
+  const size = leastBits === 0 ? undefined : `${leastBits} bits or more`
+  return [types.join(' or '), namedCurve, size].filter(Boolean).join(', ')
 }
 
 /** Imports and checks a key. `name` is what a `TypeError` calls it; no error shows the key. */
@@ -122,15 +106,8 @@ export function preparedKey(input: KeyInput, name: string): Key {
     throw badOption(`${name}.alg`, `one of ${SIGNING_ALGORITHMS.join(', ')}`, alg)
   }
   if (jwk['alg'] !== undefined && jwk['alg'] !== alg) throw badOption(`${name}.alg`, 'the alg of its JWK', alg)
-  if (!fits(imported, alg)) {
-    const { types, curve, leastBits } = REQUIRED[alg]
-    const wanted = [
-      types.join(' or '),
-      curve,
-      leastBits === undefined ? undefined : `${leastBits} bits or more`,
-    ].filter(Boolean)
-    throw badSecretOption(`${name}.key`, `a key for ${alg} (${wanted.join(', ')})`, input.key)
-  }
+  if (!isOf(imported, alg) || !isLongEnough(imported, alg))
+    throw badSecretOption(`${name}.key`, `a key for ${alg} (${describeKeyFor(alg)})`, input.key)
   const given = input.kid ?? jwk['kid']
   if (imported.type === 'secret') {
     if (typeof given !== 'string' || given === '') throw badOption(`${name}.kid`, 'a non-empty string', given)

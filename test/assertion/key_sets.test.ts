@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { isPublicAddress } from '../../lib/assertion/address.ts'
-import type { KeySetOptions } from '../../lib/assertion/key_sets.ts'
+import type { KeySetOptions } from '../../lib/keys/key_sets.ts'
+import { isPublicAddress } from '../../lib/remote/address.ts'
 import {
   assertionBy,
   formWith,
@@ -212,7 +212,7 @@ test('R58 an answer over 64 KiB is cut off as it comes, whatever Content-Length 
     more()
   }
   const refused = await refusalOf(verify(formWith(assertionBy(first))))
-  assert.match(refused.detail ?? '', /larger than 65536 octets/)
+  assert.match(refused.detail ?? '', /larger than 65536 bytes/)
   await new Promise((resolve) => setTimeout(resolve, 50))
   assert.ok(sent < 8 * 1024 * 1024, `${sent} octets were sent`)
 

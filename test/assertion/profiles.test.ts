@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ALL_ALGORITHMS } from '../../lib/assertion/algorithms.ts'
 import { type AssertionVerifierOptions, createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import { ALL_ALGORITHMS } from '../../lib/keys/algorithms.ts'
 import { ISSUER, NOW, scene, TOKEN_ENDPOINT, testRegister } from '../support/assertions.ts'
 
 const ALG = 'assertion_algorithm_not_allowed'

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { isCanonical } from '../../lib/assertion/base64url.ts'
 import { openEnvelope } from '../../lib/assertion/envelope.ts'
-import { parseJsonObject } from '../../lib/assertion/strict_json.ts'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import { OAuthError, REASONS } from '../../lib/errors.ts'
+import { isCanonical } from '../../lib/keys/base64url.ts'
+import { parseJsonObject } from '../../lib/remote/strict_json.ts'
 import {
   assertionBy,
   CLIENT_ID,

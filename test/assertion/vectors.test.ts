@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { algorithmNamed } from '../../lib/assertion/algorithms.ts'
-import { base64urlOctets } from '../../lib/assertion/base64url.ts'
 import { type Envelope, openEnvelope } from '../../lib/assertion/envelope.ts'
-import { createPublicKeys } from '../../lib/assertion/public_keys.ts'
-import { isMacOf, isSignedBy, isSignedByInPool } from '../../lib/assertion/signature.ts'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import { algorithmNamed } from '../../lib/keys/algorithms.ts'
+import { base64urlOctets } from '../../lib/keys/base64url.ts'
+import { createPublicKeys } from '../../lib/keys/public_keys.ts'
+import { isMacOf, isSignedBy, isSignedByInPool } from '../../lib/keys/signature.ts'
 import { base64url, formWith, jws, newKey, outcomeOf, scene, testRegister } from '../support/assertions.ts'
 
 interface Vector {

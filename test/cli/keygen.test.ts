@@ -49,7 +49,7 @@ test('keygen leaves a file that is there as it is, and prints no key', async (t)
 test('keygen says what it cannot do', async () => {
   for (const [args, told] of [
     [['--alg', 'HS256'], /secret/],
-    [['--alg', 'none'], /--alg must be one of ES256/],
+    [['--alg', 'none'], /--alg must be one of RS256/],
     [['--out', '/nowhere/key.json'], /cannot write/],
     [['--algorithm', 'ES256'], /--algorithm/],
   ] as const) {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, createPublicKey, createSecretKey } from 'node:crypto'
 import { before, test } from 'node:test'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, exportSPKI, generateKeyPair, type JWK } from 'jose'
+import type { SigningAlgorithm } from '../../lib/keys/algorithms.ts'
 import { deriveKeyset } from '../../lib/token/derived_keys.ts'
-import type { KeyInput, SigningAlgorithm } from '../../lib/token/key.ts'
+import type { KeyInput } from '../../lib/token/key.ts'
 import { createKeyset, publicJwks } from '../../lib/token/keyset.ts'
 
 const ASYMMETRIC = ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'] as const

@@ -1,18 +1,13 @@
 import type { LookupFunction } from 'node:net'
 import { type OAuthError, refusal } from '../errors.ts'
-import { badOption, booleanOption, requireFunction, wholeNumber } from '../options.ts'
-import type { IsAllowedAddress } from './address.ts'
-import { createBoundedCache } from './bounded_cache.ts'
+import { badOption, wholeNumber } from '../options.ts'
+import type { IsAllowedAddress } from '../remote/address.ts'
+import { createBoundedCache } from '../remote/bounded_cache.ts'
+import { getDocument } from '../remote/document.ts'
+import { type RemoteDocument, readRemoteOptions } from '../remote/request.ts'
+import { parseJsonObject } from '../remote/strict_json.ts'
+import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { type Jwk, keysOf } from './jwks.ts'
-import { fetchKeySet } from './key_set_fetch.ts'
-import {
-  type KeySetRequestOptions,
-  type KeySetResponse,
-  keySetUrl,
-  MOST_URI_CHARACTERS,
-  requestKeySet,
-} from './key_set_request.ts'
-import { parseJsonObject } from './strict_json.ts'
 
 /** How remote key sets (`jwks_uri`) are fetched and kept. */
 export interface KeySetOptions {
@@ -103,26 +98,12 @@ const isWithin = (since: number | undefined, seconds: number, now: number): bool
 const isUsable = ({ fetchedAt, expiresAt }: RemoteKeySet, now: number, graceSeconds = 0): boolean =>
   isWithin(fetchedAt, expiresAt - fetchedAt + graceSeconds, now)
 
-const isCertificate = (ca: unknown): boolean =>
-  ca === undefined ||
-  (Array.isArray(ca) ? ca : [ca]).every((each) => typeof each === 'string' || each instanceof Uint8Array)
-
 /** Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. */
 export function createKeySets(options: KeySetOptions = {}): KeySets {
   if (typeof options !== 'object' || options === null) throw badOption('keySets', 'an object', options)
-  for (const name of ['isAllowedAddress', 'lookup', 'fetch'] as const)
-    if (options[name] !== undefined) requireFunction(`keySets.${name}`, options[name])
-  if (!isCertificate(options.ca)) throw badOption('keySets.ca', 'PEM text, a Buffer or an array of these', options.ca)
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
     wholeNumber(`keySets.${name}`, options[name], fallback, least, most)
-  const allowHttpLoopback = booleanOption('keySets.allowHttpLoopback', options.allowHttpLoopback, false)
-  const request: KeySetRequestOptions = {
-    timeoutMilliseconds: number('timeoutMilliseconds', 3000, 100, 30_000),
-    maxBytes: number('maxBytes', 65_536, 1024, 1_048_576),
-    isAllowedAddress: options.isAllowedAddress,
-    ca: options.ca,
-    lookup: options.lookup,
-  }
+  const request = readRemoteOptions('keySets', options, { accept: 'application/jwk-set+json, application/json' })
   const maxKeys = number('maxKeys', 100, 1, 1000)
   const usualLifetime = number('cacheLifetimeSeconds', 600, LEAST_LIFETIME_SECONDS, MOST_LIFETIME_SECONDS)
   const cooldown = number('cooldownSeconds', 30, 1, 3600)
@@ -131,7 +112,6 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
   }
   const staleIfError = number('staleIfErrorSeconds', 0, 0, 86_400)
   const entries = createBoundedCache<Entry>(number('maxSets', 1000, 1, 1_000_000))
-  const { fetch } = options
 
   const entryOf = (uri: string): Entry => {
     const known = entries.get(uri)
@@ -141,19 +121,16 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
     return entry
   }
 
-  const read = ({ body, cacheControl }: KeySetResponse, now: number): RemoteKeySet => {
+  const read = ({ body, cacheControl }: RemoteDocument, now: number): RemoteKeySet => {
     const keys = keysOf(parseJsonObject(body))
-    if (keys === undefined) throw new Error('the answer has no array of objects in keys')
-    if (keys.length > maxKeys) throw new Error(`the answer has ${keys.length} keys, at most ${maxKeys} are taken`)
+    if (keys === undefined) throw new Error('the response has no array of objects in keys')
+    if (keys.length > maxKeys) throw new Error(`the response has ${keys.length} keys, at most ${maxKeys} are taken`)
     return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(cacheControl, usualLifetime, cooldown) }
   }
 
   const ask = async (url: URL, entry: Entry, now: number): Promise<void> => {
     try {
-      entry.set = read(
-        await (fetch === undefined ? requestKeySet(url, request) : fetchKeySet(fetch, url, request)),
-        now,
-      )
+      entry.set = read(await getDocument(url, request), now)
       entry.problem = ''
     } catch (problem) {
       entry.problem = problem instanceof Error ? problem.message : 'the request failed'
@@ -166,7 +143,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
   const refresh = async (uri: string, entry: Entry, now: number, clientId: string): Promise<void> => {
     if (entry.pending === undefined) {
       if (isWithin(entry.askedAt, cooldown, now)) return
-      const url = keySetUrl(uri, allowHttpLoopback)
+      const url = documentUrl(uri, request.allowHttpLoopback)
       if (url === undefined) throw notAllowed(clientId)
       entry.askedAt = now
       entry.pending = ask(url, entry, now)
@@ -186,7 +163,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
 
   return {
     get(uri, now, clientId) {
-      if (uri.length > MOST_URI_CHARACTERS) throw notAllowed(clientId)
+      if (uri.length > MOST_URL_CHARACTERS) throw notAllowed(clientId)
       const entry = entryOf(uri)
       const { set } = entry
       return set !== undefined && isUsable(set, now) ? set : getLater(uri, entry, now, clientId)

@@ -1,7 +1,7 @@
 import { KeyObject } from 'node:crypto'
 import { importJWK, type JWK } from 'jose'
+import { createBoundedCache } from '../remote/bounded_cache.ts'
 import { base64urlOctets } from './base64url.ts'
-import { createBoundedCache } from './bounded_cache.ts'
 import type { Jwk } from './jwks.ts'
 
 /** A key ready for use, or why it can not be used. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createBoundedCache } from '../../lib/assertion/bounded_cache.ts'
+import { createBoundedCache } from '../../lib/remote/bounded_cache.ts'
 
 test('a bounded cache never holds more than it may, and forgets what was used longest ago', () => {
   const cache = createBoundedCache<number>(10)

@@ -1,6 +1,6 @@
+import { type BoundedCache, createBoundedCache } from '../remote/bounded_cache.ts'
+import { parseJsonObject } from '../remote/strict_json.ts'
 import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
-import { type BoundedCache, createBoundedCache } from './bounded_cache.ts'
-import { parseJsonObject } from './strict_json.ts'
 
 /** One key of a set. No member of it is trusted to be of any type. */
 export type Jwk = Readonly<Record<string, unknown>>
@@ -39,7 +39,7 @@ export function jwksOf(jwks: unknown): readonly Jwk[] | undefined {
 
 /** The curve or parameter set that an algorithm takes, for key types that have one. */
 const fitsCurve = (jwk: Jwk, alg: string, algorithm: Algorithm): boolean =>
-  algorithm.kty === 'AKP' ? jwk.alg === alg : algorithm.crv === undefined || jwk.crv === algorithm.crv
+  algorithm.kty === 'AKP' ? jwk.alg === alg : algorithm.curve === undefined || jwk.crv === algorithm.curve
 
 /**
  * Whether a key is one for checking signatures of this algorithm, as far as it says (RFC 7517 §4.1 to §4.4): type and

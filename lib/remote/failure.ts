@@ -1,0 +1,35 @@
+/**
+ * Why a document could not be fetched:
+ *
+ * - `address`: no address that may be connected to
+ * - `network`: name resolution, connection, TLS, or a response that was cut off
+ * - `status`: a status other than 200, in `status`
+ * - `content_type`, `encoding`: not the expected media type, or compressed
+ * - `size`, `time`: too large, or not complete in time
+ */
+export type RemoteProblem = 'address' | 'network' | 'status' | 'content_type' | 'encoding' | 'size' | 'time'
+
+/** A document could not be fetched. The message is for operators; never send it to the party that named the URL. */
+export class RemoteFailure extends Error {
+  readonly problem: RemoteProblem
+  /** The status of the response, if there was one. */
+  readonly status: number | undefined
+
+  constructor(problem: RemoteProblem, message: string, status?: number) {
+    super(message)
+    this.name = 'RemoteFailure'
+    this.problem = problem
+    this.status = status
+  }
+
+  /** Whether the server said that the document does not exist (404) or was withdrawn (410). */
+  get isGone(): boolean {
+    return this.status === 404 || this.status === 410
+  }
+}
+
+/** The failure for any error of the network. */
+export const networkFailure = (error: unknown): RemoteFailure =>
+  error instanceof RemoteFailure
+    ? error
+    : new RemoteFailure('network', error instanceof Error ? error.message : 'the request failed')

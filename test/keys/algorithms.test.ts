@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { test } from 'node:test'
+import {
+  ALL_ALGORITHMS,
+  type Algorithm,
+  algorithmNamed,
+  KEY_PAIR_ALGORITHMS,
+  SIGNING_ALGORITHMS,
+  signingAlgorithm,
+} from '../../lib/keys/algorithms.ts'
+import {
+  isMacOf,
+  isSignedBy,
+  isSignedByInPool,
+  macOf,
+  signatureOf,
+  signatureOfInPool,
+} from '../../lib/keys/signature.ts'
+
+/** A fresh key pair by what the table says, and nothing else. */
+function pairFor({ keyType, namedCurve, leastBits }: Algorithm) {
+  const generate = generateKeyPairSync as unknown as (
+    type: string,
+    options: object,
+  ) => ReturnType<typeof generateKeyPairSync>
+  return generate(keyType, { modulusLength: leastBits, namedCurve })
+}
+
+test('the table says enough to make a key, sign and verify, for each algorithm', async () => {
+  for (const alg of new Set([...ALL_ALGORITHMS, ...SIGNING_ALGORITHMS])) {
+    const algorithm = algorithmNamed(alg)
+    assert.ok(algorithm)
+    if (algorithm.kind === 'mac') {
+      const secret = Buffer.alloc(algorithm.leastBits / 8, 7)
+      const signature = macOf('a.b', algorithm, secret)
+      assert.equal(signature.length * 8, algorithm.leastBits, alg)
+      assert.ok(isMacOf({ signingInput: 'a.b', signature }, algorithm, secret))
+      assert.ok(!isMacOf({ signingInput: 'a.c', signature }, algorithm, secret))
+      continue
+    }
+    const { publicKey, privateKey } = pairFor(algorithm)
+    const jwk = publicKey.export({ format: 'jwk' })
+    assert.deepEqual([jwk.kty, jwk.crv], [algorithm.kty, algorithm.curve], alg)
+    for (const signature of [
+      signatureOf('a.b', algorithm, privateKey),
+      await signatureOfInPool('a.b', algorithm, privateKey),
+    ]) {
+      assert.ok(isSignedBy({ signingInput: 'a.b', signature }, algorithm, publicKey), alg)
+      assert.ok(await isSignedByInPool({ signingInput: 'a.b', signature }, algorithm, publicKey), alg)
+      assert.ok(!isSignedBy({ signingInput: 'a.c', signature }, algorithm, publicKey), alg)
+    }
+  }
+})
+
+test('the lists that follow from the table are the published ones, in their order', () => {
+  const published = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 Ed25519 EdDSA HS256 HS384 HS512'.split(' ')
+  assert.deepEqual(ALL_ALGORITHMS, published)
+  assert.deepEqual(KEY_PAIR_ALGORITHMS, published.slice(0, 11))
+  assert.deepEqual(
+    [...SIGNING_ALGORITHMS].sort(),
+    'ES256 ES384 Ed25519 Ed448 EdDSA HS256 HS384 HS512 PS256 RS256'.split(' '),
+  )
+  for (const alg of SIGNING_ALGORITHMS) assert.equal(signingAlgorithm(alg).inTokens, true)
+  for (const name of ['none', 'constructor', '__proto__', 'hs256', '']) assert.equal(algorithmNamed(name), undefined)
+})
