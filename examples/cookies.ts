@@ -1,43 +1,34 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parseCookie, stringifySetCookie } from 'cookie'
 
-/** A cookie of this server: random text that no script can read and no other site's forms carry along. */
+/** A cookie of this server: a random string that scripts cannot read and that forms of other sites do not send. */
 export interface Cookie {
-  /** What the browser sent, if it looks like something of ours. */
+  /** Returns what the browser sent, if it looks like a value of ours. */
   read(request: IncomingMessage): string | undefined
   write(response: ServerResponse, value: string, lifetimeSeconds?: number): void
   clear(response: ServerResponse): void
 }
 
 /**
- * Blanks and tabs alone: `trim` would also take off a no-break space, and with it a name that begins with one would pass
- * for `__Host-…`, which browsers do not guard then.
- */
-const withoutBlanks = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, '')
-
-/**
- * The cookie `name` of this issuer. Browsers do not keep the ports of one host apart, so that two servers on one
- * machine need two names; all nodes of one issuer have the same. Over https it is also bound to this very host.
+ * Creates the cookie `name` of this issuer. Browsers do not separate the ports of one host, so two servers on one
+ * machine need two names; all nodes of one issuer use the same. With an `https:` issuer it is also bound to its host.
  */
 export function createCookie(name: string, issuer: string): Cookie {
   const secure = new URL(issuer).protocol === 'https:'
   const tag = createHash('sha256').update(issuer).digest('hex').slice(0, 8)
   const fullName = `${secure ? '__Host-' : ''}${name}_${tag}`
-  const attributes = `; Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+  const attributes = { path: '/', httpOnly: true, sameSite: 'lax', secure } as const
+  const send = (response: ServerResponse, value: string, maxAge?: number): void => {
+    const age = maxAge === undefined ? {} : { maxAge }
+    response.appendHeader('Set-Cookie', stringifySetCookie({ name: fullName, value, ...attributes, ...age }))
+  }
   return {
     read(request) {
-      for (const pair of (request.headers.cookie ?? '').split(';')) {
-        const [key = '', value = ''] = pair.split('=', 2).map(withoutBlanks)
-        if (key === fullName && /^[A-Za-z0-9_-]{43}$/.test(value)) return value
-      }
-      return undefined
+      const value = parseCookie(request.headers.cookie ?? '')[fullName] ?? ''
+      return /^[A-Za-z0-9_-]{43}$/.test(value) ? value : undefined
     },
-    write(response, value, lifetimeSeconds) {
-      const age = lifetimeSeconds === undefined ? '' : `; Max-Age=${lifetimeSeconds}`
-      response.appendHeader('Set-Cookie', `${fullName}=${value}${attributes}${age}`)
-    },
-    clear(response) {
-      response.appendHeader('Set-Cookie', `${fullName}=${attributes}; Max-Age=0`)
-    },
+    write: send,
+    clear: (response) => send(response, '', 0),
   }
 }

@@ -19,7 +19,7 @@ function cookieOf(issuer: string) {
 
 test('over https it is bound to its host, however the issuer spells the scheme', () => {
   for (const issuer of ['https://id.example.com', 'HTTPS://id.example.com'])
-    assert.match(cookieOf(issuer).written, /^__Host-login_[0-9a-f]{8}=v{43}; Path=\/; HttpOnly; SameSite=Lax; Secure$/)
+    assert.match(cookieOf(issuer).written, /^__Host-login_[0-9a-f]{8}=v{43}; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
   assert.match(cookieOf('http://localhost:3000').written, /^login_[0-9a-f]{8}=v{43}; Path=\/; HttpOnly; SameSite=Lax$/)
 })
 

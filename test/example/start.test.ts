@@ -158,7 +158,7 @@ describe('an issuer that is not the address it listens on', () => {
       assert.match(await account.text(), /<form method="post" action="\/tenant\/one\/login">/)
       assert.match(
         account.headers.get('Set-Cookie') ?? '',
-        /^__Host-browser_[^;]+; Path=\/; HttpOnly; SameSite=Lax; Secure$/,
+        /^__Host-browser_[^;]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
       )
     })
   }

@@ -38,7 +38,7 @@ function send(response: ServerResponse, status: number, body: object, headers: R
   response.end(JSON.stringify(body))
 }
 
-/** The form of a request. A repeated name becomes an array, which the verifier refuses. */
+/** Reads the form of a request. The values of a repeated name become an array, which the verifier rejects. */
 async function formOf(request: IncomingMessage): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = []
   let size = 0
@@ -47,11 +47,17 @@ async function formOf(request: IncomingMessage): Promise<Record<string, unknown>
     if (size > LIMIT_BYTES) throw new OAuthError('invalid_request', { status: 413 })
     chunks.push(chunk)
   }
-  const form: Record<string, unknown> = Object.create(null)
-  const parameters = new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
-  for (const name of new Set(parameters.keys())) {
-    const values = parameters.getAll(name)
-    form[name] = values.length === 1 ? values[0] : values
+  return parseForm(Buffer.concat(chunks).toString('utf8'))
+}
+
+/** One pass over the pairs: `getAll` for each name would search all of them once per name. */
+export function parseForm(body: string): Record<string, unknown> {
+  const form: Record<string, string | string[]> = Object.create(null)
+  for (const [name, value] of new URLSearchParams(body)) {
+    const before = form[name]
+    if (before === undefined) form[name] = value
+    else if (typeof before === 'string') form[name] = [before, value]
+    else before.push(value)
   }
   return form
 }
@@ -70,7 +76,10 @@ async function token(
     if (form['grant_type'] !== 'client_credentials') throw new OAuthError('unsupported_grant_type')
     if (!client.grant_types?.includes('client_credentials')) throw new OAuthError('unauthorized_client')
     const now = nowSeconds()
-    for (const [id, { expiresAt }] of issued) if (expiresAt <= now) issued.delete(id)
+    for (const [id, { expiresAt }] of issued) {
+      if (expiresAt > now) break // all live equally long, so the oldest come first
+      issued.delete(id)
+    }
     const accessToken = randomBytes(32).toString('base64url')
     issued.set(sha256(accessToken), { clientId: client.client_id, expiresAt: now + TOKEN_LIFETIME_SECONDS })
     send(response, 200, { access_token: accessToken, token_type: 'Bearer', expires_in: TOKEN_LIFETIME_SECONDS })
