@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type ClientRegistry, readClients } from './clients.ts'
 import { isHttpLoopback } from './loopback.ts'
@@ -36,7 +37,7 @@ const LONGEST_CODE_LIFETIME_SECONDS = 600
 /** A variable that cannot be used. The message is one line that names it and says what is wrong with it. */
 export class UnusableSetting extends Error {
   constructor(variable: string, problem: string) {
-    super(`${variable}: ${problem.replace(/\s*[\r\n]+\s*/g, ' ')}`)
+    super(`${variable}: ${problem.replace(/[\r\n]+/g, ' ')}`)
     this.name = 'UnusableSetting'
   }
 }
@@ -62,8 +63,15 @@ export async function readSettings(environment: Readonly<Record<string, string |
     if (found !== undefined) return found
     throw new UnusableSetting(variable, `must be one of ${allowed.join(', ')}, got ${quoted(text)}`)
   }
-  const fileOf = async <T>(variable: string, fallback: string, read: (path: string) => Promise<T>): Promise<T> => {
-    const path = value(variable) ?? besideThisFile(fallback)
+  const fileOf = async <T>(variable: string, demo: string, read: (path: string) => Promise<T>): Promise<T> => {
+    const path = value(variable) ?? besideThisFile(demo)
+    if (demoRefusal !== undefined && (await isSameContent(path, besideThisFile(demo)))) {
+      const problem = value(variable) === undefined ? 'must be set' : 'must not hold the demo data'
+      throw new UnusableSetting(
+        variable,
+        `${problem}, because ${demoRefusal}: the secrets of examples/${demo} are public`,
+      )
+    }
     try {
       return await read(path)
     } catch (error) {
@@ -71,12 +79,16 @@ export async function readSettings(environment: Readonly<Record<string, string |
     }
   }
 
+  const isProduction = environment['NODE_ENV'] === 'production'
   const port = wholeNumber('PORT', 3000, 0, 65_535)
   const issuer = checkedIssuer(value('ISSUER'))
+  const isHttps = issuer !== undefined && new URL(issuer).protocol === 'https:'
+  /** Why the demo data is refused; `undefined` while somebody only tries the example. */
+  const demoRefusal = isProduction ? 'NODE_ENV is production' : isHttps ? 'ISSUER is https' : undefined
   const warnings: string[] = []
-  if (value('ERROR_VERBOSITY') === 'debug' && environment['NODE_ENV'] === 'production')
+  if (value('ERROR_VERBOSITY') === 'debug' && isProduction)
     throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
-  if (issuer !== undefined && new URL(issuer).protocol !== 'https:' && !isHttpLoopback(issuer))
+  if (issuer !== undefined && !isHttps && !isHttpLoopback(issuer))
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
   const codeLifetime = wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, YEAR_SECONDS)
   if (codeLifetime > LONGEST_CODE_LIFETIME_SECONDS)
@@ -105,6 +117,12 @@ export async function readSettings(environment: Readonly<Record<string, string |
   for (const { clientId, problem } of settings.clients.notes)
     warnings.push(`CLIENTS_FILE: client ${quoted(clientId)}: ${problem}`)
   return { ...settings, warnings }
+}
+
+/** Whether two files hold the same bytes, under whatever names. */
+async function isSameContent(path: string, other: string): Promise<boolean> {
+  const [one, two] = await Promise.all([path, other].map((each) => readFile(each).catch(() => undefined)))
+  return one !== undefined && two !== undefined && one.equals(two)
 }
 
 /** RFC 8414 §2: an issuer identifier is an URL without query and fragment. */

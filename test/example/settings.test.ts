@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -214,7 +214,8 @@ test('a key set over http on this machine is taken only while the issuer is http
   const path = await file([{ client_id: 'local', ...signing, jwks_uri: 'http://127.0.0.1:4000/jwks.json' }])
   assert.ok((await readSettings({ CLIENTS_FILE: path })).clients.find('local'))
   assert.ok((await readSettings({ CLIENTS_FILE: path, ISSUER: 'http://127.0.0.1:9' })).clients.find('local'))
-  const elsewhere = await readSettings({ CLIENTS_FILE: path, ISSUER: 'https://id.example.com' })
+  const own = { CLIENTS_FILE: path, USERS_FILE: await file([user]) }
+  const elsewhere = await readSettings({ ...own, ISSUER: 'https://id.example.com' })
   assert.equal(elsewhere.clients.find('local'), undefined)
 })
 
@@ -234,6 +235,23 @@ test('what is null in a client record is not there', async () => {
   const { clients, warnings } = await readSettings({ CLIENTS_FILE: path, BASE_SECRET: 'x'.repeat(32) })
   assert.deepEqual(clients.find('a'), { client_id: 'a', client_secret: 'b' })
   assert.deepEqual(warnings, [])
+})
+
+test('B1: the demo files under another name, or copied, are the demo files', async () => {
+  const users = await file([user])
+  const clients = await file([{ client_id: 'a', client_secret: 'b' }])
+  const copy = async (name: string) => file(await readFile(`examples/${name}.json`, 'utf8'))
+  for (const [variable, settings] of [
+    ['USERS_FILE', { CLIENTS_FILE: clients, USERS_FILE: 'examples/users.json' }],
+    ['USERS_FILE', { CLIENTS_FILE: clients, USERS_FILE: await copy('users') }],
+    ['CLIENTS_FILE', { USERS_FILE: users, CLIENTS_FILE: './examples/../examples/clients.json' }],
+    ['CLIENTS_FILE', { USERS_FILE: users, CLIENTS_FILE: await copy('clients') }],
+  ] as const)
+    await assert.rejects(readSettings({ ...settings, NODE_ENV: 'production' }), (error: Error) =>
+      error.message.startsWith(`${variable}: `),
+    )
+  assert.ok(await readSettings({ USERS_FILE: users, CLIENTS_FILE: clients, NODE_ENV: 'production' }))
+  assert.ok(await readSettings({ NODE_ENV: 'development', ISSUER: 'http://[::1]:3000' }))
 })
 
 test('debug errors are not for production', async () => {

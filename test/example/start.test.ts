@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { type RunningExample, runExample, startExample } from '../support/example.ts'
-import { exampleClients } from '../support/example_clients.ts'
+import { exampleClients, USERS } from '../support/example_clients.ts'
 
 describe('starting the example', () => {
   for (const [variable, value, problem] of [
@@ -22,6 +22,38 @@ describe('starting the example', () => {
       assert.match(stderr, problem)
     })
   }
+
+  for (const [environment, reason] of [
+    [{ NODE_ENV: 'production' }, 'NODE_ENV is production'],
+    [{ ISSUER: 'https://id.example.com' }, 'ISSUER is https'],
+    [{ ISSUER: 'HTTPS://id.example.com' }, 'ISSUER is https'],
+    [{ NODE_ENV: 'production', ISSUER: 'http://localhost:4000' }, 'NODE_ENV is production'],
+  ] as const) {
+    const { clients, users } = { clients: [{ client_id: 'app', client_secret: 'x' }], users: USERS }
+    test(`B1: ${JSON.stringify(environment)} without clients or users of its own ends it with status 1`, async () => {
+      for (const [variable, files] of [
+        ['USERS_FILE', {}],
+        ['USERS_FILE', { clients }],
+        ['CLIENTS_FILE', { users }],
+      ] as const) {
+        const { status, stdout, stderr } = await runExample({ ...files, environment })
+        assert.deepEqual([status, stdout], [1, ''])
+        assert.match(stderr, new RegExp(`^${variable}: [^\\n]+\\n$`))
+        assert.match(stderr, new RegExp(reason))
+      }
+    })
+  }
+
+  test('B1: with files of its own it starts in production', async () => {
+    const example = await startExample({
+      environment: { NODE_ENV: 'production', ISSUER: 'https://id.example.com', BASE_SECRET: 'x'.repeat(32) },
+      clients: [],
+      users: USERS,
+    })
+    assert.equal((await fetch(`${example.url}/jwks.json`)).status, 200)
+    assert.equal(example.stderr(), '')
+    await example.stop()
+  })
 
   test('a port that is in use ends it with status 1 and one line that names PORT', async () => {
     const example = await startExample()
@@ -124,6 +156,7 @@ describe('an issuer that is not the address it listens on', () => {
     const clients = await exampleClients({ redirect_uris: ['https://app.example.com/cb'] })
     example = await startExample({
       environment: { ISSUER: issuer },
+      users: USERS,
       clients: Object.values(clients).map(({ record }) => record),
     })
   })
