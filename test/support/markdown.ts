@@ -76,12 +76,15 @@ const LANGUAGES: Readonly<Record<string, string>> = {
   cjs: 'cjs',
 }
 
-/** The programs of a document, in order. Blocks with the note `fragment` are none. */
+/** Whether the block is part of a migration, which test/adopting applies: `<!-- step 2: server.cjs -->`. */
+const isMigration = ({ notes }: Block): boolean => notes.some((note) => /^(step|back) \d+: /.test(note))
+
+/** The programs of a document, in order. Blocks with the note `fragment` are none, nor are parts of a migration. */
 export function programsOf(blocks: readonly Block[]): Program[] {
   const programs: Program[] = []
   for (const block of blocks) {
     const language = LANGUAGES[block.language]
-    if (language === undefined || block.notes.includes('fragment')) continue
+    if (language === undefined || block.notes.includes('fragment') || isMigration(block)) continue
     const before = programs.at(-1)
     const run = !block.notes.includes('compile only')
     if (block.notes.includes('continues') && before) {
