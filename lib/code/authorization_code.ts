@@ -33,6 +33,16 @@ export interface AuthorizationCode {
 /** Format of the records that this version writes. */
 export const CODE_VERSION = 1
 
+/**
+ * The record, if this version of the package knows its format. Throws for a later version: an older node must not guess
+ * what a newer one meant.
+ */
+export function readableCode(stored: AuthorizationCode): AuthorizationCode {
+  const { version } = stored
+  if (version === CODE_VERSION) return stored
+  throw new Error(`code record of version ${version}; this version of the package knows ${CODE_VERSION}`)
+}
+
 /** Authorization codes are 32 random octets in base64url. */
 const CODE = /^[A-Za-z0-9_-]{43}$/
 
@@ -60,15 +70,16 @@ export type CodeProof =
   | 'verifier_wrong'
 
 /**
- * Which proof fails first: the client, the redirect URI (required where the authorization request carried it, and
- * otherwise compared if it is there), the verifier. A code without a challenge has client and redirect URI for proofs,
- * and takes no verifier (RFC 9700 §2.1.1, downgrade). Judges neither expiry nor whether the code was spent.
+ * Returns the first proof that fails: the client, the redirect URI, the verifier. A redirect URI that is sent must match.
+ * It may be left out if the code has a challenge, because the verifier then proves more (OAuth 2.1), or if the
+ * authorization request did not carry it. A code without a challenge accepts no verifier (RFC 9700 §2.1.1, downgrade).
+ * Checks neither expiry nor whether the code was spent.
  */
 export function proofOf(code: AuthorizationCode, presented: PresentedProofs): CodeProof {
   const { redirectUri, codeVerifier } = presented
   if (code.clientId !== presented.client.client_id) return 'another_client'
   if (redirectUri === undefined) {
-    if (code.redirectUriWasSent) return 'redirect_uri_missing'
+    if (code.redirectUriWasSent && code.codeChallenge === undefined) return 'redirect_uri_missing'
   } else if (redirectUri !== code.redirectUri) return 'redirect_uri_wrong'
   if (code.codeChallenge === undefined) return codeVerifier === undefined ? 'proven' : 'verifier_unexpected'
   if (codeVerifier === undefined) return 'verifier_missing'

@@ -12,6 +12,7 @@ import {
   isProofConclusive,
   type PresentedProofs,
   proofOf,
+  readableCode,
 } from './authorization_code.ts'
 import type { CodeStore } from './store.ts'
 
@@ -94,7 +95,7 @@ const REFUSAL_OF_PROOF: Readonly<
   redirect_uri_missing: [
     'parameter_missing',
     'The parameter redirect_uri is missing.',
-    'redirect_uri is required here, because the authorization request carried it',
+    'redirect_uri is required, because the authorization request carried it and the code has no code_challenge',
   ],
   redirect_uri_wrong: [
     'redirect_uri_mismatch',
@@ -162,7 +163,10 @@ export function createCodes(options: CodesOptions): Codes {
     const { now, permits, prepare, onSimultaneous = 'refuse' } = redeeming
     if (!isCode(code)) return refused('code_unknown', client, 'a code is 43 characters of base64url')
     const id = codeId(code)
-    const found = await answerOf(() => store.find(id))
+    const found = await answerOf(async () => {
+      const stored = await store.find(id)
+      return stored === undefined ? undefined : readableCode(stored)
+    })
     if (found === undefined || found.keepUntil < now) return refused('code_unknown', client, 'no such code')
     const proof = proofOf(found, presented)
     if (proof === 'another_client') {

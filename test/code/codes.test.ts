@@ -140,12 +140,32 @@ test('T42 D2 the first thing that is wrong is named: client, expiry, redirect UR
   assert.equal((await redeem()).outcome, 'spent')
 })
 
-test('T43 redirect_uri is required if the authorization request carried it, and else compared only if it is sent', async () => {
-  const sent = await issued()
-  const missing = await sent.redeem({ redirectUri: undefined })
+test('E8: redirect_uri may be left out where a challenge was verified; if it is sent, it must match', async () => {
+  const left = await issued()
+  assert.equal((await left.redeem({ redirectUri: undefined, codeVerifier: wrong })).outcome, 'code_verifier_wrong')
+  assert.equal((await left.redeem({ redirectUri: undefined, codeVerifier: undefined })).outcome, 'parameter_missing')
+  assert.equal((await left.redeem({ redirectUri: `${REDIRECT}/` })).outcome, 'redirect_uri_mismatch')
+  assert.equal((await left.redeem({ redirectUri: undefined })).outcome, 'spent')
+})
+
+test('C18: a code record of a later version is a fault, 503, and stays as it is', async () => {
+  for (const version of [2, 0, '1', undefined]) {
+    const { store, record, redeem } = await issued()
+    const { find } = store
+    const later = async (id: string) => ({ ...(await find(id)), version }) as never
+    Object.assign(store, { find: later })
+    await assert.rejects(redeem(), { status: 503, reason: 'store_unavailable' })
+    assert.equal((await find(record.id))?.spent, false)
+  }
+})
+
+test('T43 without a challenge redirect_uri is required if the authorization request carried it, and else compared if sent', async () => {
+  const sent = await issued({ codeChallenge: undefined })
+  const noVerifier = { codeVerifier: undefined }
+  const missing = await sent.redeem({ ...noVerifier, redirectUri: undefined })
   assert.deepEqual([missing.outcome, missing.code], ['parameter_missing', 'invalid_request'])
-  assert.deepEqual((await sent.redeem({ redirectUri: `${REDIRECT}/` })).code, 'invalid_grant')
-  assert.equal((await sent.redeem()).outcome, 'spent')
+  assert.deepEqual((await sent.redeem({ ...noVerifier, redirectUri: `${REDIRECT}/` })).code, 'invalid_grant')
+  assert.equal((await sent.redeem(noVerifier)).outcome, 'spent')
   const unsent = await issued({ redirectUriWasSent: false })
   assert.equal((await unsent.redeem({ redirectUri: `${REDIRECT}/` })).outcome, 'redirect_uri_mismatch')
   assert.equal((await unsent.redeem({ redirectUri: undefined })).outcome, 'spent')
@@ -178,7 +198,7 @@ test('D3 only a wrong verifier from the right client with the right redirect URI
   for (let count = 0; count < 10; count += 1) {
     await redeem({ client: { client_id: 'other' }, codeVerifier: wrong })
     await redeem({ redirectUri: 'https://x.example/', codeVerifier: wrong })
-    await redeem({ redirectUri: undefined, codeVerifier: wrong })
+    await redeem({ redirectUri: 'https://x.example/', codeVerifier: undefined })
     await redeem({ codeVerifier: undefined })
     await redeem({ codeVerifier: wrong }, { now: NOW + 61 })
   }
@@ -220,7 +240,7 @@ test('D4 a replay without all proofs is only refused: another client, redirect U
   for (const presented of [
     { client: { client_id: 'other' } },
     { redirectUri: 'https://x.example/' },
-    { redirectUri: undefined },
+    { redirectUri: undefined, codeVerifier: wrong },
     { codeVerifier: wrong },
     { codeVerifier: undefined },
   ]) {

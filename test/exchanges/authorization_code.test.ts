@@ -213,7 +213,7 @@ test('T46 everything refusable is refused before the code is spent: after every 
     [{ code: '\u0000' }],
     [{}, { ...web, client_id: 'other' }],
     [{}, { ...web, grant_types: [] }],
-    [{ redirect_uri: undefined }],
+    [{ redirect_uri: undefined, code_verifier: wrong }],
     [{ redirect_uri: `${REDIRECT}?` }],
     [{ redirect_uri: 'x'.repeat(10_000) }],
     [{ redirect_uri: `${REDIRECT}\n` }],
