@@ -39,6 +39,11 @@ export interface TokenFactoryOptions {
   readonly accessTokenFormat?: 'jwt' | 'opaque' | undefined
   /** The algorithm of the access token key that is derived from `baseSecret`. Default `ES256`. */
   readonly accessTokenAlgorithm?: 'ES256' | 'EdDSA' | 'HS256' | undefined
+  /**
+   * The `typ` header of JWT access tokens. Default `at+jwt` (RFC 9068 §2.1). `JWT` is for resource servers that refuse
+   * `at+jwt`; tokens of both types are then accepted here. With `JWT`, sign nothing else with the same key.
+   */
+  readonly accessTokenType?: 'at+jwt' | 'JWT' | undefined
   /** Signs access tokens, in place of what `baseSecret` gives. */
   readonly keyset?: KeysetSource | undefined
   /**
@@ -48,19 +53,21 @@ export interface TokenFactoryOptions {
   readonly refreshTokenKeyset?: KeysetSource | undefined
 }
 
-/** `at+jwt` is RFC 9068 §2.1; `rt+jwt` is ours. */
-const TYP: Readonly<Record<TokenKind, string>> = { access_token: 'at+jwt', refresh_token: 'rt+jwt' }
+/** RFC 9068 §2.1. */
+const ACCESS_TOKEN_TYPE = 'at+jwt'
+/** Of this package. */
+const REFRESH_TOKEN_TYPE = 'rt+jwt'
 
 /** The codec of the keyset in force, made once for each keyset. */
-function codecs(kind: TokenKind, source: KeysetSource): () => JwtCodec {
+function codecs(typ: string, source: KeysetSource, alsoAccepted: readonly string[] = []): () => JwtCodec {
   if (typeof source !== 'function') {
-    const codec = jwtCodec(TYP[kind], source)
+    const codec = jwtCodec(typ, source, alsoAccepted)
     return () => codec
   }
   let last: { readonly keyset: Keyset; readonly codec: JwtCodec } | undefined
   return () => {
     const keyset = source()
-    if (last?.keyset !== keyset) last = { keyset, codec: jwtCodec(TYP[kind], keyset) }
+    if (last?.keyset !== keyset) last = { keyset, codec: jwtCodec(typ, keyset, alsoAccepted) }
     return last.codec
   }
 }
@@ -73,6 +80,7 @@ export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
   const { baseSecret } = options
   const format = oneOf('accessTokenFormat', options.accessTokenFormat, 'jwt', ['jwt', 'opaque'])
   const alg = oneOf('accessTokenAlgorithm', options.accessTokenAlgorithm, 'ES256', ['ES256', 'EdDSA', 'HS256'])
+  const type = oneOf('accessTokenType', options.accessTokenType, ACCESS_TOKEN_TYPE, [ACCESS_TOKEN_TYPE, 'JWT'])
   if (baseSecret === undefined && (options.keyset === undefined || format === 'opaque')) {
     throw badOption('baseSecret', format === 'opaque' ? 'given for opaque tokens' : "given, or 'keyset'", undefined)
   }
@@ -81,7 +89,7 @@ export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
     options.refreshTokenKeyset ??
     (baseSecret === undefined ? keyset : deriveKeyset(baseSecret, { alg: 'HS256', purpose: 'refresh token' }))
   if (refreshKeyset === undefined) throw badOption('refreshTokenKeyset', 'given', undefined)
-  const refreshTokens = codecs('refresh_token', refreshKeyset)
+  const refreshTokens = codecs(REFRESH_TOKEN_TYPE, refreshKeyset)
 
   if (format === 'opaque' || keyset === undefined) {
     const opaque = opaqueCodec(baseSecret ?? '')
@@ -91,7 +99,7 @@ export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
       jwks: () => ({ keys: [] }),
     }
   }
-  const accessTokens = codecs('access_token', keyset)
+  const accessTokens = codecs(type, keyset, type === ACCESS_TOKEN_TYPE ? [] : [ACCESS_TOKEN_TYPE])
   const codecOf = (kind: TokenKind): JwtCodec => (kind === 'access_token' ? accessTokens() : refreshTokens())
   return {
     sign: (kind, claims) => codecOf(kind).sign(claims),

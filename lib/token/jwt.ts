@@ -52,10 +52,11 @@ export interface JwtCodec {
 /**
  * Tokens of the kind `typ` (RFC 8725 §3.11) under a keyset. The key is found by `kid`, and the algorithm is the key's
  * own: the header's must be the same and never decides. A header without `kid` names the key `kid_not_set.<alg>`, if
- * the keyset has one.
+ * the keyset has one. `alsoAccepted` are further values of `typ` that `verify` accepts.
  */
-export function jwtCodec(typ: string, keyset: Keyset): JwtCodec {
+export function jwtCodec(typ: string, keyset: Keyset, alsoAccepted: readonly string[] = []): JwtCodec {
   const headerOf = ({ alg, kid }: Key): string => Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url')
+  const types: readonly unknown[] = [typ, ...alsoAccepted]
   // Our own headers have one spelling for each key: to recognise it is to have read it.
   const keysByHeader = new Map<string, Key>()
   for (const key of keyset.keys.values()) keysByHeader.set(headerOf(key), key)
@@ -67,7 +68,7 @@ export function jwtCodec(typ: string, keyset: Keyset): JwtCodec {
   /** The same header spelt by somebody else who holds the key: an older version, another library. */
   const keyOfOther = (segment: string): Key | undefined => {
     const header = objectOf(segment)
-    if (header === undefined || header['typ'] !== typ || 'crit' in header || 'b64' in header) return undefined
+    if (header === undefined || !types.includes(header['typ']) || 'crit' in header || 'b64' in header) return undefined
     const { alg, kid = `kid_not_set.${alg}` } = header
     const key = typeof kid === 'string' ? keyset.keys.get(kid) : undefined
     return key !== undefined && key.alg === alg ? key : undefined

@@ -310,3 +310,26 @@ test('J9: options that name no key are refused when the factory is made', () => 
     /'accessTokenAlgorithm'/,
   )
 })
+
+test('E16: accessTokenType says which typ access tokens have; both types are verified while it is JWT', async () => {
+  const usual = createTokenFactory({ baseSecret: SECRET })
+  const plain = createTokenFactory({ baseSecret: SECRET, accessTokenType: 'JWT' })
+  const [fresh, former] = [await plain.sign('access_token', claims), await usual.sign('access_token', claims)]
+  assert.equal(headerOf(fresh)['typ'], 'JWT')
+  assert.equal(headerOf(former)['typ'], 'at+jwt')
+  for (const token of [fresh, former]) assert.deepEqual(await plain.verify('access_token', token), claims)
+  assert.equal(await usual.verify('access_token', fresh), undefined, 'only where the option is set')
+  assert.throws(() => createTokenFactory({ baseSecret: SECRET, accessTokenType: 'jwt' as never }), /accessTokenType/)
+})
+
+test('E16: with one keyset for both kinds and accessTokenType JWT, no kind is accepted as the other', async () => {
+  const keyset = ownKeyset('ES256')
+  for (const source of [keyset, () => keyset]) {
+    const factory = createTokenFactory({ keyset: source, accessTokenType: 'JWT' })
+    for (const kind of KINDS) {
+      const token = await factory.sign(kind, claims)
+      for (const other of KINDS)
+        assert.deepEqual(await factory.verify(other, token), other === kind ? claims : undefined, `${kind} as ${other}`)
+    }
+  }
+})
