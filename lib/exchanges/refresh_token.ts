@@ -42,6 +42,8 @@ interface Presented {
   readonly scope: string
   readonly session: Session | undefined
   readonly generation: number
+  /** The token was made by the application's old code: it is replaced by one of this server, also where none rotates. */
+  readonly isAdopted: boolean
   open(): Promise<Session>
 }
 
@@ -61,13 +63,11 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   async function presentedBy(token: string, request: ExchangeRequest): Promise<Presented> {
     const { client, now } = request
     const clientId = client.client_id
+    // Its `exp` is not looked at: the session that slid on since the token was issued decides when it ends.
     const claims = await tokens.readRefreshToken(token)
     if (claims === undefined) {
       if (adopt !== undefined) return adopted(token, adopt, request)
       throw refusal('refresh_token_malformed', { clientId, detail: 'not a refresh token of this server' })
-    }
-    if (now >= claims.exp) {
-      throw refusal('refresh_token_expired', { clientId, detail: `expired at ${claims.exp}; now it is ${now}` })
     }
     if (claims.client_id !== clientId) {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
@@ -85,7 +85,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     const id = adoptedSessionId(token)
     const known = await sessions.get(id, now)
     if (known !== undefined) {
-      const presented = live(known, client, 0)
+      const presented = live(known, client, 0, true)
       // opens nothing, but sees to it that what opened it is remembered: the request that did may have failed after it
       await sessions.open(known, { id, client, now, rememberUntil: rememberedUntil({}, now) })
       return presented
@@ -108,16 +108,17 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       scope,
       session: undefined,
       generation: 0,
+      isAdopted: true,
       async open() {
         const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra, rememberUntil })
         // Not opened: another request with this token was faster, or its session was ended before.
-        return opened ?? live(await sessions.get(id, now), client, 0).open()
+        return opened ?? live(await sessions.get(id, now), client, 0, true).open()
       },
     }
   }
 
   /** The session, when it is there and this client's. */
-  function live(session: Session | undefined, client: Client, generation: number): Presented {
+  function live(session: Session | undefined, client: Client, generation: number, isAdopted = false): Presented {
     const clientId = client.client_id
     if (session === undefined) {
       throw refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
@@ -127,7 +128,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: "the session is another client's" })
     }
     const { subject, scope } = session
-    return { subject, scope, session, generation, open: async () => session }
+    return { subject, scope, session, generation, isAdopted, open: async () => session }
   }
 
   const wrongType = (clientId: string, type: string) =>
@@ -164,7 +165,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       return tokens.issue(moved.session, {
         client,
         scope,
-        generation: moved.generation,
+        generation: moved.keepsToken && !presented.isAdopted ? undefined : moved.generation,
         now,
         context,
         grantType: GRANT_TYPE,

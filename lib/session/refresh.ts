@@ -11,7 +11,9 @@ export interface RefreshedSession {
   /** As it is stored now. */
   readonly session: Session
   readonly generation: number
-  /** `slide`: of a client whose tokens do not rotate. */
+  /** The client's tokens do not rotate: it keeps the refresh token it presented, and no new one is issued. */
+  readonly keepsToken: boolean
+  /** `slide`: the idle end of a session whose tokens do not rotate moved on. */
   readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
 }
 
@@ -50,7 +52,7 @@ export function refreshChange(
   if (!rotate && !isPublicClient(client)) {
     // Of requests at once the first slides.
     const recent = now - session.refreshedAt <= overlapSeconds
-    return recent ? answered(undefined, g, 'join') : answered(slid(), g, 'slide')
+    return recent ? answered(undefined, g, 'join', true) : answered(slid(), g, 'slide', true)
   }
   const { outcome, generation, change } = decision
   if (change === undefined) return answered(undefined, generation, outcome)
@@ -61,12 +63,13 @@ const answered = (
   next: Session | undefined,
   generation: number,
   outcome: RefreshedSession['outcome'],
+  keepsToken = false,
 ): Change<RefreshedSession> => ({
   next,
   conclude(session) {
     const { newest, confirmed } = session
     publish('session.refreshed', () => ({ ...named(session), outcome, generation, newest, confirmed }))
-    return { session, generation, outcome }
+    return { session, generation, keepsToken, outcome }
   },
 })
 

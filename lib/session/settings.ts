@@ -24,9 +24,8 @@ export interface SessionSettings {
   /** A reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
   readonly onReuse?: 'end' | 'refuse' | undefined
   /**
-   * `false` for a confidential client: its refresh tokens stay of one generation, as FAPI 2.0 (§5.3.2.1) wants it, and
-   * none supersedes another; a refresh only slides the idle end. Public clients' always rotate (RFC 9700 §4.14.2).
-   * Default `true`.
+   * `false` for a confidential client: it keeps its refresh token (FAPI 2.0 §5.3.2.1). A refresh slides the idle end and
+   * responds without `refresh_token`. Refresh tokens of public clients always rotate (RFC 9700 §4.14.2). Default `true`.
    */
   readonly rotate?: boolean | undefined
 }

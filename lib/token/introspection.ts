@@ -47,7 +47,7 @@ const scopeText = (scope: unknown): string =>
  *
  * - An access token is active until it expires, is revoked, or its session ends. All its claims are in the answer.
  * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never moves the
- *   session on. Its `token_type` is `refresh_token`, its scope the session's. Whether its client is still registered, for
+ *   session on. Its `token_type` is `refresh_token`, its scope and its `exp` are the session's. Whether its client is still registered, for
  *   this grant, and which settings it has, is known where `findClient` is given; whether the application still permits
  *   the session, where `permits` is. Tokens that `adopt` knows are not known here.
  *
@@ -55,7 +55,7 @@ const scopeText = (scope: unknown): string =>
  */
 export function createIntrospection(options: {
   readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
-  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'verifyRefreshToken'>
+  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'readRefreshToken'>
   /** Finds the client of a refresh token. Without it the client counts as registered, and `perClient` gets its id alone. */
   readonly findClient?: FindClient | undefined
   /** The hook of `refreshToken`, where it is used. */
@@ -63,7 +63,7 @@ export function createIntrospection(options: {
 }): Introspect {
   const { sessions, tokens, findClient, permits } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
-  requireVerbs('tokens', tokens, ['verifyAccessToken', 'verifyRefreshToken'])
+  requireVerbs('tokens', tokens, ['verifyAccessToken', 'readRefreshToken'])
   if (findClient !== undefined) requireFunction('findClient', findClient)
   if (permits !== undefined) requireFunction('permits', permits)
 
@@ -92,12 +92,12 @@ export function createIntrospection(options: {
     claims: RefreshTokenClaims,
     { now, context }: TokenRequest,
   ): Promise<IntrospectionResponse> {
-    const { g, styp, sid, iss, client_id, jti, iat, exp } = claims
+    const { g, styp, sid, iss, client_id, jti, iat } = claims
     const session = await sessions.get(sid, now)
     if (session === undefined || session.type !== styp || session.clientId !== client_id) return INACTIVE
     const client = await clientOf(client_id, context)
     if (client === undefined || !sessions.accepts(session, g, { client, now })) return INACTIVE
-    const { subject: sub, scope } = session
+    const { subject: sub, scope, refreshExpiresAt: exp } = session
     const permission = { subject: sub, clientId: client_id, scope }
     const isPermitted = () => permits === undefined || permits(permission, { ...context, client, session })
     if ((await answerOf(isPermitted)) !== true) return INACTIVE
@@ -113,7 +113,7 @@ export function createIntrospection(options: {
       })
     }
     const token = requiredParameter(parameters, 'token')
-    const refresh = await tokens.verifyRefreshToken(token, now)
+    const refresh = await tokens.readRefreshToken(token)
     if (refresh !== undefined) return ofRefreshToken(refresh, request)
     const access = await tokens.verifyAccessToken(token, now)
     return access === undefined ? INACTIVE : ofAccessToken(access, now)

@@ -12,18 +12,18 @@ export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
 /**
  * RFC 7009: a client gives up a token of its own. A refresh token, also one that is superseded, ends its session, and with
  * it its access tokens, where resource servers introspect; an access token ends alone and its session goes on.
- * Unknown, expired and other clients' tokens are left alone, and all are answered alike: `{}`. `token_type_hint` is
+ * Unknown tokens and other clients' tokens are left alone, and all get the same response: `{}`. `token_type_hint` is
  * not needed: tokens tell their kind themselves. Public clients may revoke too.
  */
 export function createRevocation(options: {
   readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
-  readonly tokens: Pick<Tokens, 'readAccessToken' | 'verifyRefreshToken'>
+  readonly tokens: Pick<Tokens, 'readAccessToken' | 'readRefreshToken'>
   /** The hook of `refreshToken`, where it is used: such a token can be given up as well, adopted already or not. */
   readonly adopt?: Adopt | undefined
 }): Revoke {
   const { sessions, tokens, adopt } = options
   requireVerbs('sessions', sessions, ['get', 'end', 'revokeAccessToken'])
-  requireVerbs('tokens', tokens, ['readAccessToken', 'verifyRefreshToken'])
+  requireVerbs('tokens', tokens, ['readAccessToken', 'readRefreshToken'])
   if (adopt !== undefined) requireFunction('adopt', adopt)
 
   /** Ends the session that the token opened, or sees to it that it opens none. */
@@ -41,7 +41,7 @@ export function createRevocation(options: {
   return async (request) => {
     const { client, parameters, now } = request
     const token = requiredParameter(parameters, 'token')
-    const refresh = await tokens.verifyRefreshToken(token, now)
+    const refresh = await tokens.readRefreshToken(token) // whatever its exp: its session may have slid on
     if (refresh !== undefined) {
       if (refresh.client_id === client.client_id) await sessions.end(refresh.sid, now, { markerExpiresAt: refresh.exp })
       return {}

@@ -52,15 +52,18 @@ export interface TokensOptions extends TokenFactoryOptions {
 export interface Tokens {
   readonly issuer: string
   readonly accessTokenLifetimeSeconds: number
-  /** An access token, and a refresh token when the client may use the grant. No token outlives the session. */
+  /**
+   * An access token, and a refresh token if the client may use the grant. The access token does not outlive the session.
+   * The `exp` of the refresh token says when the session ends if it is not used until then; the session itself decides.
+   */
   issue(
     session: Session,
     options: {
       readonly client: Client
       /** Of the access token; '' for none. Not checked here. */
       readonly scope: string
-      /** Of the refresh token. */
-      readonly generation: number
+      /** Of the refresh token; `undefined` issues none, because the client keeps the one it has. */
+      readonly generation: number | undefined
       readonly now: number
       readonly context: RequestContext
       /** For the event and the `claims` hook. */
@@ -79,11 +82,11 @@ export interface Tokens {
     },
   ): Promise<TokenSet>
   /**
-   * The claims of a refresh token of this server, expired or not. Checks signature, kind and issuer, and touches no
-   * store; client, expiry and session are the caller's to judge.
+   * The claims of a refresh token of this server, whatever its `exp`. Checks signature, kind and issuer, and does not use
+   * the store. The caller checks client and session; the session decides when the token ends.
    */
   readRefreshToken(token: string): Promise<RefreshTokenClaims | undefined>
-  /** As `readRefreshToken`, and not expired at `now`. */
+  /** As `readRefreshToken`, and before its `exp` at `now`. Whether the token still works is for its session to decide. */
   verifyRefreshToken(token: string, now: number): Promise<RefreshTokenClaims | undefined>
   /** The claims of an access token of this server, expired or not, in force or not yet. Otherwise as `verifyAccessToken`. */
   readAccessToken(token: string): Promise<AccessTokenClaims | undefined>
@@ -175,22 +178,25 @@ export function createTokens(options: TokensOptions): Tokens {
         grantType,
         now,
       }))
-      const refresh_token = grantTypesOf(client).includes('refresh_token')
-        ? await factory.sign('refresh_token', {
-            iss: issuer,
-            client_id,
-            sid,
-            styp,
-            g: generation,
-            jti: newIdentifier(TOKEN_ID_OCTETS),
-            iat: now,
-            exp: refreshExpiresAt,
-          })
-        : undefined
+      const mayRefresh = grantTypesOf(client).includes('refresh_token')
+      const refresh_token =
+        mayRefresh && generation !== undefined
+          ? await factory.sign('refresh_token', {
+              iss: issuer,
+              client_id,
+              sid,
+              styp,
+              g: generation,
+              jti: newIdentifier(TOKEN_ID_OCTETS),
+              iat: now,
+              exp: refreshExpiresAt,
+            })
+          : undefined
       publishIssued(claims, scope, grantType)
       const expires_in = exp - now
-      if (refresh_token === undefined) return tokenSet(access_token, expires_in, scope)
+      if (!mayRefresh) return tokenSet(access_token, expires_in, scope)
       const refresh_expires_in = refreshExpiresAt - now
+      if (refresh_token === undefined) return { ...tokenSet(access_token, expires_in, scope), refresh_expires_in }
       return scope === ''
         ? { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in }
         : { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in, scope }

@@ -9,6 +9,8 @@ import { createSessions, type SessionsOptions } from '../../lib/session/sessions
 import type { SessionStore } from '../../lib/session/store.ts'
 import { memorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
+import { createIntrospection } from '../../lib/token/introspection.ts'
+import { createRevocation } from '../../lib/token/revocation.ts'
 import { createTokens, type TokensOptions } from '../../lib/token/token_set.ts'
 
 const BASE_SECRET = 'a base secret of more than thirty-two octets'
@@ -137,12 +139,99 @@ test('T55, T57: a forged, foreign or malformed token is invalid_grant without to
   assert.deepEqual(calls, [])
 })
 
-test('T55: an expired token is invalid_grant, and says so to operators', async () => {
-  const { connect, refresh, clock, calls } = setUp({ idleLifetimeSeconds: 100 })
+test('T55 E2: a token of a session that lay unused too long is invalid_grant', async () => {
+  const { connect, refresh, clock } = setUp({ idleLifetimeSeconds: 100 })
   const { token } = await connect()
   clock.advance(100)
-  await assert.rejects(refresh(token), refused('invalid_grant', 'refresh_token_expired'))
-  assert.deepEqual(calls, [])
+  await assert.rejects(refresh(token), refused('invalid_grant', 'session_not_found'))
+})
+
+const DAY = 86_400
+
+test('E2: a client that keeps its refresh token and uses it daily is served as long as its session lives', async () => {
+  for (const [title, options] of [
+    ['rotate: false', { rotate: false }],
+    ['each refresh is a retry', {}],
+  ] as const) {
+    const { connect, refresh, clock, sessions } = setUp({ ...options, absoluteLifetimeSeconds: 400 * DAY })
+    const { token, session } = await connect()
+    for (let day = 1; day < 400; day += 1) {
+      clock.advance(DAY)
+      await refresh(token).catch((cause: unknown) => assert.fail(`${title}, day ${day}: ${cause}`))
+    }
+    assert.ok(await sessions.get(session.id))
+    clock.advance(DAY)
+    await assert.rejects(refresh(token), refused('invalid_grant', 'session_not_found'), 'the absolute end')
+  }
+})
+
+test('E2: a token past its exp is judged by its session: revoked, idle for too long, or reused', async () => {
+  const { connect, refresh, clock, sessions, tokens, inner } = setUp()
+  const revoke = createRevocation({ sessions, tokens })
+  const introspect = createIntrospection({ sessions, tokens })
+  const ask = (token: string) => ({ client: app, parameters: { token }, now: clock(), context: {} })
+
+  const { token, session } = await connect()
+  for (let use = 0; use < 3; use += 1) {
+    clock.advance(50 * DAY)
+    await refresh(token)
+  }
+  assert.equal(await tokens.verifyRefreshToken(token, clock()), undefined, 'it is past its exp')
+  const answer = await introspect(ask(token))
+  assert.equal(answer.active, true)
+  assert.equal(answer.active && answer.exp, clock() + 60 * DAY, 'the exp of a refresh token is the end of its session')
+  await revoke(ask(token))
+  assert.equal(await sessions.get(session.id), undefined, 'revocation ends the session')
+  assert.equal((await introspect(ask(token))).active, false)
+  await assert.rejects(refresh(token), refused('invalid_grant', 'session_not_found'))
+  await inner.create({ ...session, createdAt: clock(), refreshExpiresAt: clock() + 60 })
+  assert.equal(await inner.get(session.id), undefined, 'a marker is left behind, although the token was past its exp')
+
+  const forgotten = await connect()
+  clock.advance(200 * DAY)
+  await assert.rejects(refresh(forgotten.token), refused('invalid_grant', 'session_not_found'))
+  assert.deepEqual(
+    await revoke(ask(forgotten.token)),
+    {},
+    'a token of a session that is gone is revoked without a fault',
+  )
+
+  const stolen = await connect()
+  let newest = stolen.token
+  for (let use = 0; use < 4; use += 1) {
+    clock.advance(50 * DAY)
+    newest = (await refresh(newest)).refresh_token ?? ''
+  }
+  await assert.rejects(refresh(stolen.token), refused('invalid_grant', 'refresh_token_reused'))
+  await assert.rejects(refresh(newest), refused('invalid_grant', 'session_not_found'))
+})
+
+test('C17: with rotate: false a refresh responds without refresh_token, and the client keeps the one it has', async () => {
+  const { connect, refresh, clock } = setUp({ rotate: false })
+  const { token } = await connect()
+  clock.advance(100)
+  const slid = await refresh(token)
+  assert.deepEqual(Object.keys(slid).sort(), [
+    'access_token',
+    'expires_in',
+    'refresh_expires_in',
+    'scope',
+    'token_type',
+  ])
+  assert.equal(slid.refresh_expires_in, 60 * DAY)
+  const joined = await refresh(token)
+  assert.equal(joined.refresh_token, undefined, 'also for a request that only joins')
+  const { refresh_token } = await refresh((await connect(spa)).token, {}, spa)
+  assert.ok(refresh_token, 'a public client gets a new one')
+})
+
+test('C17: with rotate: false an adopted token is replaced by one of this server, which then stays', async () => {
+  const { refresh, clock } = setUp({ rotate: false, adopt: (token) => OLD.get(token) })
+  const { refresh_token = '' } = await refresh('old-1')
+  assert.notEqual(refresh_token, '')
+  clock.advance(1000)
+  assert.equal((await refresh(refresh_token)).refresh_token, undefined)
+  assert.ok((await refresh('old-1')).refresh_token, 'a lost response can be retried')
 })
 
 test('T57: all refusals of a token go out in the same words', async () => {
@@ -384,7 +473,7 @@ test('G13: a public client refreshes, until its absolute lifetime ends', async (
     assert.equal(set.refresh_expires_in, Math.min(60, 365 - month * 30) * 86_400)
   }
   clock.advance(5 * 86_400)
-  await assert.rejects(refresh(token, {}, spa), refused('invalid_grant', 'refresh_token_expired'))
+  await assert.rejects(refresh(token, {}, spa), refused('invalid_grant', 'session_not_found'))
 })
 
 test('T82: the claims hook gets the HTTP request of the refresh', async () => {
