@@ -1,17 +1,17 @@
 import type { ErrorRequestHandler, Express, RequestHandler } from 'express'
 import {
-  authorizationServerMetadata,
   type ClientAuthenticationMethod,
   createAssertionVerifier,
   createClientAuthenticator,
   createConsents,
+  createDocumentEndpoint,
+  createIntrospectionEndpoint,
+  createMetadata,
+  createRevocationEndpoint,
   createSessions,
   createTokens,
   formBody,
-  introspectionHandler,
-  metadataHandler,
   OAuthError,
-  revocationHandler,
 } from 'passport-client-assertion-jwt'
 import { accountRoutes } from './account.ts'
 import { authorizationRoutes } from './authorization.ts'
@@ -71,7 +71,7 @@ export function authorizationServer(
     isUser,
     verbosity,
   })
-  const introspection = introspectionHandler({
+  const introspection = createIntrospectionEndpoint({
     authenticateClient: createClientAuthenticator({ findClient, verifyAssertion, methods: CONFIDENTIAL }),
     sessions,
     tokens,
@@ -80,7 +80,7 @@ export function authorizationServer(
     verbosity,
     endpoint: `${origin}/introspect`,
   })
-  const revocation = revocationHandler({
+  const revocation = createRevocationEndpoint({
     authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
     sessions,
     tokens,
@@ -88,7 +88,7 @@ export function authorizationServer(
     endpoint: `${origin}/revoke`,
   })
 
-  const metadata = authorizationServerMetadata({
+  const metadata = createMetadata({
     issuer,
     authorizationEndpoint: '/authorize',
     jwksUri: '/jwks.json',
@@ -110,8 +110,8 @@ export function authorizationServer(
   app.use('/token', token as RequestHandler)
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
-  app.all('/jwks.json', metadataHandler(tokens.jwks()))
-  app.all(METADATA_PATHS, metadataHandler(metadata))
+  app.all('/jwks.json', createDocumentEndpoint(tokens.jwks()))
+  app.all(METADATA_PATHS, createDocumentEndpoint(metadata))
   app.use(
     authorizationRoutes({
       issuer,

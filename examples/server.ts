@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import express from 'express'
-import { createServer } from 'passport-client-assertion-jwt'
+import { createExpressServer } from 'passport-client-assertion-jwt'
 import { authorizationServer } from './authorization_server.ts'
 import { readSettings, type Settings, UnusableSetting } from './settings.ts'
 import { openStores, type Stores } from './stores.ts'
@@ -27,7 +27,7 @@ async function start(): Promise<void> {
     throw new UnusableSetting('STORE_URL', error.message)
   })
   const app = express()
-  const server = createServer(app, { maxHeaderSize: MOST_HEADER_BYTES })
+  const server = createExpressServer(app, { maxHeaderSize: MOST_HEADER_BYTES })
   const connections = new Set<Socket>()
   server.on('connection', (connection: Socket) => {
     connections.add(connection)

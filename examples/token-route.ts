@@ -9,6 +9,7 @@ import {
   type Consents,
   clientCredentials,
   clientPasswordVerify,
+  createTokenEndpoint,
   type FindClient,
   type Permits,
   PublicClientStrategy,
@@ -16,7 +17,6 @@ import {
   type Sessions,
   type TokenEndpoint,
   type Tokens,
-  tokenEndpoint,
 } from 'passport-client-assertion-jwt'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
@@ -50,7 +50,7 @@ export function tokenRoute(parts: {
   server.exchange(clientCredentials({ tokens }))
 
   // The way of a request: form, exactly one strategy, exchange, answer; and one answer to every error.
-  return tokenEndpoint({
+  return createTokenEndpoint({
     passport,
     strategies: { assertion: 'assertion', basic: 'basic', clientPassword: 'secret', publicClient: 'public' },
     server,

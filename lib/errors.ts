@@ -1,7 +1,7 @@
 import { isPromise } from './maybe_promise.ts'
 
-/** The error codes of RFC 6749 §4.1.2.1 and §5.2, and `invalid_token` of RFC 6750 for endpoints that applications add. */
-export type OAuthErrorCode =
+/** The error codes this package uses, each with a status and a sentence. */
+type KnownErrorCode =
   | 'invalid_request'
   | 'invalid_client'
   | 'invalid_grant'
@@ -27,8 +27,14 @@ export type OAuthErrorCode =
   | 'request_uri_not_supported'
   | 'registration_not_supported'
 
+/**
+ * An error code (RFC 6749 §4.1.2.1 and §5.2): one that this package uses, or any well-formed extension code of an
+ * application, such as `mfa_required`.
+ */
+export type OAuthErrorCode = KnownErrorCode | (string & {})
+
 /** One status per code. `invalid_client` is 401 only where the `Authorization` header was used (RFC 6749 §5.2). */
-const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
+const STATUS: Readonly<Record<KnownErrorCode, number>> = {
   invalid_request: 400,
   invalid_client: 400,
   invalid_grant: 400,
@@ -54,7 +60,7 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
-const DESCRIPTION: Readonly<Record<OAuthErrorCode, string>> = {
+const DESCRIPTION: Readonly<Record<KnownErrorCode, string>> = {
   invalid_request: 'The request is malformed.',
   invalid_client: 'Client authentication failed.',
   invalid_grant:
@@ -79,6 +85,18 @@ const DESCRIPTION: Readonly<Record<OAuthErrorCode, string>> = {
   request_uri_not_supported: 'The parameter request_uri is not supported.',
   registration_not_supported: 'The parameter registration is not supported.',
 }
+
+/** The same for a code of the application. */
+const REFUSED = 'The request was refused.'
+
+/** RFC 6749 §5.2, and no longer than codes are. */
+const ERROR_CODE = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,128}$/
+
+/** Whether a value can be an error code: 1 to 128 of the characters that RFC 6749 §5.2 allows. */
+export const isErrorCode = (code: unknown): code is OAuthErrorCode => typeof code === 'string' && ERROR_CODE.test(code)
+
+/** Whether this package has a status and a sentence for the code. */
+export const isKnownErrorCode = (code: string): code is KnownErrorCode => Object.hasOwn(STATUS, code)
 
 /**
  * Every reason for which this package refuses, with the one error code it goes out as. The reason itself leaves the
@@ -186,7 +204,7 @@ const CODE_OF_REASON = {
   contention: 'temporarily_unavailable',
   misconfigured: 'server_error',
   unexpected: 'server_error',
-} as const satisfies Record<string, OAuthErrorCode>
+} as const satisfies Record<string, KnownErrorCode>
 
 /** The closed union of machine-readable reasons. `docs/reasons.md` explains each; `REASONS` holds them all. */
 export type Reason = keyof typeof CODE_OF_REASON
@@ -195,7 +213,7 @@ export type Reason = keyof typeof CODE_OF_REASON
 export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
 
 /** The error code a reason goes out as. */
-export const codeOfReason = (reason: Reason): OAuthErrorCode => CODE_OF_REASON[reason]
+export const codeOfReason = (reason: Reason): KnownErrorCode => CODE_OF_REASON[reason]
 
 /** What an `OAuthError` may carry beside its code. */
 export interface OAuthErrorOptions {
@@ -225,26 +243,35 @@ const BRAND = Symbol.for('passport-client-assertion-jwt:OAuthError')
  */
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode
+  /** The HTTP status, as oauth2orize, Express and Koa read it. */
   readonly status: number
+  /** The same status, as NestJS and body-parser name it. */
   readonly statusCode: number
+  /** Whether a host may show `message` to the client: true below 500 (Koa, http-errors, NestJS). */
+  readonly expose: boolean
   readonly reason: Reason | undefined
   readonly detail: string | undefined
   readonly clientId: string | undefined
   readonly headers: Readonly<Record<string, string>>
 
-  /** Throws `TypeError` for a code that is not one, and a status that is no error's: applications bring theirs. */
+  /**
+   * The status is that of the code, or 400 for a code of the application. Throws a `TypeError` if `code` is malformed or
+   * `status` is outside 400 to 599.
+   */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
-    if (!Object.hasOwn(STATUS, code)) throw new TypeError(`an OAuthError has no code ${JSON.stringify(code)}`)
-    const { status = STATUS[code] } = options
+    if (!isErrorCode(code)) throw new TypeError(`an OAuthError has no code ${JSON.stringify(code)}`)
+    const known = isKnownErrorCode(code)
+    const { status = known ? STATUS[code] : 400, description = known ? DESCRIPTION[code] : REFUSED } = options
     if (!Number.isInteger(status) || status < 400 || status > 599)
       throw new TypeError(`an OAuthError has no status ${JSON.stringify(status)}`)
-    super(options.description ?? DESCRIPTION[code], 'cause' in options ? { cause: options.cause } : undefined)
+    super(description, 'cause' in options ? { cause: options.cause } : undefined)
     // not a member of the type: the types of two copies are to fit each other
     Object.defineProperty(this, BRAND, { value: true })
     this.name = 'OAuthError'
     this.code = code
     this.status = status
     this.statusCode = status
+    this.expose = status < 500
     this.reason = options.reason
     this.detail = options.detail
     this.clientId = options.clientId

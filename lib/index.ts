@@ -36,12 +36,32 @@ export type { AuthorizationParameters, AuthorizationRules, PkcePolicy } from './
 export type { RedirectUriRules } from './code/redirect_uri.ts'
 export type { CodeStore } from './code/store.ts'
 export { type Consent, type Consents, type ConsentsOptions, createConsents } from './consent/consents.ts'
+export type { AuthenticationOptions, EndpointFacts } from './endpoints/authentication.ts'
+export { type Answer, type ClientEndpointOptions, createClientEndpoint } from './endpoints/client_endpoint.ts'
+export {
+  createIntrospection,
+  createIntrospectionEndpoint,
+  type Introspect,
+  type IntrospectionResponse,
+  type TokenRequest,
+} from './endpoints/introspection.ts'
+export {
+  type AuthorizationServerMetadata,
+  createDocumentEndpoint,
+  createMetadata,
+  getWellKnownPaths,
+  type MetadataOptions,
+} from './endpoints/metadata.ts'
+export { createRevocation, createRevocationEndpoint, type Revoke } from './endpoints/revocation.ts'
+export type { EndpointOptions, RequestHandler } from './endpoints/shell.ts'
+export { createTokenEndpoint, type TokenEndpoint, type TokenEndpointOptions } from './endpoints/token.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
 export { type Events, onEvent, type SessionEvent } from './events.ts'
 export type { AuthorizationCodeOptions } from './exchanges/authorization_code.ts'
 export type { ClientCredentialsOptions } from './exchanges/client_credentials.ts'
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
 export type { RefreshTokenOptions } from './exchanges/refresh_token.ts'
+export { createExpressServer, getServerClasses } from './hosts/express.ts'
 export {
   type ClientAuthenticationOptions,
   type ClientStrategies,
@@ -51,7 +71,6 @@ export {
   type StrategyLike,
 } from './http/client_authentication.ts'
 export { type CorsOptions, cors } from './http/cors.ts'
-export type { Answer, EndpointOptions, RequestHandler } from './http/endpoint.ts'
 export {
   type ErrorMiddlewareOptions,
   type ErrorResponseOptions,
@@ -67,26 +86,9 @@ export type {
   Response as MiddlewareResponse,
 } from './http/message.ts'
 export { noStore } from './http/no_store.ts'
-export {
-  type ApplicationClasses,
-  type ApplicationWithPrototypes,
-  applicationClasses,
-  createServer,
-} from './http/server.ts'
-export { introspectionHandler } from './introspection_handler.ts'
 export type { AssertionMethod, SigningAlgorithm } from './keys/algorithms.ts'
 export type { KeySetOptions } from './keys/key_sets.ts'
 export type { VerificationPlace } from './keys/signature.ts'
-export {
-  type AdvertisedEndpoint,
-  type AuthorizationServerMetadata,
-  authorizationServerMetadata,
-  type MetadataHandlerOptions,
-  type MetadataOptions,
-  metadataHandler,
-  type WellKnownPaths,
-  wellKnownPaths,
-} from './metadata.ts'
 export { type AuthorizationOptions, authorizationSide } from './oauth2orize/authorization.ts'
 export type { Oauth2orizeRequest, ParametersRequest } from './oauth2orize/authorization_parameters.ts'
 export {
@@ -140,7 +142,6 @@ export {
 export type { ClientDone } from './passport/done.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
 export { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
-export { revocationHandler } from './revocation_handler.ts'
 export type { ScopeRules } from './scope.ts'
 export type { Permits } from './session/permits.ts'
 export type { RefreshedSession } from './session/refresh.ts'
@@ -158,31 +159,7 @@ export {
   type TokenFactoryOptions,
   type TokenKind,
 } from './token/factory.ts'
-export {
-  createIntrospection,
-  type Introspect,
-  type IntrospectionResponse,
-  type TokenRequest,
-} from './token/introspection.ts'
 export type { Claims } from './token/jwt.ts'
 export type { Key, KeyInput, PublicJwk } from './token/key.ts'
 export { createKeyset, type Keyset, publicJwks } from './token/keyset.ts'
-export { createRevocation, type Revoke } from './token/revocation.ts'
 export { createTokens, type TokenSet, type Tokens, type TokensOptions } from './token/token_set.ts'
-export {
-  type PassportAuthentication,
-  type ServerLike,
-  type TokenEndpoint,
-  type TokenEndpointOptions,
-  tokenEndpoint,
-} from './token_endpoint.ts'
-export {
-  type AnyExchange,
-  type AuthenticationOptions,
-  type ClientEndpointOptions,
-  clientEndpoint,
-  type EndpointFacts,
-  type TokenHandler,
-  type TokenHandlerOptions,
-  tokenHandler,
-} from './token_handler.ts'

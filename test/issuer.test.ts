@@ -3,12 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import {
   authorizationErrors,
-  authorizationServerMetadata,
   codeGrant,
   createAssertionVerifier,
+  createMetadata,
   createTokens,
+  getWellKnownPaths,
   sealedTransactions,
-  wellKnownPaths,
 } from '../lib/index.ts'
 import { isIssuer } from '../lib/issuer.ts'
 
@@ -53,8 +53,8 @@ const CONSTRUCTORS: Readonly<Record<string, (issuer: never) => unknown>> = {
   codeGrant: (issuer) => codeGrant({ issuer } as never),
   authorizationErrors: (issuer) => authorizationErrors({ issuer }),
   sealedTransactions: (issuer) => sealedTransactions({ issuer } as never),
-  wellKnownPaths: (issuer) => wellKnownPaths(issuer),
-  authorizationServerMetadata: (issuer) => authorizationServerMetadata({ issuer } as never),
+  getWellKnownPaths: (issuer) => getWellKnownPaths(issuer),
+  createMetadata: (issuer) => createMetadata({ issuer } as never),
 }
 
 for (const [name, construct] of Object.entries(CONSTRUCTORS)) {

@@ -32,7 +32,7 @@ for (const [given, meant] of [
 test('an unknown option that is like none of the known ones is refused with the list of those', () => {
   assert.throws(() => checkOptions('createTokens', { colour: 'red' }, NAMES), {
     name: 'TypeError',
-    message: 'Unknown option "colour". createTokens has: ' + NAMES.join(', ') + '.',
+    message: `Unknown option "colour". createTokens has: ${NAMES.join(', ')}.`,
   })
 })
 

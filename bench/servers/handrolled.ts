@@ -7,7 +7,7 @@ import oauth2orize from 'oauth2orize'
 import passport from 'passport'
 import { BasicStrategy } from 'passport-http'
 import type { Client } from '../../lib/client.ts'
-import { createServer as createFastServer } from '../../lib/http/server.ts'
+import { createExpressServer as createFastServer } from '../../lib/hosts/express.ts'
 import { CHALLENGE, ISSUER, REDIRECT_URI, RESOURCE, SUBJECT } from '../setting.ts'
 import { serve } from './serve.ts'
 

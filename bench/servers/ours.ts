@@ -10,18 +10,17 @@ import { BasicStrategy } from 'passport-http'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
+import { createTokenEndpoint } from '../../lib/endpoints/token.ts'
 import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
-import { createServer as createFastServer } from '../../lib/http/server.ts'
+import { createExpressServer as createFastServer } from '../../lib/hosts/express.ts'
 import { toOauth2orize } from '../../lib/oauth2orize/exchange.ts'
 import { ClientAssertionStrategy } from '../../lib/passport/assertion_strategy.ts'
 import { basicVerify } from '../../lib/passport/basic.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { createKeyset } from '../../lib/token/keyset.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
-import { tokenEndpoint } from '../../lib/token_endpoint.ts'
-import { tokenHandler } from '../../lib/token_handler.ts'
 import { sessionRecord } from '../records.ts'
 import { CHALLENGE, ISSUER, populationClientId, REDIRECT_URI, RESOURCE, type Setting, SUBJECT } from '../setting.ts'
 import { openStores } from '../stores.ts'
@@ -119,7 +118,7 @@ serve(async (given, variant) => {
     }
   }
 
-  const handler = tokenHandler({ findClient, verifyAssertion, exchanges, path: '/token' })
+  const handler = createTokenEndpoint({ findClient, verifyAssertion, exchanges, path: '/token' })
   if (door === 'node') return { server: createServer((request, response) => handler(request, response)), seeds: made }
   const app = express()
   app.disable('x-powered-by')
@@ -128,7 +127,7 @@ serve(async (given, variant) => {
       server: createServer((request, response) => handler(request, response, () => app(request, response))),
       seeds: made,
     }
-  if (door === 'endpoint') app.post('/token', tokenHandler({ findClient, verifyAssertion, exchanges }))
+  if (door === 'endpoint') app.post('/token', createTokenEndpoint({ findClient, verifyAssertion, exchanges }))
   if (door === 'route') {
     // as examples/token-route.ts has it
     const passport = new Passport()
@@ -136,7 +135,7 @@ serve(async (given, variant) => {
     passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
     const server = oauth2orize.createServer()
     for (const exchange of exchanges) server.exchange(toOauth2orize(exchange) as never)
-    app.use('/token', tokenEndpoint({ passport, strategies: { assertion: 'assertion', basic: 'basic' }, server }))
+    app.use('/token', createTokenEndpoint({ passport, strategies: { assertion: 'assertion', basic: 'basic' }, server }))
   }
   return {
     server: extras.includes('helper') ? createFastServer(app) : createServer(app as RequestListener),

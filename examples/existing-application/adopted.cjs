@@ -21,7 +21,7 @@ const {
   OAuthError,
   PublicClientStrategy,
   refreshToken,
-  tokenEndpoint,
+  createTokenEndpoint,
   toOauth2orize,
 } = require('passport-client-assertion-jwt')
 const { findClient, toLookUp } = require('./clients.cjs')
@@ -130,7 +130,7 @@ app.use('/oauth/token', express.json({ limit: '64kb' }), (req, _res, next) => {
 app.use('/oauth/token', errorResponse()) // for JSON that does not parse
 app.use(
   '/oauth/token',
-  tokenEndpoint({
+  createTokenEndpoint({
     server,
     passport,
     strategies: {

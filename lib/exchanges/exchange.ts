@@ -1,9 +1,17 @@
 import type { Client, ClientAuthentication, RequestContext } from '../client.ts'
 import type { FormParameters } from '../parameters.ts'
-import type { TokenSet } from '../token/token_set.ts'
 
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
-export type TokenResponse = TokenSet
+export interface TokenResponse {
+  readonly access_token: string
+  /** `Bearer`, or the type of tokens that an exchange of the application issues. */
+  readonly token_type: 'Bearer' | (string & {})
+  /** Seconds. */
+  readonly expires_in?: number
+  readonly refresh_token?: string
+  readonly scope?: string
+  readonly [extension: string]: unknown
+}
 
 /** A token request whose client is authenticated and whose parameters are sound. */
 export interface ExchangeRequest {

@@ -1,4 +1,5 @@
 import { refusal } from '../errors.ts'
+import { isBodyRead } from '../hosts/express.ts'
 import { badOption, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { marked, parsedForm, parseForm, REPEATABLE } from './form.ts'
@@ -96,9 +97,6 @@ function collect(request: Request, limit: number, done: (error: unknown, octets:
   request.on('close', cutOff)
 }
 
-const isRead = (request: Request): boolean =>
-  (request as { _body?: unknown })._body === true || request.readableDidRead === true
-
 const isFilled = (body: unknown): boolean =>
   typeof body === 'string' || body instanceof Uint8Array
     ? body.length > 0
@@ -133,7 +131,7 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
     try {
       if (Number(request.headers['content-length']) > limit) throw tooLarge(limit) // whatever it is
       typed = requireForm(request.headers)
-      if (isRead(request) || isFilled(request.body)) {
+      if (isBodyRead(request) || isFilled(request.body)) {
         if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
         parameters = fromEarlierParser(request)
       }

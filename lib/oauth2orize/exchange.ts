@@ -12,7 +12,7 @@ import { requireFunction } from '../options.ts'
 export interface Oauth2orizeExchange {
   /** `next` takes whatever the host's type declarations say: oauth2orize's say `Error`, Express's `any`. */
   (request: Request, response: Response, next: (error?: never) => void): void
-  /** The exchange itself, for `tokenHandler`, which needs no oauth2orize. */
+  /** The exchange itself, for `createTokenEndpoint({ exchanges })`, which needs no oauth2orize. */
   readonly exchange: Exchange
 }
 

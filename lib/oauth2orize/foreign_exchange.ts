@@ -7,14 +7,8 @@ export type ExchangeStep = (request: Request, response: Response, next: Next) =>
 /** An exchange in the shape that `server.exchange(…)` takes, whatever the host's type declarations say of `next`. */
 export type SafeExchange = (request: Request, response: Response, next: (error?: never) => void) => void
 
-/** What oauth2orize keeps of a registered exchange. */
-export interface ExchangeLayer {
-  readonly type: string | null
-  readonly handle: ExchangeStep
-}
-
-/** Hands on to `next` once at most, and when the time is over. `settle`: never from now on; `stop`: not for the time. */
-function onceInTime(milliseconds: number, next: (error?: unknown) => void) {
+/** Runs `next` at most once, and when the time is over. `settle`: never from now on; `stop`: not for the time. */
+function onceInTime(milliseconds: number | undefined, next: (error?: unknown) => void) {
   let settled = false
   const stop = (): void => clearTimeout(timer)
   const settle = (): void => {
@@ -26,35 +20,31 @@ function onceInTime(milliseconds: number, next: (error?: unknown) => void) {
     settle()
     if (isFirst) next(error)
   }
-  const timer = setTimeout(() => {
-    once(refusal('unexpected', { detail: `the exchange did not answer in ${milliseconds} milliseconds` }))
-  }, milliseconds)
+  const timer =
+    milliseconds === undefined
+      ? undefined
+      : setTimeout(() => {
+          once(refusal('unexpected', { detail: `the exchange did not respond within ${milliseconds} milliseconds` }))
+        }, milliseconds)
   return { once, settle, stop }
 }
 
 /**
- * Makes an exchange of `toOauth2orize` answer in time: one that has not goes to `next`, whatever it waits for. Such an
- * exchange answers itself once at most, and its promise settles then.
+ * Makes an exchange of the application respond exactly once: if an `async` exchange rejects, or none responds in time,
+ * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
+ * exchange: for an `async` issue callback use `safeIssue`.
  */
-export function timedExchange(step: ExchangeStep, timeoutMilliseconds: number): ExchangeStep {
-  return (request, response, next) => {
-    const { once, stop } = onceInTime(timeoutMilliseconds, next)
-    Promise.resolve(step(request, response, once)).finally(stop)
-  }
-}
+export const safeExchange = (step: ExchangeStep, timeoutMilliseconds = 30_000): SafeExchange =>
+  guardedExchange(step, timeoutMilliseconds)
 
-/**
- * Makes an exchange that the application brings answer once and at most once: an `async` exchange that rejects goes to
- * `next`; so does one that has not answered in time; a second answer or a second `next` is dropped.
- * What it cannot see is a promise inside the exchange: for an `async` issue callback use `safeIssue`.
- */
-export function safeExchange(step: ExchangeStep, timeoutMilliseconds = 30_000): SafeExchange {
+/** As `safeExchange`; without a time limit where the caller has one. */
+export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number): SafeExchange {
   const guarded: ExchangeStep = (request, response, next) => {
     const { once, settle, stop } = onceInTime(timeoutMilliseconds, (error) => {
       if (!response.headersSent) next(error)
     })
     answerOnce(response, settle)
-    response.once('close', stop)
+    if (timeoutMilliseconds !== undefined) response.once('close', stop)
     try {
       Promise.resolve(step(request, response, once)).catch((error: unknown) => once(asError(error)))
     } catch (error) {

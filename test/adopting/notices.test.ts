@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Client, tokenHandler } from '../../lib/index.ts'
+import { type Client, createTokenEndpoint } from '../../lib/index.ts'
 import { type Migration, prepareMigration } from '../support/migration.ts'
 import { rowsOf } from '../support/page_tables.ts'
 import { basicHeader, listen, type Route } from '../support/token_route.ts'
@@ -202,7 +202,7 @@ describe('what clients notice, by docs/adopting.md', () => {
 
   test('D8: JSON is 415 at the endpoint itself, accepted with the lines of step 2, and refused where it is malformed', async () => {
     const client: Client = { client_id: ID, client_secret: SECRET, grant_types: ['client_credentials'] }
-    const bare = await listen(createServer(tokenHandler({ findClient: () => client, exchanges: [] })))
+    const bare = await listen(createServer(createTokenEndpoint({ findClient: () => client, exchanges: [] })))
     const json = { 'Content-Type': 'application/json' }
     const right = JSON.stringify({ grant_type: 'client_credentials', client_id: ID, client_secret: SECRET })
     try {
@@ -251,7 +251,7 @@ describe('what clients notice, by docs/adopting.md', () => {
     })
     const askWithout = async (member: keyof Client, body: string, headers: Record<string, string>) => {
       const exchanges = [exchange('refresh_token'), exchange('authorization_code')]
-      const handler = tokenHandler({ findClient: () => ({ ...whole, [member]: undefined }), exchanges })
+      const handler = createTokenEndpoint({ findClient: () => ({ ...whole, [member]: undefined }), exchanges })
       const route = await listen(createServer(handler))
       try {
         const init = { method: 'POST', headers, body: new URLSearchParams(body) }

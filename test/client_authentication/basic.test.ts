@@ -7,14 +7,7 @@ import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { parseBasic } from '../../lib/client_authentication/basic.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import {
-  basicVerify,
-  type Client,
-  type FindClient,
-  tokenEndpoint,
-  tokenHandler,
-  toOauth2orize,
-} from '../../lib/index.ts'
+import { basicVerify, type Client, createTokenEndpoint, type FindClient, toOauth2orize } from '../../lib/index.ts'
 import { echo, listen, post, type Route } from '../support/token_route.ts'
 
 const base64 = (text: string | Uint8Array): string => Buffer.from(text).toString('base64')
@@ -71,13 +64,13 @@ describe('Basic credentials of real clients', () => {
   let bare: Route
   let passported: Route
   before(async () => {
-    bare = await listen(createServer(tokenHandler({ findClient, exchanges: [echo] })))
+    bare = await listen(createServer(createTokenEndpoint({ findClient, exchanges: [echo] })))
     const passport = new Passport()
     passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
     const server = oauth2orize.createServer()
     server.exchange(toOauth2orize(echo))
     const app = express()
-    app.use('/token', tokenEndpoint({ server, passport, strategies: { basic: 'basic' } }) as RequestHandler)
+    app.use('/token', createTokenEndpoint({ server, passport, strategies: { basic: 'basic' } }) as RequestHandler)
     passported = await listen(createServer(app))
   })
   after(() => Promise.all([bare.close(), passported.close()]))

@@ -6,12 +6,11 @@ import express from 'express'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
+import { createTokenEndpoint } from '../../lib/endpoints/token.ts'
 import { authorizationCode } from '../../lib/oauth2orize/exchanges.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { memoryStores } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
-import { tokenEndpoint } from '../../lib/token_endpoint.ts'
-import { tokenHandler } from '../../lib/token_handler.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 
 const REDIRECT = 'https://client.example/cb'
@@ -35,11 +34,12 @@ async function endpoint(context: TestContext, door: 'handler' | 'oauth2orize') {
   const findClient = (clientId: string) => (clientId === 'web' ? client : undefined)
   const exchange = authorizationCode({ codes, sessions, tokens })
   let listener: RequestListener
-  if (door === 'handler') listener = tokenHandler({ findClient, exchanges: [exchange] }) as unknown as RequestListener
+  if (door === 'handler')
+    listener = createTokenEndpoint({ findClient, exchanges: [exchange] }) as unknown as RequestListener
   else {
     const server = oauth2orize.createServer()
     server.exchange(exchange as never)
-    listener = express().use('/token', tokenEndpoint({ server, findClient }) as express.RequestHandler)
+    listener = express().use('/token', createTokenEndpoint({ server, findClient }) as express.RequestHandler)
   }
   const server = createServer(listener).listen(0, '127.0.0.1')
   context.after(() => {

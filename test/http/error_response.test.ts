@@ -107,9 +107,23 @@ test('an error that can not be answered as it is, is answered with server_error,
   assert.equal(answer.status, 500)
   assert.equal(answer.json['error'], 'server_error')
   assert.deepEqual(heard, [['server_error', 500]])
-  assert.throws(() => new OAuthError('mfa_required' as never), /no code "mfa_required"/)
+  for (const code of ['', 'a"b', 'a\\b', 'a\nb', 'é', 'x'.repeat(129), 404, undefined])
+    assert.throws(() => new OAuthError(code as string), { name: 'TypeError', message: /no code/ }, String(code))
   for (const status of [200, 99, 600, 400.5, '400'])
     assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /no status/)
+})
+
+test('C2: a well-formed code of an application passes with its status, 400 without one', async () => {
+  for (const code of ['mfa_required', 'use_dpop_nonce', 'E_OWN 7', 'x'.repeat(128)]) {
+    const plain = await answerFor(new OAuthError(code))
+    assert.deepEqual([plain.status, plain.json['error']], [400, code])
+    assert.equal(plain.json['error_description'], 'The request was refused.')
+  }
+  const own = await answerFor(new OAuthError('mfa_required', { status: 403, description: 'Use your second factor.' }))
+  assert.deepEqual(
+    [own.status, own.json],
+    [403, { error: 'mfa_required', error_description: 'Use your second factor.' }],
+  )
 })
 
 test('an answer that has begun is not mended', async () => {

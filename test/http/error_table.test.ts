@@ -7,10 +7,10 @@ import {
   type Client,
   clientCredentials,
   createSessions,
+  createTokenEndpoint,
   createTokens,
   refreshToken,
   type SessionStore,
-  tokenHandler,
 } from '../../lib/index.ts'
 import { memoryStores } from '../../lib/stores/memory.ts'
 import { pkcePair } from '../support/authorization_app.ts'
@@ -58,7 +58,7 @@ describe('the error table of the token endpoint, with the exchanges of this pack
       clientCredentials({ tokens }),
     ]
     const findClient = (id: string) => CLIENTS.find((client) => client.client_id === id)
-    route = await listen(createServer(tokenHandler({ findClient, exchanges, clock: () => now })))
+    route = await listen(createServer(createTokenEndpoint({ findClient, exchanges, clock: () => now })))
   })
   after(() => route.close())
 

@@ -9,14 +9,14 @@ import { OAuthError } from '../../lib/errors.ts'
 import { parseForm } from '../../lib/http/form.ts'
 import {
   clientAuthentication,
-  clientEndpoint,
   cors,
   createClientAuthenticator,
-  createServer as createFastServer,
+  createClientEndpoint,
+  createExpressServer as createFastServer,
+  createTokenEndpoint,
   errorResponse,
   formBody,
   noStore,
-  tokenHandler,
 } from '../../lib/index.ts'
 import { answerOf, basicHeader, echo, findClient, listen, post, SECRET } from '../support/token_route.ts'
 
@@ -103,7 +103,7 @@ for (const [name, framework] of FRAMEWORKS) {
   })
 
   test(`a handler mounted with use leaves paths below it alone, also in a router, on ${name} (T1)`, async () => {
-    const handler = tokenHandler({ findClient, exchanges: [echo] }) as RequestHandler
+    const handler = createTokenEndpoint({ findClient, exchanges: [echo] }) as RequestHandler
     const app = framework()
     app.use('/used', handler)
     const router = framework.Router()
@@ -126,7 +126,7 @@ for (const [name, framework] of FRAMEWORKS) {
 test('a handler with a path answers it in front of an application, and nothing else', async () => {
   const app = express()
   app.use((_req, res) => res.send('the application'))
-  const handler = tokenHandler({ findClient, exchanges: [echo], path: '/token' })
+  const handler = createTokenEndpoint({ findClient, exchanges: [echo], path: '/token' })
   const inFront = await listen(createServer((req, res) => handler(req, res, () => app(req, res))))
   assert.equal((await post(`${inFront.url}?x`, { grant_type: 'echo' }, BASIC)).status, 200)
   for (const path of ['/token/', '/tokens', '/']) {
@@ -141,7 +141,7 @@ test('a handler with a path answers it in front of an application, and nothing e
 
 test('the server that gives Express its prototypes serves both doors', async () => {
   const app = express()
-  app.use('/token', tokenHandler({ findClient, exchanges: [echo] }) as RequestHandler)
+  app.use('/token', createTokenEndpoint({ findClient, exchanges: [echo] }) as RequestHandler)
   const route = await listen(createFastServer(app))
   assert.equal((await post(route.url, { grant_type: 'echo' }, BASIC)).status, 200)
   assert.equal((await post(route.url, { grant_type: 'echo' })).status, 400)
@@ -149,7 +149,7 @@ test('the server that gives Express its prototypes serves both doors', async () 
 })
 
 test('an endpoint of the application stands behind the same client authentication', async () => {
-  const handler = clientEndpoint(
+  const handler = createClientEndpoint(
     async ({ client, parameters, authentication }) => ({ client: client.client_id, parameters, authentication }),
     { findClient, endpoint: 'https://as.example/par' },
   )
@@ -169,7 +169,7 @@ test("whatever an application's own authenticateClient or clock throws is answer
     }
     const authenticators = [throwing, () => Promise.reject(error)] as unknown as AuthenticateClient[]
     for (const authenticateClient of authenticators) {
-      const handler = clientEndpoint(async () => ({ reached: true }), { authenticateClient })
+      const handler = createClientEndpoint(async () => ({ reached: true }), { authenticateClient })
       const app = express()
       app.post('/token', formBody(), clientAuthentication({ authenticateClient }) as RequestHandler, (_req, res) => {
         res.json({ reached: true })
@@ -182,7 +182,7 @@ test("whatever an application's own authenticateClient or clock throws is answer
         await route.close()
       }
     }
-    const handler = clientEndpoint(async () => ({ reached: true }), { findClient, clock: throwing })
+    const handler = createClientEndpoint(async () => ({ reached: true }), { findClient, clock: throwing })
     const route = await listen(createServer(handler))
     assert.equal((await post(route.url, {}, BASIC)).status, 500)
     await route.close()
@@ -203,7 +203,7 @@ test('a body that an earlier parser took is held to the limit, as far as its len
 })
 
 test('an answer that cannot be JSON is server_error', async () => {
-  const route = await listen(createServer(clientEndpoint(async () => ({ count: 1n }), { findClient })))
+  const route = await listen(createServer(createClientEndpoint(async () => ({ count: 1n }), { findClient })))
   const answer = await answerOf(await fetch(route.url, { method: 'POST', headers: BASIC }))
   assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
   await route.close()
@@ -251,7 +251,7 @@ test('options of the parts are checked at construction', () => {
       () => clientAuthentication({ strategies: strategies as object }),
       /option 'strategies' must be .*basic/,
     )
-  assert.throws(() => tokenHandler({ findClient, exchanges: undefined as never }), /option 'exchanges'/)
-  assert.throws(() => tokenHandler({ findClient, exchanges: [echo, echo] }), /option 'exchanges'/)
-  assert.throws(() => tokenHandler({ findClient, exchanges: [echo], path: 'token' }), /option 'path'/)
+  assert.throws(() => createTokenEndpoint({ findClient, exchanges: undefined as never }), /'exchanges' and 'server'/)
+  assert.throws(() => createTokenEndpoint({ findClient, exchanges: [echo, echo] }), /option 'exchanges'/)
+  assert.throws(() => createTokenEndpoint({ findClient, exchanges: [echo], path: 'token' }), /option 'path'/)
 })

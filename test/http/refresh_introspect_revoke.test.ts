@@ -5,14 +5,14 @@ import * as oauth from 'oauth4webapi'
 import {
   type Client,
   createClientAuthenticator,
+  createIntrospectionEndpoint,
+  createRevocationEndpoint,
   createSessions,
+  createTokenEndpoint,
   createTokens,
-  introspectionHandler,
   refreshToken,
-  revocationHandler,
   type Sessions,
   type Tokens,
-  tokenHandler,
 } from '../../lib/index.ts'
 import { memorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
@@ -37,9 +37,9 @@ before(async () => {
     findClient: async (clientId) => clients.find((client) => client.client_id === clientId),
   })
   const doors = new Map([
-    ['/token', tokenHandler({ exchanges: [refreshToken({ sessions, tokens })], authenticateClient, clock })],
-    ['/introspect', introspectionHandler({ sessions, tokens, authenticateClient, clock })],
-    ['/revoke', revocationHandler({ sessions, tokens, authenticateClient, clock })],
+    ['/token', createTokenEndpoint({ exchanges: [refreshToken({ sessions, tokens })], authenticateClient, clock })],
+    ['/introspect', createIntrospectionEndpoint({ sessions, tokens, authenticateClient, clock })],
+    ['/revoke', createRevocationEndpoint({ sessions, tokens, authenticateClient, clock })],
   ])
   server = createServer((request, response) => doors.get(request.url ?? '')?.(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -181,8 +181,8 @@ test('RFC 7662: who is not a confidential client learns nothing', async () => {
 
 test('the introspection endpoint does not name the method none among those it takes', () => {
   const authenticateClient = createClientAuthenticator({ findClient: () => undefined })
-  assert.ok(revocationHandler({ sessions, tokens, authenticateClient }).methods.includes('none'))
-  assert.ok(!introspectionHandler({ sessions, tokens, authenticateClient }).methods.includes('none'))
+  assert.ok(createRevocationEndpoint({ sessions, tokens, authenticateClient }).methods.includes('none'))
+  assert.ok(!createIntrospectionEndpoint({ sessions, tokens, authenticateClient }).methods.includes('none'))
 })
 
 test('RFC 7009: 200 {} for own, unknown and foreign tokens; only the own one is revoked', async () => {

@@ -13,14 +13,15 @@ import {
   clientAuthentication,
   clientPasswordVerify,
   createClientAuthenticator,
+  createTokenEndpoint,
   type Events,
   errorResponse,
   formBody,
+  OAuthError,
   onEvent,
   safeExchange,
   safeIssue,
   type TokenSet,
-  tokenEndpoint,
   toOauth2orize,
 } from '../../lib/index.ts'
 import { basicHeader, echo, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
@@ -41,7 +42,7 @@ async function withExchanges(
   register(server)
   for (const framework of [express, express4 as unknown as typeof express]) {
     const app = framework()
-    const endpoint = tokenEndpoint({ server, findClient, enforceGrantTypes: false, ...more })
+    const endpoint = createTokenEndpoint({ server, findClient, enforceGrantTypes: false, ...more })
     app.use('/token', endpoint as RequestHandler)
     const route = await listen(createServer(app))
     try {
@@ -172,7 +173,7 @@ test('a session middleware that puts off the end of answers can still add its he
     } as typeof end
     next()
   })
-  app.use('/token', tokenEndpoint({ server, findClient, enforceGrantTypes: false }) as RequestHandler)
+  app.use('/token', createTokenEndpoint({ server, findClient, enforceGrantTypes: false }) as RequestHandler)
   const route = await listen(createServer(app))
   const answer = await oneAnswer(route, code, 200, undefined)
   assert.equal(answer.json.access_token, 'first')
@@ -227,7 +228,7 @@ test("an application's TokenError keeps its code and sentence, with our status a
     server.exchange(oauth2orize.exchange.code(issue))
     server.exchange('device', (_req, _res, next) => next(new oauth2orize.TokenError('wait', 'authorization_pending')))
     server.exchange('leak', (_req, _res, next) => next(new oauth2orize.TokenError('pg: no', 'server_error')))
-    server.exchange('odd', (_req, _res, next) => next(new oauth2orize.TokenError('text', 'E_NOT_OAUTH')))
+    server.exchange('odd', (_req, _res, next) => next(new oauth2orize.TokenError('text', 'E "NOT" OAUTH')))
   }
   await withExchanges(register, async (route) => {
     const answer = await oneAnswer(route, code, 400, 'invalid_scope')
@@ -239,12 +240,39 @@ test("an application's TokenError keeps its code and sentence, with our status a
   })
 })
 
+test('C2: an extension code of an existing exchange passes with its status, 400 without one', async () => {
+  const { TokenError } = oauth2orize
+  class Denied extends oauth2orize.OAuth2Error {}
+  const errors: Record<string, [Error, number, string]> = {
+    mfa: [new TokenError('Use your second factor.', 'mfa_required'), 400, 'mfa_required'],
+    nonce: [new TokenError('Use the nonce.', 'use_dpop_nonce'), 400, 'use_dpop_nonce'],
+    interaction: [new Denied('Ask the user.', 'interaction_required'), 400, 'interaction_required'],
+    status: [new TokenError('Not now.', 'quota_exceeded', undefined, 429), 429, 'quota_exceeded'],
+    odd: [new TokenError('Not now.', 'quota_exceeded', undefined, 200), 400, 'quota_exceeded'],
+    own: [new OAuthError('mfa_required', { status: 403, description: 'Second factor.' }), 403, 'mfa_required'],
+  }
+  const register: Register = (server) => {
+    for (const [name, [error]] of Object.entries(errors)) server.exchange(name, (_req, _res, next) => next(error))
+    const failing = async () => {
+      throw new OAuthError('mfa_required')
+    }
+    server.exchange(toOauth2orize({ grantType: 'made', run: failing }))
+  }
+  await withExchanges(register, async (route) => {
+    for (const [grant_type, [error, status, code]] of Object.entries(errors)) {
+      const { json } = await oneAnswer(route, { grant_type }, status, code)
+      assert.equal(json.error_description, error.message)
+    }
+    await oneAnswer(route, { grant_type: 'made' }, 400, 'mfa_required')
+  })
+})
+
 test('an exchange that never answers is answered for (O7)', async () => {
   const register: Register = (server) => {
     server.exchange('own', () => undefined)
   }
   const use = (route: Route) => oneAnswer(route, { grant_type: 'own' }, 500, 'server_error').then(() => undefined)
-  await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
+  await withExchanges(register, use, { timeoutMilliseconds: 30 })
 })
 
 test('an exchange made by toOauth2orize that never answers is answered for as well; what comes later is dropped (O7)', async (t) => {
@@ -272,8 +300,8 @@ test('an exchange made by toOauth2orize that never answers is answered for as we
     await new Promise((resolve) => setTimeout(resolve, 60)) // longer than the time limit: nothing of them is left behind
     assert.equal(refused.length, before)
   }
-  await withExchanges(register, use, { exchangeTimeoutMilliseconds: 30 })
-  const late = 'the exchange did not answer in 30 milliseconds'
+  await withExchanges(register, use, { timeoutMilliseconds: 30 })
+  const late = 'the exchange did not finish within 30 milliseconds'
   assert.deepEqual(
     refused,
     Array.from({ length: 6 }, () => late),
@@ -358,7 +386,7 @@ test('an exchange of ours beside another of its grant type is warned of, once, a
   const server = oauth2orize.createServer()
   server.exchange('echo', (_req, res) => res.end('{}'))
   server.exchange('echo', (_req, res) => res.end('{}')) // the application's own affair
-  const endpoint = tokenEndpoint({ server, findClient })
+  const endpoint = createTokenEndpoint({ server, findClient })
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(warned, [])
   server.exchange(toOauth2orize(echo))
@@ -368,11 +396,11 @@ test('an exchange of ours beside another of its grant type is warned of, once, a
   const other = oauth2orize.createServer()
   other.exchange(toOauth2orize({ ...echo, grantType: 'ours' }))
   other.exchange('ours', (_req, res) => res.end('{}'))
-  tokenEndpoint({ server: other, findClient })
+  createTokenEndpoint({ server: other, findClient })
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(warned, [
-    'of the exchanges for echo the one that was registered first answers',
-    'of the exchanges for ours the one that was registered first answers',
+    'More than one exchange is registered for "echo"; only the first one is used. Remove the other.',
+    'More than one exchange is registered for "ours"; only the first one is used. Remove the other.',
   ])
 })
 
@@ -381,7 +409,7 @@ test('exchanges registered later are served and guarded too, and the server itse
   server.exchange(toOauth2orize(echo))
   const before = (server as unknown as { _exchanges: { handle: unknown }[] })._exchanges.map(({ handle }) => handle)
   const app = express()
-  const endpoint = tokenEndpoint({ server, findClient, enforceGrantTypes: false })
+  const endpoint = createTokenEndpoint({ server, findClient, enforceGrantTypes: false })
   app.use('/token', endpoint as RequestHandler)
   server.exchange('late', async () => {
     throw new Error('late')
@@ -403,7 +431,7 @@ test('the user of a browser session is not taken for a client, and no client bec
     req.user = { id: 7, username: 'alice' } as unknown as Express.User // as passport.session() does
     next()
   })
-  app.use('/route', tokenEndpoint({ server, findClient }) as RequestHandler)
+  app.use('/route', createTokenEndpoint({ server, findClient }) as RequestHandler)
   const parse = express.urlencoded({ extended: true })
   app.post('/token', parse, server.token() as RequestHandler, errorResponse())
   const route = await listen(createServer(app))
@@ -476,7 +504,7 @@ test("Passport's and the parsers' own errors are in the table, through errorResp
   )
 })
 
-test('safeExchange alone guards an exchange that is registered in a host without tokenEndpoint (O7, O9)', async () => {
+test('safeExchange alone guards an exchange that is registered in a host without createTokenEndpoint (O7, O9)', async () => {
   const server = oauth2orize.createServer()
   const failing = safeExchange(async function own() {
     throw new Error('inside')
@@ -498,7 +526,7 @@ test('a fault of a strategy of the application is 503, and none of its text goes
   const strategies = { basic: 'basic', clientPassword: 'oauth2-client-password' }
   const server = oauth2orize.createServer()
   const app = express()
-  app.use('/token', tokenEndpoint({ server, passport, strategies }) as RequestHandler)
+  app.use('/token', createTokenEndpoint({ server, passport, strategies }) as RequestHandler)
   const route = await listen(createServer(app))
   const down = await post(route.url, { grant_type: 'x' }, BASIC)
   assert.deepEqual([down.status, down.json.error], [503, 'temporarily_unavailable'])
@@ -524,7 +552,7 @@ test('a strategy of the application that throws, or whose promise rejects, is a 
   const app = express()
   app.use(
     '/token',
-    tokenEndpoint({
+    createTokenEndpoint({
       server,
       strategies: { basic: broken, publicClient: throwing, clientPassword: own },
     }) as RequestHandler,
@@ -551,7 +579,7 @@ test('R74 each authentication is published once, by whichever strategy', async (
   server.exchange(toOauth2orize(echo))
   const app = express()
   const strategies = { basic: 'basic', clientPassword: 'oauth2-client-password' }
-  app.use('/token', tokenEndpoint({ server, passport, strategies }) as RequestHandler)
+  app.use('/token', createTokenEndpoint({ server, passport, strategies }) as RequestHandler)
   const route = await listen(createServer(app))
   await post(route.url, { grant_type: 'echo' }, BASIC)
   await post(route.url, { grant_type: 'echo', client_id: 'post', client_secret: SECRET })
@@ -566,7 +594,7 @@ test('a strategy that Passport does not know is a fault of configuration, and sa
   const server = oauth2orize.createServer()
   app.use(
     '/token',
-    tokenEndpoint({ server, passport: new Passport(), strategies: { basic: 'bsic' } }) as RequestHandler,
+    createTokenEndpoint({ server, passport: new Passport(), strategies: { basic: 'bsic' } }) as RequestHandler,
   )
   const route = await listen(createServer(app))
   const { status, json } = await post(route.url, { grant_type: 'echo' }, BASIC)
@@ -584,7 +612,7 @@ test("what Passport's own middleware hands to next is never taken for an authent
     }
     const server = oauth2orize.createServer()
     const app = express()
-    app.use('/token', tokenEndpoint({ server, passport, strategies: { basic: 'basic' } }) as RequestHandler)
+    app.use('/token', createTokenEndpoint({ server, passport, strategies: { basic: 'basic' } }) as RequestHandler)
     const route = await listen(createServer(app))
     const { status } = await post(route.url, { grant_type: 'echo' }, BASIC)
     assert.equal(status, error ? 503 : 401, String(error))
@@ -601,7 +629,7 @@ test('strategies may be given as instances, without Passport, also under overlap
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
   const app = express()
-  app.use('/token', tokenEndpoint({ server, strategies: { basic } }) as RequestHandler)
+  app.use('/token', createTokenEndpoint({ server, strategies: { basic } }) as RequestHandler)
   const route = await listen(createServer(app))
   const send = (id: string) => post(route.url, { grant_type: 'echo' }, { Authorization: basicHeader(id, SECRET) })
   const answers = await Promise.all([send('any'), send('basic'), send('any'), send('basic')])

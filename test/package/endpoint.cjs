@@ -6,8 +6,7 @@ const passport = require('passport')
 const {
   createAssertionVerifier,
   createTokens,
-  tokenEndpoint,
-  tokenHandler,
+  createTokenEndpoint,
   Strategy,
 } = require('passport-client-assertion-jwt')
 const { clientCredentials } = require('passport-client-assertion-jwt/oauth2orize')
@@ -16,7 +15,7 @@ const { createTestClient } = require('passport-client-assertion-jwt/testing')
 
 import('./serve.mjs').then(({ serve }) =>
   serve({
-    ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler },
+    ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
     ...{ clientCredentials, memoryStores, Strategy, createTestClient },
   }),
 )

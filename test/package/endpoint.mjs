@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
 import passport from 'passport'
-import { createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler } from 'passport-client-assertion-jwt'
+import { createAssertionVerifier, createTokenEndpoint, createTokens } from 'passport-client-assertion-jwt'
 import { clientCredentials } from 'passport-client-assertion-jwt/oauth2orize'
 import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
 import { Strategy } from 'passport-client-assertion-jwt/strategy'
@@ -11,6 +11,6 @@ import { createTestClient } from 'passport-client-assertion-jwt/testing'
 import { serve } from './serve.mjs'
 
 await serve({
-  ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler },
+  ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
   ...{ clientCredentials, memoryStores, Strategy, createTestClient },
 })

@@ -1,7 +1,6 @@
 // What endpoint.mjs and endpoint.cjs do with what they imported or required.
 export async function serve(parts) {
-  const { assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, tokenEndpoint, tokenHandler } =
-    parts
+  const { assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint } = parts
   const { clientCredentials, memoryStores, Strategy, createTestClient } = parts
   const issuer = 'https://op.example'
   const client = await createTestClient({ issuer, client: { grant_types: ['client_credentials'], scope: 'read' } })
@@ -14,8 +13,8 @@ export async function serve(parts) {
   server.exchange(exchange)
 
   const app = express()
-  app.use('/token', tokenEndpoint({ server, passport, strategies: { assertion: 'client-assertion-jwt' } }))
-  app.use('/fast', tokenHandler({ exchanges: [exchange], findClient: client.findClient, verifyAssertion }))
+  app.use('/token', createTokenEndpoint({ server, passport, strategies: { assertion: 'client-assertion-jwt' } }))
+  app.use('/fast', createTokenEndpoint({ exchanges: [exchange], findClient: client.findClient, verifyAssertion }))
   const listener = app.listen(0, '127.0.0.1')
   await new Promise((resolve) => listener.once('listening', resolve))
   const origin = `http://127.0.0.1:${listener.address().port}`

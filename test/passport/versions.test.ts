@@ -14,11 +14,11 @@ import {
   ClientAssertionStrategy,
   clientCredentials,
   clientPasswordVerify,
+  createTokenEndpoint,
   createTokens,
   errorResponse,
   formBody,
   PublicClientStrategy,
-  tokenEndpoint,
   toOauth2orize,
 } from '../../lib/index.ts'
 import { memoryReplayRegister } from '../../lib/stores/memory.ts'
@@ -84,7 +84,7 @@ for (const name of INSTALLED) {
         publicClient: 'oauth2-public-client',
       }
       const app = express()
-      app.use('/token', tokenEndpoint({ server, passport, strategies }))
+      app.use('/token', createTokenEndpoint({ server, passport, strategies }))
       app.post(
         '/chain',
         formBody(),

@@ -11,14 +11,13 @@ import {
   basicVerify,
   type Client,
   clientPasswordVerify,
+  createTokenEndpoint,
   type EndpointOptions,
   type Exchange,
   errorResponse,
   type FindClient,
   OAuthError,
   PublicClientStrategy,
-  tokenEndpoint,
-  tokenHandler,
   toOauth2orize,
 } from '../../lib/index.ts'
 
@@ -125,12 +124,12 @@ const STRATEGIES = { basic: 'basic', clientPassword: 'oauth2-client-password', p
 
 type Options = EndpointOptions & { readonly strict?: boolean }
 
-const handler = (options: Options) => tokenHandler({ findClient, exchanges: EXCHANGES, ...options })
+const handler = (options: Options) => createTokenEndpoint({ findClient, exchanges: EXCHANGES, ...options })
 
 function endpoint(options: Options) {
   const server = oauth2orize.createServer()
   for (const exchange of EXCHANGES) server.exchange(toOauth2orize(exchange))
-  return tokenEndpoint({ server, passport: applicationPassport(), strategies: STRATEGIES, ...options })
+  return createTokenEndpoint({ server, passport: applicationPassport(), strategies: STRATEGIES, ...options })
 }
 
 function onExpress(
@@ -163,7 +162,7 @@ const PARSERS = [
 /** Every kind of host the token route is tested on. */
 export const HOSTS: readonly Host[] = [
   {
-    name: 'node:http, tokenHandler',
+    name: 'node:http, exchanges',
     parsed: false,
     extended: false,
     start: (options = {}) => listen(createServer(handler(options))),
@@ -173,8 +172,8 @@ export const HOSTS: readonly Host[] = [
       const parsed = parserName.startsWith('extended')
       const extended = parserName.startsWith('extended: true')
       const doors = [
-        ['tokenEndpoint', endpoint],
-        ['tokenHandler', handler],
+        ['server', endpoint],
+        ['exchanges', handler],
       ] as const
       return doors.map(([door, make]) => ({
         name: `${name}, ${door}, ${parserName}`,
@@ -188,7 +187,7 @@ export const HOSTS: readonly Host[] = [
 
 /** One of each: bare, and Express 5 around oauth2orize and Passport, with nothing before it. */
 export const TWO_HOSTS = HOSTS.filter(
-  ({ name }) => name.startsWith('node:http') || name === 'Express 5, tokenEndpoint, no earlier parser',
+  ({ name }) => name.startsWith('node:http') || name === 'Express 5, server, no earlier parser',
 )
 
 export const basicHeader = (clientId: string, secret: string): string =>

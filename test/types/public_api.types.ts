@@ -16,8 +16,9 @@ import {
   type CodeStore,
   clientCredentials,
   createAssertionVerifier,
-  createServer,
+  createExpressServer,
   createSessions,
+  createTokenEndpoint,
   createTokens,
   errorResponse,
   type FindClient,
@@ -27,6 +28,7 @@ import {
   type MiddlewareRequest,
   type MiddlewareResponse,
   OAuthError,
+  type OAuthErrorCode,
   type Oauth2orizeRequest,
   type Oauth2orizeTransaction,
   onEvent,
@@ -38,10 +40,9 @@ import {
   Strategy,
   type StrategyRequest,
   safeExchange,
+  type TokenResponse,
   type TransactionRequest,
   type TransactionStore,
-  tokenEndpoint,
-  tokenHandler,
   type VerifyClientWithRequest,
 } from 'passport-client-assertion-jwt'
 import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
@@ -92,8 +93,15 @@ export const status: number = error.status
 export const invented: Reason = 'something_else'
 // @ts-expect-error methods are a closed union
 export const method: ClientAuthenticationMethod = 'tls_client_auth'
-// @ts-expect-error so are the codes
-export const made = new OAuthError('invalid_everything')
+// error codes are an open union: known ones are suggested, an application's own ones are accepted
+export const made = new OAuthError('mfa_required')
+export const known: OAuthErrorCode = 'invalid_grant'
+// @ts-expect-error a code is a string
+export const notACode = new OAuthError(404)
+// so are token types
+export const tokenResponse: TokenResponse = { access_token: 'a', token_type: 'N_A', issued_token_type: 'urn:x' }
+// @ts-expect-error a response needs a token type
+export const untyped: TokenResponse = { access_token: 'a' }
 
 // an application's own kind of refusal stays what it is
 class Locked extends OAuthError {
@@ -155,8 +163,8 @@ refreshToken({ sessions: sessionStore, tokens })
 // @ts-expect-error an unknown option
 createSessions({ store: sessionStore, overlap: 10 })
 
-const endpoint = tokenEndpoint({ server, passport, strategies: { assertion: strategy } })
-const handler = tokenHandler({ exchanges: [clientCredentials({ tokens })], findClient: findTenant })
+const endpoint = createTokenEndpoint({ server, passport, strategies: { assertion: strategy } })
+const handler = createTokenEndpoint({ exchanges: [clientCredentials({ tokens })], findClient: findTenant })
 for (const express of [express4, express5]) {
   const app = express()
   app.use('/token', endpoint)
@@ -165,14 +173,14 @@ for (const express of [express4, express5]) {
   app.use(errorResponse())
 }
 const annotated: Application = express5()
-createServer(annotated)
-createServer(express5())
-createServer(express4())
+createExpressServer(annotated)
+createExpressServer(express5())
+createExpressServer(express4())
 export const bare: (request: IncomingMessage, response: ServerResponse) => void = handler
 // @ts-expect-error a token endpoint offers something
-tokenHandler({ findClient: findTenant })
+createTokenEndpoint({ findClient: findTenant })
 // @ts-expect-error neither strategies nor a way to find clients
-tokenEndpoint({ server })
+createTokenEndpoint({ server })
 
 // --- stores of one's own ----------------------------------------------------------------------------------------------------
 

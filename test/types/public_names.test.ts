@@ -5,15 +5,14 @@ import { isType, publicSurface } from '../support/public_surface.ts'
 /** What each entry exports at run time. A name gets here on purpose, and stays until a major release. */
 const NAMES: Readonly<Record<string, string>> = {
   'index.ts': `
-    ClientAssertionStrategy OAuthError PROFILES PublicClientStrategy REASONS Strategy applicationClasses
-    authorizationCode authorizationErrors authorizationServerMetadata authorizationSide basicVerify
-    clientAuthentication clientCredentials clientEndpoint clientPasswordVerify codeGrant cors
-    createAssertionVerifier createClientAuthenticator createConsents createIntrospection createKeyset
-    createRevocation createServer createSessions createTokenFactory createTokens deriveKeyset errorResponse
-    formBody hashClientSecret introspectionHandler isPublicAddress metadataHandler noStore onEvent pkceRequestParser
-    publicJwks refreshToken rememberedConsent retryOf revocationHandler safeExchange safeIssue
-    sealedTransactions systemClock toOauth2orize tokenEndpoint tokenHandler validateAuthorization
-    wellKnownPaths
+    ClientAssertionStrategy OAuthError PROFILES PublicClientStrategy REASONS Strategy authorizationCode
+    authorizationErrors authorizationSide basicVerify clientAuthentication clientCredentials clientPasswordVerify
+    codeGrant cors createAssertionVerifier createClientAuthenticator createClientEndpoint createConsents
+    createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
+    createMetadata createRevocation createRevocationEndpoint createSessions createTokenEndpoint createTokenFactory
+    createTokens deriveKeyset errorResponse formBody getServerClasses getWellKnownPaths hashClientSecret
+    isPublicAddress noStore onEvent pkceRequestParser publicJwks refreshToken rememberedConsent retryOf
+    safeExchange safeIssue sealedTransactions systemClock toOauth2orize validateAuthorization
   `,
   'strategy.ts': 'ClientAssertionStrategy PublicClientStrategy Strategy basicVerify clientPasswordVerify default',
   'oauth2orize/index.ts': `
@@ -37,30 +36,29 @@ for (const [entry, names] of Object.entries(NAMES)) {
 /** The types each entry exports: what somebody must name to write a callback, a store or the options of a call. */
 const TYPES: Readonly<Record<string, string>> = {
   'index.ts': `
-    AccessTokenClaims Adopt AdoptedPermission AdvertisedEndpoint Answer AnyExchange ApplicationClasses
-    ApplicationWithPrototypes AssertionContext AssertionMethod AssertionProfile AssertionRouteOptions
-    AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification AssertionVerifier
-    AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient AuthenticationContext
-    AuthenticationOptions AuthorizationCode AuthorizationCodeOptions AuthorizationErrorsOptions AuthorizationOptions
-    AuthorizationParameters AuthorizationResponse AuthorizationRules AuthorizationServerMetadata BaseSecret
-    BasicDecoding BasicVerify BasicVerifyOptions Claims ClaimsContext Client ClientAuthentication
-    ClientAuthenticationMethod ClientAuthenticationOptions ClientAuthenticatorOptions ClientCredentialsOptions
-    ClientDone ClientEndpointOptions ClientPasswordVerify ClientPasswordVerifyOptions ClientRules ClientSecret
-    ClientStrategies Clock CodeGrantOptions CodeStore Consent Consents ConsentsOptions CorsOptions EndpointFacts
-    EndpointOptions ErrorMiddleware ErrorMiddlewareOptions ErrorResponseOptions Events Exchange ExchangeRequest
-    ExchangeStep FindClient FormBodyOptions FormParameters ImmediateDone Introspect IntrospectionResponse
-    IsAllowedAddress JwkSet Key KeyInput KeySetOptions Keyset KeysetSource MetadataHandlerOptions MetadataOptions
-    Middleware MiddlewareNext MiddlewareRequest MiddlewareResponse OAuthErrorCode OAuthErrorOptions
-    Oauth2orizeExchange Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction OpenSessionOptions
-    ParametersRequest PassportAuthentication PassportLike PerClient Permission Permits PkcePolicy ProfileRules
+    AccessTokenClaims Adopt AdoptedPermission Answer AssertionContext AssertionMethod AssertionProfile
+    AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification
+    AssertionVerifier AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient
+    AuthenticationContext AuthenticationOptions AuthorizationCode AuthorizationCodeOptions
+    AuthorizationErrorsOptions AuthorizationOptions AuthorizationParameters AuthorizationResponse
+    AuthorizationRules AuthorizationServerMetadata BaseSecret BasicDecoding BasicVerify BasicVerifyOptions Claims
+    ClaimsContext Client ClientAuthentication ClientAuthenticationMethod ClientAuthenticationOptions
+    ClientAuthenticatorOptions ClientCredentialsOptions ClientDone ClientEndpointOptions ClientPasswordVerify
+    ClientPasswordVerifyOptions ClientRules ClientSecret ClientStrategies Clock CodeGrantOptions CodeStore Consent
+    Consents ConsentsOptions CorsOptions EndpointFacts EndpointOptions ErrorMiddleware ErrorMiddlewareOptions
+    ErrorResponseOptions Events Exchange ExchangeRequest ExchangeStep FindClient FormBodyOptions FormParameters
+    ImmediateDone Introspect IntrospectionResponse IsAllowedAddress JwkSet Key KeyInput KeySetOptions Keyset
+    KeysetSource MetadataOptions Middleware MiddlewareNext MiddlewareRequest MiddlewareResponse OAuthErrorCode
+    OAuthErrorOptions Oauth2orizeExchange Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction
+    OpenSessionOptions ParametersRequest PassportLike PerClient Permission Permits PkcePolicy ProfileRules
     PublicClientStrategyOptions PublicJwk Reason RedirectUriRules RefreshTokenClaims RefreshTokenOptions
     RefreshedSession RememberedConsentOptions ReplayRegister RequestContext RequestHandler RequestHead Revoke
-    RuleOptions SafeExchange ScopeRules SealedTransactionsOptions ServerLike ServerName Session SessionEvent SessionSettings
+    RuleOptions SafeExchange ScopeRules SealedTransactionsOptions ServerName Session SessionEvent SessionSettings
     SessionStore Sessions SessionsOptions ShownError SigningAlgorithm StrategyAuthenticationOptions StrategyLike
     StrategyRequest SubjectOf ToOauth2orizeOptions TokenEndpoint TokenEndpointOptions TokenFactory
-    TokenFactoryOptions TokenHandler TokenHandlerOptions TokenKind TokenRequest TokenResponse TokenSet Tokens
-    TokensOptions TransactionRequest TransactionStore TypRule ValidateAuthorizationOptions ValidateDone Verbosity
-    VerificationPlace VerifyAssertion VerifyClient VerifyClientWithRequest VerifyDone WellKnownPaths
+    TokenFactoryOptions TokenKind TokenRequest TokenResponse TokenSet Tokens TokensOptions TransactionRequest
+    TransactionStore TypRule ValidateAuthorizationOptions ValidateDone Verbosity VerificationPlace VerifyAssertion
+    VerifyClient VerifyClientWithRequest VerifyDone
   `,
   'strategy.ts': `
     AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions BasicVerify BasicVerifyOptions

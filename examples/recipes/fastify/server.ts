@@ -6,19 +6,19 @@
 import fastifyExpress from '@fastify/express'
 import fastify, { type FastifyInstance } from 'fastify'
 import {
-  authorizationServerMetadata,
   clientCredentials,
   createAssertionVerifier,
   createClientAuthenticator,
+  createIntrospectionEndpoint,
+  createMetadata,
+  createRevocationEndpoint,
   createSessions,
+  createTokenEndpoint,
   createTokens,
   type FindClient,
-  introspectionHandler,
   type ReplayRegister,
   refreshToken,
-  revocationHandler,
   type SessionStore,
-  tokenHandler,
 } from 'passport-client-assertion-jwt'
 
 export interface FastifyOptions {
@@ -42,13 +42,18 @@ export async function createApplication(options: FastifyOptions): Promise<Fastif
   })
   const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion })
 
-  const token = tokenHandler({
+  const token = createTokenEndpoint({
     authenticateClient,
     exchanges: [clientCredentials({ tokens }), refreshToken({ sessions, tokens })],
   })
-  const revocation = revocationHandler({ authenticateClient, sessions, tokens, endpoint: `${issuer}/revoke` })
-  const introspection = introspectionHandler({ authenticateClient, sessions, tokens, endpoint: `${issuer}/introspect` })
-  const metadata = authorizationServerMetadata({
+  const revocation = createRevocationEndpoint({ authenticateClient, sessions, tokens, endpoint: `${issuer}/revoke` })
+  const introspection = createIntrospectionEndpoint({
+    authenticateClient,
+    sessions,
+    tokens,
+    endpoint: `${issuer}/introspect`,
+  })
+  const metadata = createMetadata({
     issuer,
     jwksUri: '/jwks',
     token: { url: '/token', endpoint: token },

@@ -25,9 +25,9 @@ import {
   type ClientAuthentication,
   clientCredentials,
   createAssertionVerifier,
+  createTokenEndpoint,
   createTokens,
   OAuthError,
-  tokenHandler,
 } from 'passport-client-assertion-jwt'
 import { memoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
 import { Strategy } from 'passport-client-assertion-jwt/strategy'
@@ -88,7 +88,10 @@ class ApplicationModule {}
 const application = await NestFactory.create<NestExpressApplication>(ApplicationModule, { logger: ['error'] })
 application.disable('x-powered-by')
 const tokens = createTokens({ issuer, baseSecret: process.env['BASE_SECRET'] ?? '' })
-application.use('/token', tokenHandler({ findClient, verifyAssertion, exchanges: [clientCredentials({ tokens })] }))
+application.use(
+  '/token',
+  createTokenEndpoint({ findClient, verifyAssertion, exchanges: [clientCredentials({ tokens })] }),
+)
 await application.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1')
 console.log(`Listening at ${await application.getUrl()}`)
 

@@ -7,13 +7,12 @@ import {
   type Client,
   createAssertionVerifier,
   createSessions,
+  createTokenEndpoint,
   createTokens,
   type FindClient,
   OAuthError,
   onEvent,
   type Reason,
-  tokenEndpoint,
-  tokenHandler,
 } from 'passport-client-assertion-jwt'
 import { clientCredentials, refreshToken } from 'passport-client-assertion-jwt/oauth2orize'
 import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
@@ -59,8 +58,11 @@ server.exchange(clientCredentials({ tokens }))
 server.exchange(refreshToken({ sessions, tokens }))
 
 const app = express()
-app.use('/token', tokenEndpoint({ server, passport, strategies: { assertion: 'client-assertion-jwt' } }))
-app.use('/fast', tokenHandler({ exchanges: [clientCredentials({ tokens })], findClient, verifyAssertion: verify }))
+app.use('/token', createTokenEndpoint({ server, passport, strategies: { assertion: 'client-assertion-jwt' } }))
+app.use(
+  '/fast',
+  createTokenEndpoint({ exchanges: [clientCredentials({ tokens })], findClient, verifyAssertion: verify }),
+)
 app.post('/other', passport.authenticate('client-assertion-jwt', { session: false }), (_request, response) => {
   response.json({})
 })

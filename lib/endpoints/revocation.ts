@@ -1,13 +1,26 @@
 import { answerOf } from '../errors.ts'
-import { requireFunction, requireVerbs } from '../options.ts'
+import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
-import { type Adopt, adoptedSessionId, rememberedUntil } from './adopted_token.ts'
+import { type Adopt, adoptedSessionId, rememberedUntil } from '../token/adopted_token.ts'
+import type { Tokens } from '../token/token_set.ts'
+import { checkEndpointOptions, type EndpointFacts } from './authentication.ts'
+import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
 import type { TokenRequest } from './introspection.ts'
-import type { Tokens } from './token_set.ts'
+import type { RequestHandler } from './shell.ts'
 
 /** Answers `revocation_endpoint` requests; see `createRevocation`. */
 export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
+
+/** The options of `createRevocation`. */
+interface RevocationOptions {
+  readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
+  readonly tokens: Pick<Tokens, 'readAccessToken' | 'readRefreshToken'>
+  /** The hook of `refreshToken`, where it is used: such a token can be given up as well, adopted already or not. */
+  readonly adopt?: Adopt | undefined
+}
+
+const NAMES = optionNames<RevocationOptions>({ sessions: true, tokens: true, adopt: true })
 
 /**
  * RFC 7009: a client gives up a token of its own. A refresh token, also one that is superseded, ends its session, and with
@@ -15,12 +28,13 @@ export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
  * Unknown tokens and other clients' tokens are left alone, and all get the same response: `{}`. `token_type_hint` is
  * not needed: tokens tell their kind themselves. Public clients may revoke too.
  */
-export function createRevocation(options: {
-  readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
-  readonly tokens: Pick<Tokens, 'readAccessToken' | 'readRefreshToken'>
-  /** The hook of `refreshToken`, where it is used: such a token can be given up as well, adopted already or not. */
-  readonly adopt?: Adopt | undefined
-}): Revoke {
+export function createRevocation(options: RevocationOptions): Revoke {
+  checkOptions('createRevocation', options, NAMES)
+  return revocation(options)
+}
+
+/** Revocation with options that are checked already. */
+function revocation(options: RevocationOptions): Revoke {
   const { sessions, tokens, adopt } = options
   requireVerbs('sessions', sessions, ['get', 'end', 'revokeAccessToken'])
   requireVerbs('tokens', tokens, ['readAccessToken', 'readRefreshToken'])
@@ -54,4 +68,15 @@ export function createRevocation(options: {
     if (adopt !== undefined) await giveUpAdopted(token, adopt, request)
     return {}
   }
+}
+
+/**
+ * Makes the revocation endpoint (RFC 7009), with the client authentication of the token endpoint: for bare `node:http`, or
+ * a middleware of Express 4 and 5. It responds with 200 and `{}`, also for tokens that are unknown or another client's.
+ */
+export function createRevocationEndpoint(
+  options: RevocationOptions & ClientEndpointOptions,
+): RequestHandler & EndpointFacts {
+  checkEndpointOptions('createRevocationEndpoint', options, NAMES)
+  return clientEndpoint(revocation(options), options)
 }

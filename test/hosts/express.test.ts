@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import express from 'express'
 import express4 from 'express4'
-import { applicationClasses, createServer } from '../../lib/http/server.ts'
+import { createExpressServer, getServerClasses } from '../../lib/hosts/express.ts'
 
 interface Answer {
   readonly status: number | undefined
@@ -42,7 +42,7 @@ for (const [name, host] of hosts) {
   test(`${name}: requests and responses have the application's prototypes before the application sees them`, async () => {
     const app = host()
     app.get('/', (_request, response) => void response.json({ fine: true }))
-    const server = createServer(app)
+    const server = createExpressServer(app)
     const seen: object[] = []
     server.prependListener('request', (request, response) => {
       seen.push(Object.getPrototypeOf(request), Object.getPrototypeOf(response))
@@ -74,7 +74,7 @@ for (const [name, host] of hosts) {
       await ended(server)
       return changed
     }
-    assert.equal(await changes((app) => createServer(app)), 0)
+    assert.equal(await changes((app) => createExpressServer(app)), 0)
     assert.equal(await changes((app) => createPlainServer(app)), 2)
   })
 
@@ -90,7 +90,7 @@ for (const [name, host] of hosts) {
         .set('X-Kind', request.is('urlencoded') || 'none')
         .json({ got: request.body, ip: request.ip })
     })
-    const server = createServer(app, { keepAliveTimeout: 1000 })
+    const server = createExpressServer(app, { keepAliveTimeout: 1000 })
     assert.equal(server.keepAliveTimeout, 1000)
     for (const value of ['one', 'two']) {
       const answer = await ask(server, '/form', `a=${value}`)
@@ -113,7 +113,7 @@ for (const [name, host] of hosts) {
       response.send(String(request.app.get('name')))
     })
     app.get('/top', (request, response) => void response.send(String(request.app.get('name'))))
-    const server = createServer(app)
+    const server = createExpressServer(app)
     assert.equal((await ask(server, '/sub/here')).text, 'inner')
     assert.equal((await ask(server, '/sub/there')).text, 'outer')
     assert.equal((await ask(server, '/top')).text, 'outer')
@@ -125,8 +125,8 @@ for (const [name, host] of hosts) {
     const sub = host()
     sub.get('/', (request, response) => void response.send(String(request.baseUrl)))
     app.use('/sub', sub)
-    const outer = createServer(app)
-    const inner = createServer(sub)
+    const outer = createExpressServer(app)
+    const inner = createExpressServer(sub)
     assert.equal((await ask(outer, '/sub')).text, '/sub')
     assert.equal((await ask(inner, '/')).text, '')
     await ended(outer)
@@ -141,7 +141,7 @@ for (const [name, host] of hosts) {
     app.use(
       ((_error, _request, response, _next) => void response.status(500).send('handled')) as express.ErrorRequestHandler,
     )
-    const server = createServer(app)
+    const server = createExpressServer(app)
     const answer = await ask(server, '/')
     assert.equal(answer.status, 500)
     assert.equal(answer.text, 'handled')
@@ -154,7 +154,7 @@ for (const [name, host] of hosts) {
     // A pre-shared key, so that no certificate is needed.
     const psk = Buffer.alloc(32, 1)
     const tls = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
-    const https = createHttpsServer({ ...applicationClasses(app), ...tls, pskCallback: () => psk }, app)
+    const https = createHttpsServer({ ...getServerClasses(app), ...tls, pskCallback: () => psk }, app)
     const prototypes: object[] = []
     https.prependListener('request', (request) => prototypes.push(Object.getPrototypeOf(request)))
     await once(https.listen(0, '127.0.0.1'), 'listening')
@@ -167,7 +167,7 @@ for (const [name, host] of hosts) {
     https.closeAllConnections()
     await new Promise((done) => https.close(done))
 
-    const front = createPlainServer(applicationClasses(app), (request, response) => {
+    const front = createPlainServer(getServerClasses(app), (request, response) => {
       if (request.url === '/token') response.end('front')
       else app(request, response)
     })
@@ -179,7 +179,7 @@ for (const [name, host] of hosts) {
 
 test('nothing is patched: another server of the process still has the classes of node:http', async () => {
   const app = express()
-  const ours = createServer(app)
+  const ours = createExpressServer(app)
   await ask(ours, '/')
   const other = createPlainServer((request, response) => {
     assert.equal(Object.getPrototypeOf(request), IncomingMessage.prototype)
@@ -193,7 +193,13 @@ test('nothing is patched: another server of the process still has the classes of
 
 test('what is not an Express application, and classes of the caller, are refused at construction', () => {
   for (const app of [undefined, null, {}, () => undefined, express.Router()])
-    assert.throws(() => createServer(app as never), { name: 'TypeError', message: /option 'app'/ })
-  assert.throws(() => createServer(express(), { IncomingMessage }), { name: 'TypeError', message: /IncomingMessage/ })
-  assert.throws(() => createServer(express(), { ServerResponse }), { name: 'TypeError', message: /ServerResponse/ })
+    assert.throws(() => createExpressServer(app as never), { name: 'TypeError', message: /option 'app'/ })
+  assert.throws(() => createExpressServer(express(), { IncomingMessage }), {
+    name: 'TypeError',
+    message: /IncomingMessage/,
+  })
+  assert.throws(() => createExpressServer(express(), { ServerResponse }), {
+    name: 'TypeError',
+    message: /ServerResponse/,
+  })
 })

@@ -1,12 +1,15 @@
 import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import { answerOf, OAuthError, refusal } from '../errors.ts'
-import { requireFunction, requireVerbs } from '../options.ts'
+import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Permits } from '../session/permits.ts'
 import type { Sessions } from '../session/sessions.ts'
-import type { AccessTokenClaims, RefreshTokenClaims } from './claims.ts'
-import type { Tokens } from './token_set.ts'
+import type { AccessTokenClaims, RefreshTokenClaims } from '../token/claims.ts'
+import type { Tokens } from '../token/token_set.ts'
+import { checkEndpointOptions, type EndpointFacts } from './authentication.ts'
+import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
+import type { RequestHandler } from './shell.ts'
 
 /** A request about a token, whose client is authenticated and whose parameters are sound. */
 export interface TokenRequest {
@@ -36,6 +39,18 @@ export type IntrospectionResponse =
 /** Answers `introspection_endpoint` requests; see `createIntrospection`. */
 export type Introspect = (request: TokenRequest) => Promise<IntrospectionResponse>
 
+/** The options of `createIntrospection`. */
+interface IntrospectionOptions {
+  readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
+  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'readRefreshToken'>
+  /** Finds the client of a refresh token. Without it the client counts as registered, and `perClient` gets its id alone. */
+  readonly findClient?: FindClient | undefined
+  /** The hook of `refreshToken`, where it is used. */
+  readonly permits?: Permits | undefined
+}
+
+const NAMES = optionNames<IntrospectionOptions>({ sessions: true, tokens: true, findClient: true, permits: true })
+
 const INACTIVE: IntrospectionResponse = { active: false }
 
 const scopeText = (scope: unknown): string =>
@@ -53,14 +68,13 @@ const scopeText = (scope: unknown): string =>
  *
  * `token_type_hint` is not needed: tokens tell their kind themselves.
  */
-export function createIntrospection(options: {
-  readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
-  readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'readRefreshToken'>
-  /** Finds the client of a refresh token. Without it the client counts as registered, and `perClient` gets its id alone. */
-  readonly findClient?: FindClient | undefined
-  /** The hook of `refreshToken`, where it is used. */
-  readonly permits?: Permits | undefined
-}): Introspect {
+export function createIntrospection(options: IntrospectionOptions): Introspect {
+  checkOptions('createIntrospection', options, NAMES)
+  return introspection(options)
+}
+
+/** Introspection with options that are checked already. */
+function introspection(options: IntrospectionOptions): Introspect {
   const { sessions, tokens, findClient, permits } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
   requireVerbs('tokens', tokens, ['verifyAccessToken', 'readRefreshToken'])
@@ -118,4 +132,17 @@ export function createIntrospection(options: {
     const access = await tokens.verifyAccessToken(token, now)
     return access === undefined ? INACTIVE : ofAccessToken(access, now)
   }
+}
+
+/**
+ * Makes the introspection endpoint (RFC 7662), with the client authentication of the token endpoint: for bare `node:http`,
+ * or a middleware of Express 4 and 5. It responds as `createIntrospection` says.
+ */
+export function createIntrospectionEndpoint(
+  options: IntrospectionOptions & ClientEndpointOptions,
+): RequestHandler & EndpointFacts {
+  checkEndpointOptions('createIntrospectionEndpoint', options, NAMES)
+  const endpoint = clientEndpoint(introspection(options), options)
+  // Public clients may not ask, so the metadata document must not say that they may.
+  return Object.assign(endpoint, { methods: endpoint.methods.filter((method) => method !== 'none') })
 }

@@ -1,19 +1,19 @@
-import { type CorsOptions, createCors } from './http/cors.ts'
-import { answerJson } from './http/json_response.ts'
-import type { Next, Request, Response } from './http/message.ts'
-import { NO_STORE } from './http/no_store.ts'
-import { requireIssuer } from './issuer.ts'
-import { booleanOption, wholeNumber } from './options.ts'
-import type { EndpointFacts } from './token_handler.ts'
+import { type CorsOptions, createCors } from '../http/cors.ts'
+import { answerJson } from '../http/json_response.ts'
+import type { Next, Request, Response } from '../http/message.ts'
+import { NO_STORE } from '../http/no_store.ts'
+import { requireIssuer } from '../issuer.ts'
+import { booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
+import type { EndpointFacts } from './authentication.ts'
 
 /** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
 export interface AdvertisedEndpoint {
   readonly url: string
-  /** What `tokenHandler`, `tokenEndpoint`, `revocationHandler` or `introspectionHandler` made. */
+  /** What `createTokenEndpoint`, `createRevocationEndpoint` or `createIntrospectionEndpoint` made. */
   readonly endpoint: EndpointFacts
 }
 
-/** The options of `authorizationServerMetadata`. */
+/** The options of `createMetadata`. */
 export interface MetadataOptions {
   /** The issuer identifier: a URL without query and fragment. */
   readonly issuer: string
@@ -33,6 +33,19 @@ export interface MetadataOptions {
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
+const NAMES = optionNames<MetadataOptions>({
+  issuer: true,
+  authorizationEndpoint: true,
+  jwksUri: true,
+  token: true,
+  revocation: true,
+  introspection: true,
+  scopes: true,
+  responseTypes: true,
+  issuerInResponse: true,
+  extra: true,
+})
+
 /** Authorization server metadata (RFC 8414 §2), as it goes over the wire. */
 export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
   readonly issuer: string
@@ -50,7 +63,7 @@ export interface WellKnownPaths {
 }
 
 /** Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1). */
-export function wellKnownPaths(issuer: string): WellKnownPaths {
+export function getWellKnownPaths(issuer: string): WellKnownPaths {
   const path = new URL(requireIssuer(issuer)).pathname.replace(/\/$/, '')
   const authorizationServer = `/.well-known/oauth-authorization-server${path}`
   const openidConfiguration = `${path}/.well-known/openid-configuration`
@@ -74,7 +87,8 @@ const endpointMembers = (name: string, url: string, { methods, signingAlgorithms
  * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
  * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs.
  */
-export function authorizationServerMetadata(options: MetadataOptions): AuthorizationServerMetadata {
+export function createMetadata(options: MetadataOptions): AuthorizationServerMetadata {
+  checkOptions('createMetadata', options, NAMES)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
   requireIssuer(issuer)
   const base = issuer.replace(/\/$/, '')
@@ -108,22 +122,25 @@ export function authorizationServerMetadata(options: MetadataOptions): Authoriza
   return members as unknown as AuthorizationServerMetadata
 }
 
-/** The options of `metadataHandler`. */
-export interface MetadataHandlerOptions {
+/** The options of `createDocumentEndpoint`. */
+export interface DocumentEndpointOptions {
   /** Seconds for which the document may be cached. Default 300. */
   readonly maxAgeSeconds?: number | undefined
   /** `false`: no CORS headers. Default: any origin may read it. */
   readonly cors?: CorsOptions | false | undefined
 }
 
+const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: true, cors: true })
+
 /**
  * A handler that answers GET and HEAD with a JSON document that anybody may read and cache: metadata, or a set of public
- * keys. For `node:http` or as an Express middleware: `app.get(wellKnownPaths(issuer).all, metadataHandler(document))`.
+ * keys. For `node:http` or as an Express middleware: `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
  */
-export function metadataHandler(
+export function createDocumentEndpoint(
   document: object | (() => object),
-  options: MetadataHandlerOptions = {},
+  options: DocumentEndpointOptions = {},
 ): (request: Request, response: Response, next?: Next) => void {
+  checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)
   const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
   const methods = ['GET', 'HEAD']
   const cors = createCors(options.cors === false ? false : { ...options.cors, methods })

@@ -4,20 +4,19 @@ import { test } from 'node:test'
 import oauth2orize from 'oauth2orize'
 import { Passport } from 'passport'
 import {
-  authorizationServerMetadata,
   ClientAssertionStrategy,
   createAssertionVerifier,
   createClientAuthenticator,
+  createDocumentEndpoint,
+  createIntrospectionEndpoint,
+  createMetadata,
+  createRevocationEndpoint,
   createSessions,
+  createTokenEndpoint,
   createTokens,
-  introspectionHandler,
-  metadataHandler,
+  getWellKnownPaths,
   PublicClientStrategy,
-  revocationHandler,
-  tokenEndpoint,
-  tokenHandler,
   toOauth2orize,
-  wellKnownPaths,
 } from '../../lib/index.ts'
 import { memoryStores } from '../../lib/stores/memory.ts'
 import { answerOf, echo, findClient, listen } from '../support/token_route.ts'
@@ -36,13 +35,16 @@ function documentOf(methods?: readonly ('private_key_jwt' | 'client_secret_basic
   const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion, methods })
   const sessions = createSessions({ store: sessionStore })
   const tokens = createTokens({ issuer, baseSecret: 'x'.repeat(32) })
-  return authorizationServerMetadata({
+  return createMetadata({
     issuer,
     authorizationEndpoint: '/authorize',
     jwksUri: '/jwks.json',
-    token: { url: '/token', endpoint: tokenHandler({ authenticateClient, exchanges: [echo] }) },
-    revocation: { url: '/revoke', endpoint: revocationHandler({ authenticateClient, sessions, tokens }) },
-    introspection: { url: 'https://other.example/i', endpoint: introspectionHandler({ findClient, sessions, tokens }) },
+    token: { url: '/token', endpoint: createTokenEndpoint({ authenticateClient, exchanges: [echo] }) },
+    revocation: { url: '/revoke', endpoint: createRevocationEndpoint({ authenticateClient, sessions, tokens }) },
+    introspection: {
+      url: 'https://other.example/i',
+      endpoint: createIntrospectionEndpoint({ findClient, sessions, tokens }),
+    },
     scopes: ['read', 'write'],
     extra: { service_documentation: 'https://as.example/docs' },
   })
@@ -86,10 +88,10 @@ test('an endpoint around oauth2orize and Passport tells its facts too', () => {
   passport.use('by-name', assertion)
   const publicClient = new PublicClientStrategy({ findClient })
   for (const endpoint of [
-    tokenEndpoint({ server, strategies: { assertion, publicClient } }),
-    tokenEndpoint({ server, passport, strategies: { assertion: 'by-name', publicClient } }),
+    createTokenEndpoint({ server, strategies: { assertion, publicClient } }),
+    createTokenEndpoint({ server, passport, strategies: { assertion: 'by-name', publicClient } }),
   ]) {
-    const document = authorizationServerMetadata({ issuer, token: { url: '/token', endpoint } })
+    const document = createMetadata({ issuer, token: { url: '/token', endpoint } })
     assert.deepEqual(document['token_endpoint_auth_signing_alg_values_supported'], [...verifyAssertion.algorithms])
     const methods = ['private_key_jwt', 'none']
     assert.deepEqual(document['token_endpoint_auth_methods_supported'], methods)
@@ -99,11 +101,11 @@ test('an endpoint around oauth2orize and Passport tells its facts too', () => {
 })
 
 test('the document is where clients look for it, with and without a path (RFC 8414 §3.1)', () => {
-  assert.deepEqual(wellKnownPaths('https://as.example').all, [
+  assert.deepEqual(getWellKnownPaths('https://as.example').all, [
     '/.well-known/oauth-authorization-server',
     '/.well-known/openid-configuration',
   ])
-  assert.deepEqual(wellKnownPaths('https://as.example/tenant/'), {
+  assert.deepEqual(getWellKnownPaths('https://as.example/tenant/'), {
     authorizationServer: '/.well-known/oauth-authorization-server/tenant',
     openidConfiguration: '/tenant/.well-known/openid-configuration',
     all: [
@@ -114,13 +116,13 @@ test('the document is where clients look for it, with and without a path (RFC 84
     ],
   })
   for (const bad of ['as.example', 'ftp://as.example', 'https://as.example?x', 'https://as.example/#', 7]) {
-    assert.throws(() => wellKnownPaths(bad as string), /option 'issuer'/)
+    assert.throws(() => getWellKnownPaths(bad as string), /option 'issuer'/)
   }
 })
 
 test('anybody may read and cache it, by GET and HEAD alone', async () => {
   let document = { issuer }
-  const route = await listen(createServer(metadataHandler(() => document)))
+  const route = await listen(createServer(createDocumentEndpoint(() => document)))
   const get = await answerOf(await fetch(route.url))
   assert.deepEqual([get.status, get.json], [200, { issuer }])
   assert.equal(get.headers.get('cache-control'), 'public, max-age=300')

@@ -1,0 +1,205 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { isBelowMount, pathAndQuery } from '../hosts/express.ts'
+import { type CorsOptions, createCors } from '../http/cors.ts'
+import { createErrorWriter, type ErrorResponseOptions } from '../http/error_response.ts'
+import { createFormReader, type FormBodyOptions } from '../http/form_body.ts'
+import { answerJson } from '../http/json_response.ts'
+import type { Next, Request, Response } from '../http/message.ts'
+import { NO_STORE } from '../http/no_store.ts'
+import { badOption, optionNames, wholeNumber } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import type { Authenticated, EndpointAuthentication } from './authentication.ts'
+
+/** The options that all endpoints have in common. */
+export interface EndpointOptions extends ErrorResponseOptions, FormBodyOptions {
+  /** `false`: no CORS headers. Default: any origin may call (client authentication guards the endpoint). */
+  readonly cors?: CorsOptions | false | undefined
+  /**
+   * The path to serve, without the query, for an endpoint that stands in front of an application: requests for other
+   * paths go to `next`, or get 404 if there is none. Default: every request that reaches the endpoint.
+   */
+  readonly path?: string | undefined
+  /** The advertised URL of this endpoint, if it is not the token endpoint: assertions may be addressed to it. */
+  readonly endpoint?: string | undefined
+  /**
+   * Time limit for client authentication and the work after it. When it is over, the endpoint responds with 503 if the
+   * client is not authenticated yet, and with 500 otherwise. Default 30000.
+   */
+  readonly timeoutMilliseconds?: number | undefined
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock | undefined
+}
+
+/** The names of `EndpointOptions`, for `checkOptions`. */
+export const ENDPOINT_OPTIONS = optionNames<EndpointOptions>({
+  cors: true,
+  path: true,
+  endpoint: true,
+  timeoutMilliseconds: true,
+  clock: true,
+  limitBytes: true,
+  repeatable: true,
+  verbosity: true,
+  forceDebug: true,
+  realm: true,
+  invalidClientStatus: true,
+})
+
+/** Serves requests: for `http.createServer`, or as a middleware of Express 4 and 5. */
+export type RequestHandler = (request: Request, response: Response, next?: Next) => void
+
+type Headers = Readonly<Record<string, string>>
+
+/** A request on its way through an endpoint. */
+export interface Turn {
+  readonly request: Request
+  readonly response: Response
+  readonly parameters: FormParameters
+  /** The CORS headers of the response. */
+  readonly cors: Headers
+  /** The one reading of the clock for this request, epoch seconds. */
+  now: number
+  /** Whether the client is authenticated. */
+  isAuthenticated: boolean
+  /** Whether the time limit ended it. */
+  isOver: boolean
+}
+
+/** What an endpoint sends: the JSON of the body, and what differs from a plain 200. */
+export interface Reply {
+  readonly body: object
+  readonly status: number
+  readonly headers: Headers | undefined
+}
+
+/** What an endpoint does for an authenticated client. `undefined`: the response is sent already. */
+type Work = (turn: Turn, authenticated: Authenticated) => Promise<Reply | undefined>
+
+/** The methods of these endpoints. */
+const ALLOWED = 'POST, OPTIONS'
+
+const methodNotAllowed = () =>
+  refusal('method_not_allowed', {
+    status: 405,
+    headers: { Allow: ALLOWED },
+    description: 'The request method must be POST.',
+    detail: `expected one of ${ALLOWED}`,
+  })
+
+function pathMatcher(path: string | undefined): (request: Request) => boolean {
+  if (path === undefined) return (request) => !isBelowMount(request)
+  if (typeof path !== 'string' || !path.startsWith('/')) throw badOption('path', "a path that begins with '/'", path)
+  const withQuery = `${path}?`
+  return (request) => {
+    const url = pathAndQuery(request.url ?? '')
+    return url === path || url.startsWith(withQuery)
+  }
+}
+
+/**
+ * Makes the handler of an endpoint that clients post forms to: path, method, form, client authentication, work, response,
+ * in this order, and one time limit. Every response except the preflight's forbids caching. The handler responds to
+ * errors too and never passes them to `next`.
+ */
+export function createShell(
+  options: EndpointOptions,
+  { authenticate }: Pick<EndpointAuthentication, 'authenticate'>,
+  work: Work,
+): RequestHandler {
+  const { clock = systemClock } = options
+  const serves = pathMatcher(options.path)
+  const timeout = wholeNumber('timeoutMilliseconds', options.timeoutMilliseconds, 30_000, 1, 600_000)
+  const read = createFormReader(options)
+  const writeError = createErrorWriter(options)
+  const cors = createCors(options.cors)
+
+  // nearly always those of the response before
+  let corsBefore: Headers | undefined
+  let headersBefore: Headers = NO_STORE
+  function headersOf(corsHeaders: Headers): Headers {
+    if (corsHeaders !== corsBefore) {
+      corsBefore = corsHeaders
+      headersBefore = { ...NO_STORE, ...corsHeaders }
+    }
+    return headersBefore
+  }
+
+  // async from its first line: what the application's functions throw gets a response too
+  async function serve(turn: Turn): Promise<void> {
+    turn.now = clock()
+    const authenticated = await authenticate(turn)
+    if (turn.isOver) return
+    turn.isAuthenticated = true
+    const reply = await work(turn, authenticated)
+    if (turn.isOver || reply === undefined) return
+    const { body, status, headers } = reply
+    const ours = headersOf(turn.cors)
+    answerJson(turn.response, status, body, headers === undefined ? ours : merged(ours, headers))
+  }
+
+  function expire(turn: Turn): void {
+    turn.isOver = true
+    const { request, response, isAuthenticated } = turn
+    if (response.writableEnded) return // sent, but not received yet
+    const what = isAuthenticated ? 'the exchange' : 'client authentication'
+    const detail = `${what} did not finish within ${timeout} milliseconds`
+    writeError(
+      isAuthenticated ? refusal('unexpected', { detail }) : unavailable(new Error(detail)),
+      request,
+      response,
+      turn.cors,
+    )
+  }
+
+  function run(turn: Turn): void {
+    const timer = setTimeout(expire, timeout, turn)
+    serve(turn).then(
+      () => clearTimeout(timer),
+      (error: unknown) => {
+        clearTimeout(timer)
+        if (!turn.isOver) writeError(error, turn.request, turn.response, turn.cors)
+      },
+    )
+  }
+
+  function withoutBody(request: Request, response: Response): void {
+    request.resume()
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, { Allow: ALLOWED, ...cors.of(request, true) })
+      response.end()
+    } else {
+      writeError(methodNotAllowed(), request, response, cors.of(request, false))
+    }
+  }
+
+  return (request, response, next) => {
+    if (!serves(request)) {
+      if (next !== undefined) return next()
+      request.resume()
+      response.writeHead(404, { 'Content-Length': 0, ...NO_STORE })
+      response.end()
+      return undefined
+    }
+    if (request.method !== 'POST') return withoutBody(request, response)
+    read(request, (error, parameters) => {
+      const headers = cors.of(request, false)
+      if (error !== undefined) writeError(error, request, response, headers)
+      else run({ request, response, parameters, cors: headers, now: 0, isAuthenticated: false, isOver: false })
+    })
+    return undefined
+  }
+}
+
+/** Headers of both; of one name, the added one. Names are compared without regard to case. */
+function merged(headers: Headers, added: Headers): Headers {
+  const names = new Set(Object.keys(added).map((name) => name.toLowerCase()))
+  if (names.has('content-length') || names.has('transfer-encoding')) {
+    throw new OAuthError('server_error', {
+      reason: 'misconfigured',
+      detail: 'an endpoint of the application set Content-Length or Transfer-Encoding',
+    })
+  }
+  const kept = Object.entries(headers).filter(([name]) => !names.has(name.toLowerCase()))
+  return { ...Object.fromEntries(kept), ...added }
+}

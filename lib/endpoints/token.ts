@@ -1,0 +1,206 @@
+import { type Client, grantTypesOf } from '../client.ts'
+import { refusal } from '../errors.ts'
+import type { Exchange } from '../exchanges/exchange.ts'
+import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
+import { marked } from '../http/form.ts'
+import { prepare, setPrepared } from '../http/json_response.ts'
+import type { Middleware } from '../http/message.ts'
+import { NO_STORE } from '../http/no_store.ts'
+import { type ExchangeStep, guardedExchange } from '../oauth2orize/foreign_exchange.ts'
+import { badOption, booleanOption, requireFunction } from '../options.ts'
+import { type FormParameters, requiredParameter } from '../parameters.ts'
+import { checkEndpointOptions, createAuthentication, type EndpointFacts } from './authentication.ts'
+import { type ClientEndpointOptions, exchangeRequest } from './client_endpoint.ts'
+import { createShell, type RequestHandler } from './shell.ts'
+
+/** An exchange, plain or in the shape of oauth2orize. */
+type AnyExchange = Exchange | { readonly exchange: Exchange }
+
+/** The options of `createTokenEndpoint`: either `exchanges` or `server`. */
+export type TokenEndpointOptions = ClientEndpointOptions & {
+  /**
+   * Refuses grant types that a client is not registered for, for all exchanges. Default true. `false` is for exchanges
+   * of the application: those of this package always check it.
+   */
+  readonly enforceGrantTypes?: boolean | undefined
+} & (
+    | {
+        /** One for each grant type that is offered. */
+        readonly exchanges: readonly AnyExchange[]
+        readonly server?: undefined
+      }
+    | {
+        /** The application's oauth2orize server, with its exchanges: ours and any others. */
+        readonly server: ServerLike
+        readonly exchanges?: undefined
+      }
+  )
+
+/** The token endpoint, and what it offers. */
+export type TokenEndpoint = RequestHandler & EndpointFacts & { readonly grantTypes: readonly string[] }
+
+const OWN = ['server', 'exchanges', 'enforceGrantTypes']
+
+/**
+ * Makes the token endpoint (RFC 6749 §3.2): path, method, form, CORS, client authentication, grant type, exchange, errors.
+ * It responds to every request itself, and is for bare `node:http`, in front of an application, or a middleware of
+ * Express 4 and 5.
+ *
+ * With `exchanges` it needs neither Passport nor oauth2orize. With `server` it runs the exchanges of an oauth2orize server,
+ * which is not changed: exchanges of the application cannot leave a request without a response, respond twice, or show
+ * internal errors.
+ */
+export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
+  checkEndpointOptions('createTokenEndpoint', options, OWN)
+  const { server, exchanges } = options
+  if (server !== undefined && exchanges !== undefined) {
+    throw new TypeError("createTokenEndpoint: the options 'server' and 'exchanges' exclude each other")
+  }
+  if (server === undefined && exchanges === undefined) {
+    throw new TypeError("createTokenEndpoint needs one of the options 'exchanges' and 'server'")
+  }
+  const isEnforced = booleanOption('enforceGrantTypes', options.enforceGrantTypes, true)
+  return server === undefined
+    ? withPlainExchanges(options, exchanges, isEnforced)
+    : withServer(options, server, isEnforced)
+}
+
+/** The grant type of a request. Throws an `OAuthError` if it is not offered, or the client is not registered for it. */
+function requireGrantType(
+  parameters: FormParameters,
+  client: Client | undefined,
+  isOffered: (grantType: string) => boolean,
+  isEnforced: boolean,
+): string {
+  const grantType = requiredParameter(parameters, 'grant_type')
+  if (!isOffered(grantType)) throw refusal('grant_type_unsupported', { clientId: client?.client_id })
+  if (isEnforced && client !== undefined && !grantTypesOf(client).includes(grantType)) {
+    throw refusal('grant_type_not_registered', { clientId: client.client_id })
+  }
+  return grantType
+}
+
+function withPlainExchanges(options: ClientEndpointOptions, given: unknown, isEnforced: boolean): TokenEndpoint {
+  const exchanges = exchangeMap(given)
+  const isOffered = (grantType: string): boolean => exchanges.has(grantType)
+  const authentication = createAuthentication(options)
+  const { methods, signingAlgorithms } = authentication
+  const handler = createShell(options, authentication, async (turn, authenticated) => {
+    const request = exchangeRequest(turn, authenticated, options.endpoint)
+    const grantType = requireGrantType(turn.parameters, request.client, isOffered, isEnforced)
+    const body = await exchanges.get(grantType)?.run(request)
+    if (typeof body !== 'object' || body === null) {
+      throw refusal('misconfigured', { detail: `the exchange for ${grantType} returned no token response` })
+    }
+    return { body, status: 200, headers: undefined }
+  })
+  return Object.assign(handler, { methods, signingAlgorithms, grantTypes: [...exchanges.keys()] })
+}
+
+function exchangeMap(given: unknown): ReadonlyMap<string, Exchange> {
+  const exchanges = new Map<string, Exchange>()
+  if (!Array.isArray(given)) throw badOption('exchanges', 'an array of exchanges', given)
+  for (const each of given as readonly AnyExchange[]) {
+    const exchange = Object(each) === each && 'exchange' in each ? each.exchange : (each as Exchange)
+    if (typeof exchange?.run !== 'function' || typeof exchange.grantType !== 'string') {
+      throw badOption('exchanges', 'an array of exchanges', exchange)
+    }
+    if (exchanges.has(exchange.grantType)) {
+      throw badOption('exchanges', 'an array with one exchange for each grant type', exchange.grantType)
+    }
+    exchanges.set(exchange.grantType, exchange)
+  }
+  return exchanges
+}
+
+function withServer(options: ClientEndpointOptions, server: ServerLike, isEnforced: boolean): TokenEndpoint {
+  requireFunction('server.token', server?.token)
+  const layers = guardedLayers(server)
+  const token = (layers() === undefined ? server : withExchanges(server, layers)).token() as Middleware
+  const isOffered = (grantType: string): boolean => {
+    const known = layers()
+    return known === undefined || known.some(({ type }) => type === null || type === grantType)
+  }
+  const authentication = createAuthentication(options)
+  const { methods, signingAlgorithms } = authentication
+  const hasStrategies = 'strategies' in options && options.strategies !== undefined
+
+  const handler = createShell(options, authentication, (turn, { client, authentication: how }) => {
+    const { request, response, parameters, cors } = turn
+    requireGrantType(parameters, client, isOffered, isEnforced)
+    // what exchanges for oauth2orize read; strategies have set it already, perhaps to another kind of record
+    if (!hasStrategies) {
+      request.body = marked(parameters)
+      request.user = client
+      request.authInfo = how
+    }
+    return new Promise((resolve, reject) => {
+      prepare(response, cors)
+      response.once('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more
+      token(request, response, reject)
+    })
+  })
+  const endpoint = Object.assign(handler, { methods, signingAlgorithms })
+  return Object.defineProperty(endpoint, 'grantTypes', {
+    get: () => [...new Set((layers() ?? []).flatMap(({ type }) => (type === null ? [] : [type])))],
+    enumerable: true,
+  }) as TokenEndpoint
+}
+
+type Layer = ExchangeLayer<ExchangeStep>
+
+/**
+ * oauth2orize runs exchanges of one grant type in the order of their registration, the next one only if the first passes
+ * the request on. If one of the two is of `toOauth2orize`, it was mostly meant to replace the other.
+ */
+function warnOfDoubles(layers: readonly Layer[], warned: Set<string>): void {
+  const first = new Map<string, Layer>()
+  for (const layer of layers) {
+    const { type } = layer
+    if (type === null) continue
+    const before = first.get(type)
+    if (before === undefined) first.set(type, layer)
+    else if (!warned.has(type) && ('exchange' in layer.handle || 'exchange' in before.handle)) {
+      warned.add(type)
+      const code = 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE'
+      process.emitWarning(
+        `More than one exchange is registered for "${type}"; only the first one is used. Remove the other.`,
+        { code },
+      )
+    }
+  }
+}
+
+/** Makes an exchange of the application safe: headers are set before it, and it responds once at most. */
+function guarded(handle: ExchangeStep): ExchangeStep {
+  const safe = guardedExchange(handle) as ExchangeStep
+  return (request, response, next) => {
+    for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
+    setPrepared(response)
+    return safe(request, response, next)
+  }
+}
+
+/** The exchanges that the server has now, those of the application guarded. Keeps what it made. */
+function guardedLayers(server: ServerLike): () => readonly Layer[] | undefined {
+  const made = new WeakMap<Layer, Layer>()
+  const warned = new Set<string>()
+  let known: readonly Layer[] = []
+  const guard = (layer: Layer): Layer => {
+    if ('exchange' in layer.handle) return layer
+    const before = made.get(layer)
+    if (before !== undefined) return before
+    const safe = { type: layer.type, handle: guarded(layer.handle) }
+    made.set(layer, safe)
+    return safe
+  }
+  return () => {
+    const layers = readExchanges<ExchangeStep>(server)
+    if (layers === undefined) return undefined
+    if (layers.length !== known.length) {
+      known = layers.map(guard)
+      warnOfDoubles(layers, warned)
+    }
+    return known
+  }
+}
