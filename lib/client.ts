@@ -1,3 +1,5 @@
+import { isAbsent, readOptional } from './optional.ts'
+
 /** One of several live secrets of a client. */
 export interface ClientSecret {
   readonly value: string
@@ -82,7 +84,7 @@ export type FindClient<C extends Client = Client> = (
 
 /** The grant types a client is registered for: RFC 7591 §2 makes `authorization_code` the default. */
 export function grantTypesOf({ grant_types: registered }: Client): readonly string[] {
-  if (registered === undefined || registered === null) return ['authorization_code']
+  if (isAbsent(registered)) return ['authorization_code']
   return Array.isArray(registered) ? registered : [] // of text, `includes` would find parts
 }
 
@@ -91,11 +93,12 @@ export function recordProblem(found: unknown): string | undefined {
   if (typeof found !== 'object' || typeof (found as Client | null)?.client_id !== 'string')
     return 'findClient gave no record with a client_id'
   const { scope, grant_types: grantTypes } = found as { readonly scope?: unknown; readonly grant_types?: unknown }
-  if (scope !== undefined && scope !== null && typeof scope !== 'string') return 'scope is not one text'
-  return grantTypes === undefined || grantTypes === null || Array.isArray(grantTypes)
-    ? undefined
-    : 'grant_types is not an array'
+  if (!isAbsent(scope) && typeof scope !== 'string') return 'scope is not a string'
+  return isAbsent(grantTypes) || Array.isArray(grantTypes) ? undefined : 'grant_types is not an array'
 }
+
+/** The scope a client is registered for, as its record has it: `''` if that has none. */
+export const scopeOf = ({ scope }: Client): string => readOptional(scope) ?? ''
 
 /** Whether the client is a public one: registered to authenticate with nothing. */
 export const isPublicClient = (client: Client): boolean => client.token_endpoint_auth_method === 'none'

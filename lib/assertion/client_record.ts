@@ -3,6 +3,7 @@ import { judgeClient } from '../client_lookup.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { type Algorithm, isSameAlgorithm } from '../keys/algorithms.ts'
 import { isPromise } from '../maybe_promise.ts'
+import { readOptional } from '../optional.ts'
 import { type AssertionRules, type PerClient, rulesForClient } from './rules.ts'
 
 /** The client that was looked up. Throws the refusal where there is none. */
@@ -35,7 +36,7 @@ export function checkRegistration(
   rules: AssertionRules,
 ): void {
   const clientId = client.client_id
-  const registered: unknown = client.token_endpoint_auth_method
+  const registered: unknown = readOptional(client.token_endpoint_auth_method)
   const { method } = algorithm
   if (registered !== method || !methods.includes(method))
     throw refusal('client_method_mismatch', {
@@ -45,8 +46,8 @@ export function checkRegistration(
           ? `${method} is not offered here`
           : `alg ${alg} is one of ${method}, the client is registered for ${named(registered)}`,
     })
-  const only: unknown = client.token_endpoint_auth_signing_alg
-  if (only === undefined || only === null) return
+  const only: unknown = readOptional(client.token_endpoint_auth_signing_alg)
+  if (only === undefined) return
   if (typeof only !== 'string' || !isSameAlgorithm(alg, only, rules.edDsaAlias))
     throw refusal('client_algorithm_mismatch', { clientId, detail: `expected alg ${named(only)}, got ${alg}` })
 }

@@ -2,11 +2,12 @@ import type { Client } from '../client.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { Algorithm } from '../keys/algorithms.ts'
-import { candidatesIn, type Jwk, jwksOf, MOST_CHECKS } from '../keys/jwks.ts'
+import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
 import type { KeySets, RemoteKeySet } from '../keys/key_sets.ts'
 import type { PublicKeys } from '../keys/public_keys.ts'
 import { isMacOf, isSignedBy, isSignedByInPool, type VerificationPlace } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
+import { readOptional } from '../optional.ts'
 import type { Envelope } from './envelope.ts'
 import type { AssertionRules } from './rules.ts'
 import { macKeys } from './secrets.ts'
@@ -35,19 +36,28 @@ export interface Proof {
   readonly kid: string | undefined
 }
 
-const proofBy = (jwk: Jwk): Proof => ({ kid: typeof jwk.kid === 'string' ? jwk.kid : undefined })
+const proofBy = (jwk: Jwk): Proof => ({ kid: keyIdOf(jwk) })
 
 /** Why no key proved anything. */
-function noProof(claimed: Claimed, candidates: readonly Jwk[], problems: readonly string[]): OAuthError {
-  const { alg, kid, client } = claimed
+function noProof(
+  claimed: Claimed,
+  keys: readonly Jwk[],
+  candidates: readonly Jwk[],
+  problems: readonly string[],
+): OAuthError {
+  const { alg, algorithm, kid, client, rules } = claimed
   const which = `${alg}${kid === undefined ? '' : ` with kid ${JSON.stringify(kid.slice(0, 120))}`}`
   const clientId = client.client_id
-  if (candidates.length === 0)
-    return refusal('key_not_found', { clientId, detail: `the client has no key for checking ${which}` })
+  if (candidates.length === 0) {
+    const why = explainNoCandidates(keys, alg, algorithm, kid, rules.edDsaAlias)
+    const excluded =
+      why === undefined ? '' : kid === undefined ? `: ${why}` : `; the key with that kid is excluded: ${why}`
+    return refusal('key_not_found', { clientId, detail: `the client has no key for checking ${which}${excluded}` })
+  }
   if (problems.length < candidates.length)
     return refusal('assertion_signature_wrong', { clientId, detail: `no key for ${which} verifies the signature` })
   const why = [...new Set(problems)].join('; ')
-  return refusal('key_unusable', { clientId, detail: `the key for ${which} can not be used: ${why}` })
+  return refusal('key_unusable', { clientId, detail: `the key for ${which} cannot be used: ${why}` })
 }
 
 /** Tries the keys in turn; at once where they are ready, later where one must be imported or the thread pool works. */
@@ -99,7 +109,7 @@ function proofIn(
   const judged = (proof: Proof | undefined): Proof | OAuthError => {
     for (const problem of problems)
       publish('client.warning', () => ({ clientId: client.client_id, detail: `a key was skipped: ${problem}` }))
-    return proof ?? noProof(claimed, candidates, problems)
+    return proof ?? noProof(claimed, keys, candidates, problems)
   }
   const proof = tryKeys(parts, claimed, candidates, problems)
   return isPromise(proof) ? proof.then(judged) : judged(proof)
@@ -124,8 +134,8 @@ async function proofFromRemote(parts: ProofParts, claimed: Claimed, uri: string)
 function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> {
   const { client } = claimed
   const clientId = client.client_id
-  const jwks: unknown = client.jwks ?? undefined
-  const uri: unknown = client.jwks_uri ?? undefined
+  const jwks: unknown = readOptional(client.jwks)
+  const uri: unknown = readOptional(client.jwks_uri)
   if (jwks !== undefined && uri !== undefined)
     throw refusal(parts.misconfiguredClient === 'error' ? 'misconfigured' : 'client_misconfigured', {
       clientId,
@@ -133,23 +143,21 @@ function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<
     })
   if (uri !== undefined) {
     if (typeof uri === 'string') return proofFromRemote(parts, claimed, uri)
-    throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a text' })
+    throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a string' })
   }
   if (jwks === undefined)
     throw refusal('client_keys_missing', { clientId, detail: 'the client has neither jwks nor jwks_uri' })
-  const keys = jwksOf(jwks)
-  if (keys === undefined)
-    throw refusal('key_set_malformed', {
-      clientId,
-      detail: 'jwks is not a JSON object with an array of objects in keys',
-    })
+  const keys = readInlineKeys(jwks, parts.keySets.maxKeys)
+  if (typeof keys === 'string')
+    throw refusal('key_set_malformed', { clientId, detail: `the jwks of the client cannot be read: ${keys}` })
   const outcome = proofIn(parts, claimed, keys)
   return isPromise(outcome) ? outcome.then(proofOrThrow) : proofOrThrow(outcome)
 }
 
-function proofByMac({ client, alg, algorithm, kid, now, rules, envelope }: Claimed): Proof {
+function proofByMac(parts: ProofParts, claimed: Claimed): Proof {
+  const { client, alg, algorithm, kid, now, rules, envelope } = claimed
   const clientId = client.client_id
-  for (const key of macKeys(client, alg, algorithm, kid, now, rules)) {
+  for (const key of macKeys(client, alg, algorithm, kid, now, rules, parts.keySets.maxKeys)) {
     if (!isMacOf(envelope, algorithm, key.secret)) continue
     if (key.isShort)
       publish('client.warning', () => ({ clientId, detail: `a secret shorter than ${alg} demands was accepted` }))
@@ -160,4 +168,4 @@ function proofByMac({ client, alg, algorithm, kid, now, rules, envelope }: Claim
 
 /** Checks that the client made the assertion, with the keys or secrets registered for it and with nothing else. */
 export const prove = (parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> =>
-  claimed.algorithm.kty === 'oct' ? proofByMac(claimed) : proofBySignature(parts, claimed)
+  claimed.algorithm.kind === 'mac' ? proofByMac(parts, claimed) : proofBySignature(parts, claimed)

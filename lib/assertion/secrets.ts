@@ -2,8 +2,9 @@ import type { Client } from '../client.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from '../client_secret.ts'
 import { refusal } from '../errors.ts'
 import type { Algorithm } from '../keys/algorithms.ts'
-import { base64urlOctets } from '../keys/base64url.ts'
-import { isUsableFor, jwksOf, MOST_CHECKS } from '../keys/jwks.ts'
+import { decodeBase64url } from '../keys/base64url.ts'
+import { explainNoCandidates, isUsableFor, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
+import { isAbsent } from '../optional.ts'
 import type { AssertionRules } from './rules.ts'
 
 /** A secret the MAC of an assertion may be checked with. */
@@ -27,6 +28,7 @@ export function macKeys(
   kid: string | undefined,
   now: number,
   rules: AssertionRules,
+  maxKeys: number,
 ): readonly MacKey[] {
   const least = algorithm.leastBits / 8
   const found: MacKey[] = []
@@ -44,12 +46,12 @@ export function macKeys(
     else if (isSecretExpired(expiresAt, now)) expired++
     else offer(value)
   }
-  if (client.jwks !== undefined && client.jwks !== null) {
-    for (const jwk of jwksOf(client.jwks) ?? []) {
-      if (!isUsableFor(jwk, alg, algorithm, rules.edDsaAlias) || (kid !== undefined && jwk.kid !== kid)) continue
-      const octets = base64urlOctets(jwk.k)
-      if (octets !== undefined) offer(octets, typeof jwk.kid === 'string' ? jwk.kid : undefined)
-    }
+  const inline = isAbsent(client.jwks) ? [] : readInlineKeys(client.jwks, maxKeys)
+  const keys: readonly Jwk[] = typeof inline === 'string' ? [] : inline
+  for (const jwk of keys) {
+    if (!isUsableFor(jwk, alg, algorithm, rules.edDsaAlias) || (kid !== undefined && jwk['kid'] !== kid)) continue
+    const octets = decodeBase64url(jwk['k'])
+    if (octets !== undefined) offer(octets, keyIdOf(jwk))
   }
   if (found.length > 0) return found.length > MOST_CHECKS ? found.slice(0, MOST_CHECKS) : found
   const clientId = client.client_id
@@ -61,5 +63,10 @@ export function macKeys(
   if (expired > 0) throw refusal('client_secret_expired', { clientId, detail: `every secret of the client has ended` })
   if (hashed > 0)
     throw refusal('client_misconfigured', { clientId, detail: 'a secret that is stored as a hash can check no MAC' })
-  throw refusal('client_secret_missing', { clientId, detail: `the client has no secret or oct key for ${alg}` })
+  const why =
+    typeof inline === 'string'
+      ? `its jwks cannot be read: ${inline}`
+      : explainNoCandidates(keys, alg, algorithm, kid, rules.edDsaAlias)
+  const detail = `the client has no secret or oct key for ${alg}${why === undefined ? '' : `: ${why}`}`
+  throw refusal('client_secret_missing', { clientId, detail })
 }

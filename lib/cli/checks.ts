@@ -69,6 +69,7 @@ const moment = (at: unknown): string =>
 
 /** Nothing is fetched here: the keys of a `jwks_uri` have to be handed in. */
 const noRemoteKeys = {
+  maxKeys: 100,
   get: (): never => {
     throw new Skip('the client has a jwks_uri, which is not fetched here: hand its keys in with --jwks')
   },

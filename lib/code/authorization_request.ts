@@ -1,4 +1,4 @@
-import { type Client, grantTypesOf, isPublicClient } from '../client.ts'
+import { type Client, grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 import { formatScope, parseScope, requestedScope, type ScopeRules } from '../scope.ts'
@@ -144,7 +144,7 @@ function judgeResponseType(type: string | undefined, client: Client, rules: Auth
 
 function judgeScope(sent: string | undefined, client: Client, rules: AuthorizationRules): string {
   const clientId = client.client_id
-  const registered = parseScope(typeof client.scope === 'string' ? client.scope : '') ?? []
+  const registered = parseScope(scopeOf(client)) ?? []
   const { scopesSupported, missingScope } = rules
   const offered = scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered
   // Nothing but separators is as good as absent.

@@ -1,4 +1,4 @@
-import { grantTypesOf, isPublicClient } from '../client.ts'
+import { grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import { registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
@@ -33,7 +33,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
             : `${GRANT_TYPE} is not among the client's grant_types`,
         })
       }
-      const allowed = registeredScope(client.scope ?? '')
+      const allowed = registeredScope(scopeOf(client))
       if (allowed === undefined) {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }

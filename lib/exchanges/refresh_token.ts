@@ -1,5 +1,6 @@
 import { type Client, grantTypesOf } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
+import { readOptional } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import {
@@ -155,7 +156,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
         }
       }
       const scope = requestedScope(
-        stillRegistered(granted, client.scope ?? undefined),
+        stillRegistered(granted, readOptional(client.scope)),
         parameters['scope'],
         clientId,
         rules,

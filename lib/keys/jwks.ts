@@ -1,60 +1,126 @@
+import { isAbsent, readOptional } from '../optional.ts'
 import { type BoundedCache, createBoundedCache } from '../remote/bounded_cache.ts'
-import { parseJsonObject } from '../remote/strict_json.ts'
+import { parseJsonObject, skipByteOrderMark } from '../remote/strict_json.ts'
 import { type Algorithm, isSameAlgorithm } from './algorithms.ts'
 
 /** One key of a set. No member of it is trusted to be of any type. */
 export type Jwk = Readonly<Record<string, unknown>>
 
-/** Signatures or MACs that are checked for one assertion, at most. Keys that can not be used do not count. */
+/** The most signatures or MACs that are checked for one assertion. Keys that cannot be used do not count. */
 export const MOST_CHECKS = 8
 
-/** Longest `jwks` text that is kept parsed; a longer one is parsed each time. */
-const MOST_CACHED_CHARACTERS = 65_536
-const parsedTexts: BoundedCache<readonly Jwk[] | 'malformed'> = createBoundedCache(512)
+/** The longest `jwks` that is accepted as a string: as large as a remote set can be. */
+const MOST_CHARACTERS = 1_048_576
+/** Parsed strings are kept: many of usual length, few long ones. */
+const USUAL_CHARACTERS = 65_536
+const usualTexts: BoundedCache<readonly Jwk[] | string> = createBoundedCache(512)
+const longTexts: BoundedCache<readonly Jwk[] | string> = createBoundedCache(32)
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The keys of a set that may be anything: an object with an array of objects in `keys`. Else `undefined`. */
-export const keysOf = (set: unknown): readonly Jwk[] | undefined =>
-  isObject(set) && Array.isArray(set.keys) && set.keys.every(isObject) ? set.keys : undefined
+/**
+ * Reads a key set that may be anything (RFC 7517 §5). Members of `keys` that are not objects are skipped. Returns the
+ * keys, or a string that says why there are none.
+ */
+function readKeySet(set: unknown): readonly Jwk[] | string {
+  if (!isObject(set)) return 'it is not an object'
+  const { keys } = set
+  if (!Array.isArray(keys)) return 'it has no array in keys'
+  return keys.every(isObject) ? keys : keys.filter(isObject)
+}
 
-function parsed(text: string): readonly Jwk[] | undefined {
+/** Parses a key set. RFC 8259 §8.1 allows parsers to skip a byte order mark. */
+export function parseKeySet(json: Buffer): readonly Jwk[] | string {
   try {
-    return keysOf(parseJsonObject(Buffer.from(text, 'utf8')))
-  } catch {
-    return undefined
+    return readKeySet(parseJsonObject(skipByteOrderMark(json)))
+  } catch (problem) {
+    return `it ${(problem as Error).message}`
   }
 }
 
-/** The keys of a client's `jwks`: an object, or the same as JSON text, as databases keep it. */
-export function jwksOf(jwks: unknown): readonly Jwk[] | undefined {
-  if (typeof jwks !== 'string') return keysOf(jwks)
-  const known = parsedTexts.get(jwks)
-  if (known !== undefined) return known === 'malformed' ? undefined : known
-  const keys = parsed(jwks)
-  if (jwks.length <= MOST_CACHED_CHARACTERS) parsedTexts.set(jwks, keys ?? 'malformed')
+function readText(text: string): readonly Jwk[] | string {
+  if (text.length > MOST_CHARACTERS) return `it is longer than ${MOST_CHARACTERS} characters`
+  const texts = text.length > USUAL_CHARACTERS ? longTexts : usualTexts
+  const known = texts.get(text)
+  if (known !== undefined) return known
+  const keys = parseKeySet(Buffer.from(text, 'utf8'))
+  texts.set(text, keys)
   return keys
 }
 
-/** The curve or parameter set that an algorithm takes, for key types that have one. */
-const fitsCurve = (jwk: Jwk, alg: string, algorithm: Algorithm): boolean =>
-  algorithm.kty === 'AKP' ? jwk.alg === alg : algorithm.curve === undefined || jwk.crv === algorithm.curve
+/** Says that a set has too many keys; `undefined` if it does not. */
+export const countProblem = (keys: readonly Jwk[], maxKeys: number): string | undefined =>
+  keys.length > maxKeys ? `it has ${keys.length} keys, at most ${maxKeys} are accepted` : undefined
 
 /**
- * Whether a key is one for checking signatures of this algorithm, as far as it says (RFC 7517 §4.1 to §4.4): type and
- * curve, and where present `use`, `key_ops` and `alg`. Does not look at the key material.
+ * Reads the `jwks` of a client record: an object, or the same as a JSON string, as databases keep it. Returns the keys,
+ * or a string that says why there are none.
  */
-export const isUsableFor = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean): boolean =>
-  jwk.kty === algorithm.kty &&
-  fitsCurve(jwk, alg, algorithm) &&
-  (jwk.use === undefined || jwk.use === 'sig') &&
-  (jwk.key_ops === undefined || (Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) &&
-  (jwk.alg === undefined || (typeof jwk.alg === 'string' && isSameAlgorithm(alg, jwk.alg, edDsaAlias)))
+export function readInlineKeys(jwks: unknown, maxKeys: number): readonly Jwk[] | string {
+  const keys = typeof jwks === 'string' ? readText(jwks) : readKeySet(jwks)
+  return typeof keys === 'string' ? keys : (countProblem(keys, maxKeys) ?? keys)
+}
+
+/** A value of an untrusted key, in one short line. */
+const shown = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : isAbsent(value) ? 'nothing' : `a ${typeof value}`
+
+/** What a key has to say of itself to be one for an algorithm (RFC 7517 §4.1 to §4.4). */
+const RULES: readonly {
+  readonly fits: (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean) => boolean
+  readonly mismatch: (jwk: Jwk, alg: string, algorithm: Algorithm) => string
+}[] = [
+  {
+    fits: (jwk, _alg, { kty }) => jwk['kty'] === kty,
+    mismatch: (jwk, alg, { kty }) => `its kty is ${shown(jwk['kty'])}, ${alg} needs "${kty}"`,
+  },
+  {
+    fits: (jwk, alg, { kty, curve }) =>
+      kty === 'AKP' ? jwk['alg'] === alg : curve === undefined || jwk['crv'] === curve,
+    mismatch: (jwk, alg, { kty, curve }) =>
+      kty === 'AKP'
+        ? `its alg is ${shown(jwk['alg'])}, the assertion's is ${alg}`
+        : `its crv is ${shown(jwk['crv'])}, ${alg} needs "${curve}"`,
+  },
+  {
+    fits: ({ use }) => use === 'sig' || isAbsent(use),
+    mismatch: ({ use }) => `its use is ${shown(use)}, not "sig"`,
+  },
+  {
+    fits: ({ key_ops: operations }) =>
+      isAbsent(operations) || (Array.isArray(operations) && operations.includes('verify')),
+    mismatch: () => 'its key_ops do not include "verify"',
+  },
+  {
+    fits: ({ alg: own }, alg, _algorithm, edDsaAlias) =>
+      isAbsent(own) || (typeof own === 'string' && isSameAlgorithm(alg, own, edDsaAlias)),
+    mismatch: ({ alg: own }, alg) => `its alg is ${shown(own)}, not ${alg}`,
+  },
+]
 
 /**
- * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` where it names one.
- * Keys that share a `kid` are told apart by the rest (RFC 7517 §4.5).
+ * Whether a key is one for checking signatures of this algorithm, by what it says of itself: type and curve, and `use`,
+ * `key_ops` and `alg` if it has them. Does not look at the key material.
+ */
+export function isUsableFor(jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean): boolean {
+  for (const { fits } of RULES) if (!fits(jwk, alg, algorithm, edDsaAlias)) return false
+  return true
+}
+
+/** Says why `isUsableFor` is false: what the key says that does not fit. */
+const findMismatch = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean): string | undefined =>
+  RULES.find(({ fits }) => !fits(jwk, alg, algorithm, edDsaAlias))?.mismatch(jwk, alg, algorithm)
+
+/** The `kid` of a key, if it has one. */
+export const keyIdOf = (jwk: Jwk): string | undefined => {
+  const kid = readOptional(jwk['kid'])
+  return typeof kid === 'string' ? kid : undefined
+}
+
+/**
+ * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` if it has one. Keys
+ * that share a `kid` are told apart by the rest (RFC 7517 §4.5).
  */
 export function candidatesIn(
   keys: readonly Jwk[],
@@ -63,5 +129,23 @@ export function candidatesIn(
   kid: string | undefined,
   edDsaAlias: boolean,
 ): readonly Jwk[] {
-  return keys.filter((jwk) => (kid === undefined || jwk.kid === kid) && isUsableFor(jwk, alg, algorithm, edDsaAlias))
+  return keys.filter((jwk) => (kid === undefined || jwk['kid'] === kid) && isUsableFor(jwk, alg, algorithm, edDsaAlias))
+}
+
+/** Says why there are no candidates although keys have the right `kid`, or no `kid` was named: the reasons, at most three. */
+export function explainNoCandidates(
+  keys: readonly Jwk[],
+  alg: string,
+  algorithm: Algorithm,
+  kid: string | undefined,
+  edDsaAlias: boolean,
+): string | undefined {
+  const reasons = new Set<string>()
+  for (const jwk of keys) {
+    if (kid !== undefined && jwk['kid'] !== kid) continue
+    const mismatch = findMismatch(jwk, alg, algorithm, edDsaAlias)
+    if (mismatch !== undefined) reasons.add(mismatch)
+    if (reasons.size === 3) break
+  }
+  return reasons.size === 0 ? undefined : [...reasons].join('; ')
 }

@@ -5,9 +5,8 @@ import type { IsAllowedAddress } from '../remote/address.ts'
 import { createBoundedCache } from '../remote/bounded_cache.ts'
 import { getDocument } from '../remote/document.ts'
 import { type RemoteDocument, readRemoteOptions } from '../remote/request.ts'
-import { parseJsonObject } from '../remote/strict_json.ts'
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
-import { type Jwk, keysOf } from './jwks.ts'
+import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
 
 /** How remote key sets (`jwks_uri`) are fetched and kept. */
 export interface KeySetOptions {
@@ -32,7 +31,7 @@ export interface KeySetOptions {
   readonly timeoutMilliseconds?: number | undefined
   /** Largest answer in octets, 1024 to 1048576. Default 65536. */
   readonly maxBytes?: number | undefined
-  /** Most keys in a set, 1 to 1000. Default 100. */
+  /** The most keys in a set, also in the `jwks` of a client record: 1 to 1000. Default 100. */
   readonly maxKeys?: number | undefined
   /**
    * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the answer takes its place, within 60 (or
@@ -59,6 +58,8 @@ export interface RemoteKeySet {
 
 /** The remote key sets of all clients, one for each `jwks_uri`. */
 export interface KeySets {
+  /** The most keys in a set, which holds for the sets in client records as well. */
+  readonly maxKeys: number
   /** The set in its time: at once where it is at hand. Refuses where it can not be had. */
   get(uri: string, now: number, clientId: string): RemoteKeySet | Promise<RemoteKeySet>
   /** A set other than the one that did not do; `undefined` where there is none, or it was asked for just now. */
@@ -122,9 +123,9 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
   }
 
   const read = ({ body, cacheControl }: RemoteDocument, now: number): RemoteKeySet => {
-    const keys = keysOf(parseJsonObject(body))
-    if (keys === undefined) throw new Error('the response has no array of objects in keys')
-    if (keys.length > maxKeys) throw new Error(`the response has ${keys.length} keys, at most ${maxKeys} are taken`)
+    const keys = parseKeySet(body)
+    const problem = typeof keys === 'string' ? keys : countProblem(keys, maxKeys)
+    if (typeof keys === 'string' || problem !== undefined) throw new Error(`the response is no key set: ${problem}`)
     return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(cacheControl, usualLifetime, cooldown) }
   }
 
@@ -162,6 +163,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
   }
 
   return {
+    maxKeys,
     get(uri, now, clientId) {
       if (uri.length > MOST_URL_CHARACTERS) throw notAllowed(clientId)
       const entry = entryOf(uri)

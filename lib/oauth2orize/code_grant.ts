@@ -1,3 +1,4 @@
+import { scopeOf } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { judgeChallenge, type PkcePolicy } from '../code/authorization_request.ts'
 import { createCodes } from '../code/codes.ts'
@@ -112,7 +113,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     const subject = await subjectOfUser(user, { subjectOf }, values, milliseconds)
     const codeChallenge = judgeChallenge(values, client, pkce)
     const scope = grantedScope(request, decision.scope)
-    if (!isScopeWithin(scope, formatScope(parseScope(client.scope ?? '') ?? []))) {
+    if (!isScopeWithin(scope, formatScope(parseScope(scopeOf(client)) ?? []))) {
       throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
     }
     // Consent that was only found is not given again: the user may be taking it back at this very moment.

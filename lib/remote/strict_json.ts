@@ -47,6 +47,10 @@ function membersParsed(root: object): number {
   return count
 }
 
+/** The bytes without a UTF-8 byte order mark at their start, which parsers may skip (RFC 8259 §8.1). */
+export const skipByteOrderMark = (bytes: Buffer): Buffer =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+
 /**
  * The JSON object in these octets, strictly: valid UTF-8 without a byte order mark, an object at the top, every member
  * name once at every level (RFC 7515 §10.12), at most 32 levels. Takes time linear in the input. Throws `SyntaxError`

@@ -1,5 +1,8 @@
 import { createHash, createPrivateKey, createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from 'node:crypto'
 import { type Algorithm, SIGNING_ALGORITHMS, type SigningAlgorithm, signingAlgorithm } from '../keys/algorithms.ts'
+import { decodeBase64url } from '../keys/base64url.ts'
+import { findPointProblem } from '../keys/edwards.ts'
+import { isAbsent, readOptional } from '../optional.ts'
 import { badOption, badSecretOption } from '../options.ts'
 
 /** A public key as RFC 7517 spells it. */
@@ -53,9 +56,10 @@ function importedKey({ key }: KeyInput): KeyObject {
   if (key instanceof KeyObject) return key
   if (key instanceof Uint8Array) return createSecretKey(key)
   if (typeof key === 'string') return key.includes('PUBLIC KEY') ? createPublicKey(key) : createPrivateKey(key)
-  if (key['kty'] === 'oct') return createSecretKey(Buffer.from(String(key['k'] ?? ''), 'base64url'))
-  const input = { key: key as JsonWebKey, format: 'jwk' as const }
-  return typeof key['d'] === 'string' ? createPrivateKey(input) : createPublicKey(input)
+  if (key['kty'] === 'oct') return createSecretKey(decodeBase64url(key['k']) ?? Buffer.alloc(0))
+  const members = Object.fromEntries(Object.entries(key).filter(([, value]) => !isAbsent(value)))
+  const input = { key: members as JsonWebKey, format: 'jwk' as const }
+  return !isAbsent(key['d']) ? createPrivateKey(input) : createPublicKey(input)
 }
 
 const typeOf = (key: KeyObject): string => (key.type === 'secret' ? 'secret' : (key.asymmetricKeyType ?? ''))
@@ -101,20 +105,23 @@ export function preparedKey(input: KeyInput, name: string): Key {
   } catch {
     throw badSecretOption(`${name}.key`, 'a key as JWK, PEM, KeyObject or octets', input.key)
   }
-  const alg = input.alg ?? (jwk['alg'] as SigningAlgorithm | undefined) ?? defaultAlgorithm(imported)
+  const ownAlg = readOptional(jwk['alg'])
+  const alg = input.alg ?? (ownAlg as SigningAlgorithm | undefined) ?? defaultAlgorithm(imported)
   if (alg === undefined || !SIGNING_ALGORITHMS.includes(alg)) {
     throw badOption(`${name}.alg`, `one of ${SIGNING_ALGORITHMS.join(', ')}`, alg)
   }
-  if (jwk['alg'] !== undefined && jwk['alg'] !== alg) throw badOption(`${name}.alg`, 'the alg of its JWK', alg)
+  if (ownAlg !== undefined && ownAlg !== alg) throw badOption(`${name}.alg`, 'the alg of its JWK', alg)
   if (!isOf(imported, alg) || !isLongEnough(imported, alg))
     throw badSecretOption(`${name}.key`, `a key for ${alg} (${describeKeyFor(alg)})`, input.key)
-  const given = input.kid ?? jwk['kid']
+  const given = input.kid ?? readOptional(jwk['kid'])
   if (imported.type === 'secret') {
     if (typeof given !== 'string' || given === '') throw badOption(`${name}.kid`, 'a non-empty string', given)
     return { kid: given, alg, privateKey: imported, verifyingKey: imported, publicJwk: undefined }
   }
   const verifyingKey = imported.type === 'private' ? createPublicKey(imported) : imported
   const members = publicMembers(verifyingKey)
+  const problem = findPointProblem(members['crv'], Buffer.from(members['x'] ?? '', 'base64url'))
+  if (problem !== undefined) throw badSecretOption(`${name}.key`, `a sound public key (${problem})`, input.key)
   const kid = given ?? sha256(JSON.stringify(members))
   if (typeof kid !== 'string' || kid === '') throw badOption(`${name}.kid`, 'a non-empty string', kid)
   return {

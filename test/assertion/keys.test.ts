@@ -85,15 +85,11 @@ test('R43 use, key_ops and alg of a key are respected where they are there', asy
     assert.equal(await (await withKeys([{ ...key.jwk, ...member }])).outcome(), 'accepted', JSON.stringify(member))
   for (const member of [
     { use: 'enc' },
-    { use: '' },
-    { use: null },
     { use: ['sig'] },
-    { key_ops: [] },
     { key_ops: ['sign'] },
     { key_ops: 'verify' },
     { alg: 'ES384' },
     { alg: 'RS256' },
-    { alg: null },
   ])
     assert.equal(await (await withKeys([{ ...key.jwk, ...member }])).outcome(), 'key_not_found', JSON.stringify(member))
 })
@@ -115,7 +111,8 @@ test('R44 an RSA key has 2048 to 8192 bits and an odd exponent of at least 65537
     ['e = 65536', { e: 'AQAA' }, /exponent/],
     ['e = 1', { e: 'AQ' }, /exponent/],
     ['long e', { e: Buffer.alloc(300, 0xff).toString('base64url') }, /exponent/],
-    ['n with padding', { n: `${rsa.jwk.n}==` }, /base64url/],
+    ['n with too much padding', { n: `${rsa.jwk.n}====` }, /base64url/],
+    ['n even', { n: `${String(rsa.jwk.n).slice(0, -1)}A` }, /even/],
     ['n malformed', { n: '!!!!' }, /base64url/],
     ['n empty', { n: '' }, /base64url/],
     ['n missing', { n: undefined }, /missing/],
@@ -186,10 +183,6 @@ test('R47 a malformed key is skipped, a malformed set is invalid_client, and nei
     { keys: {} },
     { keys: 'x' },
     { keys: null },
-    { keys: [null] },
-    { keys: [5] },
-    { keys: [[key.jwk]] },
-    [],
     [key.jwk],
     5,
     true,
@@ -200,6 +193,183 @@ test('R47 a malformed key is skipped, a malformed set is invalid_client, and nei
   ])
     assert.equal(await (await scene({}, { jwks })).outcome(), 'key_set_malformed', JSON.stringify(jwks))
   assert.equal(await (await withKeys([])).outcome(), 'key_not_found')
+})
+
+test('C4: members of a key set that are not objects are skipped', async () => {
+  const key = await sharedKey('ES256')
+  for (const odd of [null, 5, 'x', true, [key.jwk], undefined]) {
+    assert.equal(await (await withKeys([odd, key.jwk])).outcome(), 'accepted', JSON.stringify(odd))
+    assert.equal(await (await withKeys([key.jwk, odd])).outcome(), 'accepted', JSON.stringify(odd))
+    assert.equal(await (await withKeys([odd])).outcome(), 'key_not_found', JSON.stringify(odd))
+  }
+  const text = await scene({}, { jwks: JSON.stringify({ keys: [null, 5, key.jwk] }) })
+  assert.equal(await text.outcome(), 'accepted')
+})
+
+test('A10: a jwks in the record has at most maxKeys keys, as a remote set has, and is parsed once', async () => {
+  const key = await sharedKey('ES256')
+  const odd = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ kty: 'EC', crv: 'P-256', x: `A${at}`, y: 'AA' }))
+  const importing = spyOnImports()
+  for (const jwks of [{ keys: [...odd(1499), key.jwk] }, JSON.stringify({ keys: [...odd(1499), key.jwk] })]) {
+    const { verify } = await scene({}, { jwks })
+    const refused = await refusalOf(verify(formWith(assertionBy(key))))
+    assert.equal(refused.reason, 'key_set_malformed')
+    assert.match(refused.detail ?? '', /it has 1500 keys, at most 100 are accepted/)
+  }
+  assert.equal(importing.count(), 0)
+  importing.stop()
+  assert.equal(await (await withKeys([...odd(99), key.jwk])).outcome(), 'accepted')
+  const more = await scene({ keySets: { maxKeys: 2 } }, { jwks: { keys: [...odd(2), key.jwk] } })
+  assert.equal(await more.outcome(), 'key_set_malformed')
+  // the oct keys of client_secret_jwt as well
+  const k = Buffer.from(SECRET).toString('base64url')
+  const macs = (count: number) => ({ keys: Array.from({ length: count }, () => ({ kty: 'oct', k })) })
+  const mac = { token_endpoint_auth_method: 'client_secret_jwt', client_secret: undefined }
+  for (const [count, outcome] of [
+    [100, 'accepted'],
+    [101, 'client_secret_missing'],
+  ] as const) {
+    const { verify } = await scene({}, { ...mac, jwks: macs(count) })
+    assert.equal(await outcomeOf(verify(formWith(assertionWith(SECRET)))), outcome)
+  }
+  // a long string is parsed once as well
+  const long = `${JSON.stringify({ keys: [key.jwk] })}${' '.repeat(100_000)}`
+  const parse = JSON.parse
+  let parsed = 0
+  JSON.parse = (text, ...rest) => {
+    if (text.length > 100_000) parsed++
+    return parse(text, ...rest)
+  }
+  try {
+    const { outcome } = await scene({}, { jwks: long })
+    for (let turn = 0; turn < 3; turn++) assert.equal(await outcome(), 'accepted')
+  } finally {
+    JSON.parse = parse
+  }
+  assert.equal(parsed, 1)
+  assert.equal(await (await scene({}, { jwks: `${long}${' '.repeat(1_048_576)}` })).outcome(), 'key_set_malformed')
+})
+
+test('E6: undefined, null, an empty string and an empty array are absent, in keys and in records', async () => {
+  const { jwk } = await sharedKey('ES256')
+  const rsa = await sharedKey('RS256')
+  for (const nothing of [undefined, null, '', []]) {
+    const empty = { use: nothing, key_ops: nothing, alg: nothing, kid: nothing, d: nothing, k: nothing, x5c: nothing }
+    const what = JSON.stringify(nothing) ?? 'undefined'
+    assert.equal(await (await withKeys([{ ...jwk, ...empty }])).outcome(), 'accepted', what)
+    const primes = { p: nothing, q: nothing, dp: nothing, dq: nothing, qi: nothing, oth: nothing }
+    const full = await scene({}, { jwks: { keys: [{ ...rsa.jwk, ...empty, ...primes }] } }, 'RS256')
+    assert.equal(await full.outcome(), 'accepted', what)
+    const record = { jwks_uri: nothing, token_endpoint_auth_signing_alg: nothing }
+    assert.equal(await (await withKeys([jwk], record)).outcome(), 'accepted', what)
+    assert.equal(await (await scene({}, { jwks: nothing, jwks_uri: nothing })).outcome(), 'client_keys_missing', what)
+  }
+})
+
+test('E6: when a key of the right kid is excluded, the detail of the refusal says why', async () => {
+  const key = await sharedKey('ES256')
+  const rsa = await sharedKey('RS256')
+  for (const [change, detail] of [
+    [{ use: 'enc' }, /its use is "enc", not "sig"/],
+    [{ key_ops: ['sign'] }, /its key_ops do not include "verify"/],
+    [{ key_ops: 'verify' }, /key_ops/],
+    [{ alg: 'ES384' }, /its alg is "ES384", not ES256/],
+    [{ crv: 'P-384' }, /its crv is "P-384", ES256 needs "P-256"/],
+    [{ kty: 'RSA' }, /its kty is "RSA", ES256 needs "EC"/],
+    [{ kty: { a: 1n } }, /its kty is a object|its kty is an object/],
+  ] as [object, RegExp][]) {
+    const { verify } = await withKeys([named(key, 'mine', change), { ...rsa.jwk, kid: 'other', use: 'sig' }])
+    const refused = await refusalOf(verify(formWith(assertionBy(key, {}, { kid: 'mine' }))))
+    assert.equal(refused.reason, 'key_not_found')
+    assert.match(refused.detail ?? '', detail)
+    assert.doesNotMatch(refused.detail ?? '', /RS256/)
+    const bare = await withKeys([named(key, undefined, change)])
+    assert.match((await refusalOf(bare.verify(formWith(assertionBy(key))))).detail ?? '', detail)
+  }
+  const none = await withKeys([named(key, 'other')])
+  const refused = await refusalOf(none.verify(formWith(assertionBy(key, {}, { kid: 'mine' }))))
+  assert.match(refused.detail ?? '', /no key for checking ES256 with kid "mine"$/)
+})
+
+test('E11: complete base64url padding is accepted in the keys of every type, and nothing else that is not base64url', async () => {
+  const padded = (text: unknown): string => String(text).padEnd(Math.ceil(String(text).length / 4) * 4, '=')
+  for (const [alg, members] of [
+    ['RS256', ['n', 'e']],
+    ['ES256', ['x', 'y']],
+    ['ES512', ['x', 'y']],
+    ['EdDSA', ['x']],
+  ] as const) {
+    const { jwk } = await sharedKey(alg)
+    const change = (edit: (text: string) => string) =>
+      Object.fromEntries(members.map((name) => [name, edit(String(jwk[name]))]))
+    const outcomeWith = async (edit: (text: string) => string) =>
+      (await scene({}, { jwks: { keys: [{ ...jwk, ...change(edit) }] } }, alg)).outcome()
+    assert.equal(await outcomeWith(padded), 'accepted', alg)
+    for (const edit of [
+      (text: string) => `${padded(text)}====`,
+      (text: string) => `${text} `,
+      (text: string) => `+${text.slice(1)}`,
+      (text: string) => `${text.slice(0, 4)}\n${text.slice(4)}`,
+    ])
+      assert.equal(await outcomeWith(edit), 'key_unusable', `${alg} ${edit}`)
+  }
+  const k = padded(Buffer.from(SECRET).toString('base64url'))
+  const mac = { token_endpoint_auth_method: 'client_secret_jwt', client_secret: undefined }
+  const { verify } = await scene({}, { ...mac, jwks: { keys: [{ kty: 'oct', k }] } })
+  assert.equal(await outcomeOf(verify(formWith(assertionWith(SECRET)))), 'accepted')
+})
+
+test('E11: a byte order mark before a key set is skipped', async () => {
+  const { jwk } = await sharedKey('ES256')
+  const { outcome } = await scene({}, { jwks: `\ufeff${JSON.stringify({ keys: [jwk] })}` })
+  assert.equal(await outcome(), 'accepted')
+  assert.equal(
+    await (await scene({}, { jwks: `\ufeff\ufeff${JSON.stringify({ keys: [jwk] })}` })).outcome(),
+    'key_set_malformed',
+  )
+})
+
+test('B7: an Ed25519 key that is a point of small order, or no point, is refused', async () => {
+  const y8 = '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'
+  const minusY8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
+  const weak = [
+    '01'.padEnd(64, '0'), // the neutral element
+    '00'.padEnd(64, '0'), // order 4
+    `ec${'ff'.repeat(30)}7f`, // order 2
+    y8,
+    minusY8,
+  ]
+  const signBit = (hex: string): string =>
+    hex.slice(0, 62) + (Number.parseInt(hex.slice(62), 16) ^ 0x80).toString(16).padStart(2, '0')
+  const notCanonical = [`ed${'ff'.repeat(30)}7f`, `ee${'ff'.repeat(30)}7f`, 'ff'.repeat(32), `ff${'ff'.repeat(30)}7f`]
+  for (const hex of [...weak, ...weak.map(signBit), ...notCanonical]) {
+    const x = Buffer.from(hex, 'hex').toString('base64url')
+    for (const alg of ['EdDSA', 'Ed25519']) {
+      const { outcome } = await scene({}, { jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x }] } }, alg)
+      assert.equal(await outcome(), 'key_unusable', hex)
+    }
+    // a signature that such a key verifies: R is the neutral element and S is 0
+    const { verify } = await withKeys([{ kty: 'OKP', crv: 'Ed25519', x }])
+    const [header = '', payload = ''] = jws(
+      '{"alg":"EdDSA"}',
+      JSON.stringify(claimsOf()),
+      'ES256',
+      (await sharedKey('ES256')).privateKey,
+    ).split('.')
+    const signature = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]).toString('base64url')
+    assert.equal(await outcomeOf(verify(formWith(`${header}.${payload}.${signature}`))), 'key_unusable', hex)
+  }
+  for (let turn = 0; turn < 20; turn++) {
+    const key = await newKey('EdDSA')
+    const { verify } = await withKeys([key.jwk])
+    assert.equal(await outcomeOf(verify(formWith(assertionBy(key)))), 'accepted')
+  }
+  for (const x of ['AQ', Buffer.alloc(31, 2).toString('base64url'), Buffer.alloc(33, 2).toString('base64url')])
+    assert.equal(
+      await (await scene({}, { jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x }] } }, 'EdDSA')).outcome(),
+      'key_unusable',
+    )
 })
 
 test('R47 jwks may be JSON text, as databases keep it', async () => {

@@ -205,7 +205,7 @@ test('a record with members of another form is named to operators, and never mis
   for (const [member, value, detail] of [
     ['grant_types', 'no_client_credentials', 'grant_types is not an array'],
     ['grant_types', 5, 'grant_types is not an array'],
-    ['scope', ['read', 'write'], 'scope is not one text'],
+    ['scope', ['read', 'write'], 'scope is not a string'],
   ] as const) {
     const findClient = () => ({ ...plain, client_id: 'plain', [member]: value }) as unknown as Client
     await assert.rejects(make({ findClient })(byHeader('plain', 'one'), {}, at), {

@@ -174,7 +174,7 @@ test('A13 A14 A15 S256 is the only method, must be named, and the challenge has 
 })
 
 test('A17 the order: response type, the grant of the client, scope, PKCE', () => {
-  const machine = { ...client, grant_types: [] }
+  const machine = { ...client, grant_types: ['refresh_token'] }
   const bad = { code_challenge: 'x', scope: 'admin', response_type: 'token' }
   assert.throws(() => judge(bad, {}, machine), { code: 'unsupported_response_type' })
   assert.throws(() => judge({ ...bad, response_type: 'code' }, {}, machine), { code: 'unauthorized_client' })

@@ -212,7 +212,7 @@ test('T46 everything refusable is refused before the code is spent: after every 
     [{ code: 'x'.repeat(10_000) }],
     [{ code: '\u0000' }],
     [{}, { ...web, client_id: 'other' }],
-    [{}, { ...web, grant_types: [] }],
+    [{}, { ...web, grant_types: ['refresh_token'] }],
     [{ redirect_uri: undefined, code_verifier: wrong }],
     [{ redirect_uri: `${REDIRECT}?` }],
     [{ redirect_uri: 'x'.repeat(10_000) }],

@@ -67,7 +67,7 @@ test('T85: with the option, nothing but commas asks for nothing in particular', 
 
 test('T71: the grant is judged before the scope', async () => {
   await assert.rejects(
-    run({ scope: '"' }, { ...client, grant_types: [] }),
+    run({ scope: '"' }, { ...client, grant_types: ['refresh_token'] }),
     refused('unauthorized_client', 'grant_type_not_registered'),
   )
 })

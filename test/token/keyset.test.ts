@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createPrivateKey, createPublicKey, createSecretKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync } from 'node:crypto'
 import { before, test } from 'node:test'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, exportSPKI, generateKeyPair, type JWK } from 'jose'
 import type { SigningAlgorithm } from '../../lib/keys/algorithms.ts'
@@ -225,3 +225,29 @@ for (const secret of ['short', '', Buffer.alloc(31), [], undefined, 5]) {
     )
   })
 }
+
+test('B7: a key of tokens that is a point of small order is refused, on Ed25519 and on Ed448', () => {
+  const weak = (crv: string, hex: string) => ({ kty: 'OKP', crv, x: Buffer.from(hex, 'hex').toString('base64url') })
+  const minusOne448 = `fe${'ff'.repeat(27)}fe${'ff'.repeat(27)}00`
+  for (const key of [
+    weak('Ed25519', '01'.padEnd(64, '0')),
+    weak('Ed448', '01'.padEnd(114, '0')),
+    weak('Ed448', '00'.padEnd(114, '0')),
+    weak('Ed448', '00'.padEnd(112, '0').padEnd(114, '80')),
+    weak('Ed448', minusOne448),
+  ])
+    assert.throws(() => createKeyset([{ key }], {}), { name: 'TypeError', message: /small order/ })
+})
+
+test('E6, E11: absent members of a JWK and padding are read as in the keys of clients', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  for (const nothing of [undefined, null, '', []]) {
+    const key = { ...privateKey.export({ format: 'jwk' }), kid: nothing, alg: nothing, use: nothing, key_ops: nothing }
+    assert.equal(createKeyset([{ key }]).signingKey.alg, 'ES256')
+    const secret = { kty: 'oct', k: `${'A'.repeat(43)}=`, alg: nothing, kid: 'k' }
+    const keyset = createKeyset([{ key: secret, alg: 'HS256' }])
+    assert.equal(keyset.signingKey.verifyingKey.symmetricKeySize, 32)
+  }
+  const broken = { kty: 'oct', k: `!${'A'.repeat(43)}`, kid: 'k', alg: 'HS256' }
+  assert.throws(() => createKeyset([{ key: broken }]), { name: 'TypeError', message: /keys\[0\]\.key/ })
+})

@@ -1,0 +1,10 @@
+/**
+ * Whether an optional member of a client record or a key is absent. Databases and tools write `null`, `""` and `[]`
+ * for a member that has no value.
+ */
+export const isAbsent = (value: unknown): value is undefined | null | '' | readonly never[] =>
+  value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
+
+/** Reads an optional member of a client record or a key: `undefined` for every spelling of absent. */
+export const readOptional = <T>(value: T): Exclude<T, null | undefined> | undefined =>
+  isAbsent(value) ? undefined : (value as Exclude<T, null | undefined>)
