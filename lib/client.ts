@@ -37,13 +37,17 @@ export interface Client {
   readonly scope?: string | undefined
 }
 
-/** The client authentication methods of this package, as registered in `token_endpoint_auth_method`. */
+/**
+ * A client authentication method, as registered in `token_endpoint_auth_method`: one of this package, or one that the
+ * application brings.
+ */
 export type ClientAuthenticationMethod =
   | 'private_key_jwt'
   | 'client_secret_jwt'
   | 'client_secret_basic'
   | 'client_secret_post'
   | 'none'
+  | (string & {})
 
 /**
  * How a client was authenticated: what `req.authInfo` holds. It never holds the assertion or the secret itself.

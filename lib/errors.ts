@@ -314,22 +314,23 @@ export const asError = (thrown: unknown): object =>
 const MOST_MILLISECONDS = 30_000
 
 /**
- * Awaits a promise of the application, a foreign one too, and resolves with what `judge` makes of its value. A rejection,
- * and no answer within `milliseconds`, is a fault and becomes a 503, whatever it says of itself.
+ * Awaits a promise of the application, a foreign one too, and resolves with what `judge` makes of its value. No answer
+ * within `milliseconds` is a fault, a 503. `fault` makes an error of a rejection; by default that is a 503 too, whatever the
+ * rejection says of itself.
  */
 export function awaitAnswer<T, R>(
   pending: PromiseLike<T>,
   judge: (answer: T) => R,
   milliseconds = MOST_MILLISECONDS,
+  fault: (cause: unknown) => unknown = unavailable,
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
-    const timer = setTimeout(
-      () => fail(new Error(`no answer within ${milliseconds} milliseconds`)),
-      milliseconds,
-    ).unref()
+    const timer = setTimeout(() => {
+      reject(unavailable(new Error(`no answer within ${milliseconds} milliseconds`)))
+    }, milliseconds).unref()
     const fail = (cause: unknown): void => {
       clearTimeout(timer)
-      reject(unavailable(cause))
+      reject(fault(cause))
     }
     const take = (answer: T): void => {
       clearTimeout(timer)

@@ -21,14 +21,18 @@ export type {
   RequestContext,
 } from './client.ts'
 export {
-  type AssertionVerification,
   type AuthenticateClient,
-  type AuthenticationContext,
   type ClientAuthenticatorOptions,
   createClientAuthenticator,
 } from './client_authentication/authenticator.ts'
-export type { BasicDecoding } from './client_authentication/basic.ts'
-export type { RequestHead } from './client_authentication/presented.ts'
+export type { BasicDecoding } from './client_authentication/basic_credentials.ts'
+export { builtInMethods } from './client_authentication/built_in.ts'
+export type {
+  AssertionVerification,
+  AuthenticationContext,
+  AuthenticationMethod,
+  RequestHead,
+} from './client_authentication/method.ts'
 export { hashClientSecret } from './client_secret.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'
@@ -62,13 +66,12 @@ export type { ClientCredentialsOptions } from './exchanges/client_credentials.ts
 export type { Exchange, ExchangeRequest, TokenResponse } from './exchanges/exchange.ts'
 export type { RefreshTokenOptions } from './exchanges/refresh_token.ts'
 export { createExpressServer, getServerClasses } from './hosts/express.ts'
+export type { PassportLike, StrategyLike } from './hosts/passport.ts'
 export {
   type ClientAuthenticationOptions,
   type ClientStrategies,
   clientAuthentication,
-  type PassportLike,
   type StrategyAuthenticationOptions,
-  type StrategyLike,
 } from './http/client_authentication.ts'
 export { type CorsOptions, cors } from './http/cors.ts'
 export {

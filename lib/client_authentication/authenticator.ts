@@ -1,30 +1,20 @@
-import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient, RequestContext } from '../client.ts'
-import { requireClient } from '../client_lookup.ts'
-import { refusal } from '../errors.ts'
+import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient } from '../client.ts'
 import { publish, publishFailure } from '../events.ts'
-import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
+import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
-import { type BasicDecoding, parseBasic } from './basic.ts'
-import { namesTwoClients, type Presented, presentedMethod, type RequestHead } from './presented.ts'
-import { isServedBy, METHODS, mayUse, methodMismatch } from './registered.ts'
+import type { BasicDecoding } from './basic_credentials.ts'
+import { BUILT_IN, isServedBy } from './built_in.ts'
+import { type Choice, createMethodChoice } from './choice.ts'
+import type {
+  AssertionVerification,
+  AuthenticationContext,
+  BuiltInMethod,
+  MethodParts,
+  PresentedRequest,
+  RequestHead,
+} from './method.ts'
+import { authenticateByOwn, findRegistered, type MethodsOption, readMethods, withLookUp } from './own_method.ts'
 import { createSecretVerification } from './secret.ts'
-
-/** What is known of the request beside its headers and parameters. */
-export interface AuthenticationContext extends RequestContext {
-  /** The one reading of the clock for this request, epoch seconds. Default: the clock of this machine. */
-  readonly now?: number | undefined
-  /** The advertised URL of the endpoint that is called, if it is not the token endpoint. */
-  readonly endpoint?: string | undefined
-  /** The assertion methods that are offered, where they are not both. */
-  readonly methods?: readonly string[] | undefined
-}
-
-/** The part of an assertion verifier that is used here: `createAssertionVerifier` makes one. */
-export interface AssertionVerification {
-  (parameters: Readonly<Record<string, unknown>>, context?: AuthenticationContext): Promise<AuthenticatedClient>
-  /** The JOSE algorithms it takes, for the metadata document. */
-  readonly algorithms?: readonly string[] | undefined
-}
 
 /**
  * Names the client a request comes from, or rejects with an `OAuthError`. Headers are spelt in lower case, as Node gives
@@ -44,8 +34,11 @@ export interface ClientAuthenticatorOptions {
   readonly findClient: FindClient
   /** Verifies client assertions. Absent: assertions are refused with `invalid_client`. */
   readonly verifyAssertion?: AssertionVerification | undefined
-  /** The methods offered. Default: all; the two of assertions only where `verifyAssertion` takes algorithms of theirs. */
-  readonly methods?: readonly ClientAuthenticationMethod[] | undefined
+  /**
+   * The methods offered: names of those of this package, and methods of your own. Default: all of this package; the two of
+   * assertions only where `verifyAssertion` takes algorithms of theirs.
+   */
+  readonly methods?: MethodsOption | undefined
   /**
    * Refuses a `client_id` of another client and any `client_secret` in the body beside Basic with `invalid_request`.
    * Default false: both are ignored.
@@ -55,101 +48,118 @@ export interface ClientAuthenticatorOptions {
   readonly basicDecoding?: BasicDecoding | undefined
 }
 
+/** The names of the options, for constructors that take these among others. */
+export const AUTHENTICATOR_OPTIONS = optionNames<ClientAuthenticatorOptions>({
+  findClient: true,
+  verifyAssertion: true,
+  methods: true,
+  strict: true,
+  basicDecoding: true,
+})
+
 /**
  * Makes the function that authenticates clients: one method for each request, chosen from the request; only the method
  * the client is registered with; secrets in constant time. Publishes `client.authenticated` and `client.refused`; for
  * assertions the verifier does that. It does not look at `grant_type`, and it does not judge what the client may do.
  */
 export function createClientAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
+  checkOptions('createClientAuthenticator', options, AUTHENTICATOR_OPTIONS)
+  return makeAuthenticator(options)
+}
+
+/** The same from options that the caller has checked, and that may have others among them. */
+export function makeAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
   const { findClient, verifyAssertion } = options
   requireFunction('findClient', findClient)
   if (verifyAssertion !== undefined) requireFunction('verifyAssertion', verifyAssertion)
   const strict = booleanOption('strict', options.strict, false)
   const decoding = oneOf('basicDecoding', options.basicDecoding, 'tolerant', ['tolerant', 'strict'])
-  const offered = offeredMethods(options)
-  const verifySecret = createSecretVerification(findClient, offered)
-  const assertionMethods = offered.filter((method) => method.endsWith('_jwt'))
-  const verifier = assertionMethods.length === 0 ? undefined : verifyAssertion
-
-  async function identify(
-    presented: Presented,
-    parameters: FormParameters,
-    context: AuthenticationContext,
-  ): Promise<AuthenticatedClient> {
-    if (presented.by === 'client_secret') {
-      const client = await verifySecret('client_secret_post', [presented], context)
-      return { client, authentication: { method: 'client_secret_post' } }
-    }
-    if (presented.by === 'client_id') {
-      const { clientId } = presented
-      const client = await requireClient(findClient, clientId, context)
-      const taken = offered.includes('none')
-      if (!taken || !mayUse(client, 'none')) throw methodMismatch(client, 'none', taken)
-      return { client, authentication: { method: 'none' } }
-    }
-    if (presented.by === 'client_assertion') {
-      throw refusal('client_method_mismatch', { detail: 'client assertions are not taken here' })
-    }
-    const pairs = parseBasic(presented.header, decoding)
-    const client = await verifySecret('client_secret_basic', pairs, context)
-    const named = parameters['client_id']
-    if (strict && named !== undefined && named !== client.client_id) {
-      throw namesTwoClients(client.client_id)
-    }
-    return { client, authentication: { method: 'client_secret_basic' } }
+  const { builtIn, own } = readMethods(options.methods)
+  for (const { method, authenticate } of own) requireFunction(`methods.${method}.authenticate`, authenticate)
+  const offered = offeredMethods(builtIn, verifyAssertion)
+  const names = offered.map(({ method }): string => method)
+  const byAssertion = offered.filter(({ presents }) => presents === 'client_assertion')
+  const choose = createMethodChoice(own, strict)
+  const parts: MethodParts = {
+    findClient,
+    verifySecret: createSecretVerification(findClient, names),
+    verifyAssertion: byAssertion.length === 0 ? undefined : verifyAssertion,
+    offered: names,
+    assertionMethods: byAssertion.map(({ method }) => method),
+    strict,
+    decoding,
   }
 
-  const authenticate = async (
+  const authenticate = (
     request: RequestHead,
     parameters: FormParameters,
     context: AuthenticationContext = {},
   ): Promise<AuthenticatedClient> => {
-    let authenticated: AuthenticatedClient | undefined
+    let choice: Choice
     try {
-      const presented = presentedMethod(request, parameters, strict)
-      if (presented.by !== 'client_assertion' || verifier === undefined) {
-        authenticated = await identify(presented, parameters, context)
+      choice = choose(request, parameters)
+    } catch (error) {
+      return Promise.reject(publishFailure(error))
+    }
+    const presented = { request, parameters, context }
+    if (choice.own.length > 0 || choice.builtIn === undefined) return byRegistration(choice, presented)
+    return choice.builtIn.publishes
+      ? choice.builtIn.authenticate(presented, parts)
+      : published(choice.builtIn.authenticate(presented, parts))
+  }
+
+  async function byRegistration(choice: Choice, presented: PresentedRequest): Promise<AuthenticatedClient> {
+    let method: BuiltInMethod | undefined
+    let found: MethodParts['findClient'] = findClient
+    try {
+      const registered = await findRegistered(choice, presented, findClient)
+      const { own: mine, client } = registered
+      if (mine !== undefined && client !== undefined) {
+        const authenticated = await authenticateByOwn(mine, client, presented)
+        publishAuthenticated(authenticated)
+        return authenticated
       }
+      method = choice.builtIn
+      found = withLookUp(findClient, registered)
     } catch (error) {
       throw publishFailure(error)
     }
-    if (authenticated === undefined) return byAssertion(parameters, context)
-    publishAuthenticated(authenticated)
-    return authenticated
+    const outcome = (method as BuiltInMethod).authenticate(presented, { ...parts, findClient: found })
+    return method?.publishes ? outcome : published(outcome)
   }
 
-  async function byAssertion(parameters: FormParameters, context: AuthenticationContext): Promise<AuthenticatedClient> {
-    if (verifier === undefined) throw refusal('misconfigured')
-    // The verifier is told, so that it refuses before it spends the assertion; one of the application's may not heed it.
-    const narrowed = assertionMethods.length < 2 ? { ...context, methods: assertionMethods } : context
-    const authenticated = await verifier(parameters, narrowed)
-    const { method } = authenticated.authentication
-    if (!offered.includes(method)) throw publishFailure(methodMismatch(authenticated.client, method, false))
-    return authenticated
-  }
-
+  const signingAlgorithms = (parts.verifyAssertion?.algorithms ?? []).filter((alg) =>
+    byAssertion.some((method) => isServedBy(method, [alg])),
+  )
   return Object.assign(authenticate, {
-    methods: offered,
-    signingAlgorithms: (verifier?.algorithms ?? []).filter((alg) =>
-      assertionMethods.some((method) => isServedBy(method, [alg])),
-    ),
+    methods: [...names, ...own.map(({ method }) => method)],
+    signingAlgorithms: [...new Set([...signingAlgorithms, ...own.flatMap((each) => each.signingAlgorithms ?? [])])],
   })
 }
 
-/** Publishes that a client was authenticated by a secret or by nothing. */
-function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {
+/** Publishes the outcome of a method that does not publish it itself. */
+async function published(outcome: Promise<AuthenticatedClient>): Promise<AuthenticatedClient> {
+  try {
+    const authenticated = await outcome
+    publishAuthenticated(authenticated)
+    return authenticated
+  } catch (error) {
+    throw publishFailure(error)
+  }
+}
+
+/** Publishes that a client was authenticated. */
+export function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {
   publish('client.authenticated', () => ({ clientId: client.client_id, method: authentication.method }))
 }
 
-function offeredMethods(options: ClientAuthenticatorOptions): readonly ClientAuthenticationMethod[] {
-  const { methods, verifyAssertion } = options
-  const possible = verifyAssertion === undefined ? METHODS.filter((method) => !method.endsWith('_jwt')) : METHODS
-  if (methods === undefined) return possible.filter((method) => isServedBy(method, verifyAssertion?.algorithms))
-  if (!Array.isArray(methods) || methods.length === 0 || !methods.every((each) => METHODS.includes(each))) {
-    throw badOption('methods', `a list of some of ${METHODS.join(', ')}`, methods)
-  }
-  const impossible = methods.find((each) => !possible.includes(each))
+function offeredMethods(
+  wanted: readonly BuiltInMethod[] | undefined,
+  verifyAssertion: AssertionVerification | undefined,
+): readonly BuiltInMethod[] {
+  const isPossible = ({ presents }: BuiltInMethod) => presents !== 'client_assertion' || verifyAssertion !== undefined
+  const impossible = wanted?.find((each) => !isPossible(each))
   if (impossible !== undefined)
-    throw badOption('verifyAssertion', `a function where '${impossible}' is offered`, undefined)
-  return METHODS.filter((method) => methods.includes(method) && isServedBy(method, verifyAssertion?.algorithms))
+    throw badOption('verifyAssertion', `a function where '${impossible.method}' is offered`, undefined)
+  return (wanted ?? BUILT_IN).filter((each) => isPossible(each) && isServedBy(each, verifyAssertion?.algorithms))
 }

@@ -1,28 +1,17 @@
-import type { Client, ClientAuthenticationMethod, FindClient } from '../client.ts'
+import type { Client, FindClient } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import { createSecretComparison, secretsOf } from '../client_secret.ts'
 import { systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { isPromise } from '../maybe_promise.ts'
-import type { AuthenticationContext } from './authenticator.ts'
-import type { Credentials } from './basic.ts'
+import type { VerifySecret } from './method.ts'
 import { mayUse, methodMismatch } from './registered.ts'
-
-/** Names the client whose secret one of the pairs holds, or rejects with an `OAuthError` of the code `invalid_client`. */
-export type VerifySecret = (
-  method: 'client_secret_basic' | 'client_secret_post',
-  pairs: readonly Credentials[],
-  context: AuthenticationContext,
-) => Promise<Client>
 
 /**
  * Makes the function that authenticates clients by a secret: registered method, expiry, several live secrets, hashed or
  * plain. Comparison is in constant time, and what fails takes about as long whatever it fails for.
  */
-export function createSecretVerification(
-  findClient: FindClient,
-  offered: readonly ClientAuthenticationMethod[],
-): VerifySecret {
+export function createSecretVerification(findClient: FindClient, offered: readonly string[]): VerifySecret {
   const { verify } = createSecretComparison()
 
   return async (method, pairs, context) => {
@@ -43,12 +32,13 @@ export function createSecretVerification(
       // compared before anything else is judged: the time tells nothing about the client
       const verdict = verify(client, clientSecret, now)
       const judged = typeof verdict === 'string' ? verdict : await verdict
+      const isOffered = offered.includes(method.method)
       if (client === undefined) {
         refused ??= unknown
         continue
       }
-      if (!mayUse(client, method) || !offered.includes(method)) {
-        refused = methodMismatch(client, method, offered.includes(method))
+      if (!mayUse(client, method) || !isOffered) {
+        refused = methodMismatch(client, method.method, isOffered)
       } else if (judged === 'right') {
         return client
       } else if (judged === 'expired') {

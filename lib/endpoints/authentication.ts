@@ -1,12 +1,11 @@
 import type { Client, ClientAuthentication } from '../client.ts'
 import {
-  type AssertionVerification,
+  AUTHENTICATOR_OPTIONS,
   type AuthenticateClient,
   type ClientAuthenticatorOptions,
-  createClientAuthenticator,
+  makeAuthenticator,
 } from '../client_authentication/authenticator.ts'
-import { isServedBy } from '../client_authentication/registered.ts'
-import { clientAuthentication, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
+import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
 import { ENDPOINT_OPTIONS, type Turn } from './shell.ts'
@@ -26,16 +25,11 @@ export type AuthenticationOptions =
   | { readonly authenticateClient: AuthenticateClient }
   | PassportAuthentication
 
-const OF_AUTHENTICATOR = optionNames<ClientAuthenticatorOptions>({
-  findClient: true,
-  verifyAssertion: true,
-  methods: true,
-  strict: true,
-  basicDecoding: true,
-})
 const OF_STRATEGIES = optionNames<PassportAuthentication>({
   passport: true,
   strategies: true,
+  methods: true,
+  findClient: true,
   strict: true,
   toClient: true,
 })
@@ -48,7 +42,7 @@ export function checkEndpointOptions(caller: string, options: unknown, own: read
   checkOptions(caller, options, [
     ...own,
     'authenticateClient',
-    ...OF_AUTHENTICATOR,
+    ...AUTHENTICATOR_OPTIONS,
     ...OF_STRATEGIES,
     ...ENDPOINT_OPTIONS,
   ])
@@ -58,9 +52,11 @@ export function checkEndpointOptions(caller: string, options: unknown, own: read
   if (way === undefined) {
     throw new TypeError(`${caller} needs one of the options findClient, authenticateClient and strategies`)
   }
+  // strategies find their clients themselves; methods of the application do not
+  const ofStrategies = OF_STRATEGIES.filter((name) => name !== 'findClient' || has('methods'))
   const used: readonly string[] =
-    way === 'authenticateClient' ? [way] : way === 'strategies' ? OF_STRATEGIES : OF_AUTHENTICATOR
-  for (const name of ['authenticateClient', ...OF_AUTHENTICATOR, ...OF_STRATEGIES]) {
+    way === 'authenticateClient' ? [way] : way === 'strategies' ? ofStrategies : AUTHENTICATOR_OPTIONS
+  for (const name of ['authenticateClient', ...AUTHENTICATOR_OPTIONS, ...OF_STRATEGIES]) {
     if (has(name) && !used.includes(name) && !own.includes(name)) {
       throw new TypeError(`${caller}: option '${name}' has no effect beside '${way}'`)
     }
@@ -107,17 +103,16 @@ function authenticatorOf(options: Exclude<AuthenticationOptions, PassportAuthent
     requireFunction('authenticateClient', options.authenticateClient)
     return options.authenticateClient
   }
-  const picked = Object.entries(options).filter(([name]) => OF_AUTHENTICATOR.includes(name))
-  return createClientAuthenticator(Object.fromEntries(picked) as unknown as ClientAuthenticatorOptions)
+  return makeAuthenticator(options as ClientAuthenticatorOptions)
 }
 
 const asClient = (user: unknown): Client | undefined =>
   typeof (user as Client | undefined)?.client_id === 'string' ? (user as Client) : undefined
 
 function byStrategies(options: PassportAuthentication, endpoint: string | undefined): EndpointAuthentication {
-  const { toClient = asClient, passport, strategies, strict } = options
+  const { toClient = asClient } = options
   requireFunction('toClient', toClient)
-  const middleware = clientAuthentication({ passport, strategies, strict, endpoint })
+  const { authenticate: middleware, ...facts } = authenticationBy({ ...options, endpoint })
   return {
     authenticate: ({ request, response, parameters }) =>
       new Promise((resolve, reject) => {
@@ -134,36 +129,10 @@ function byStrategies(options: PassportAuthentication, endpoint: string | undefi
           }
         })
       }),
-    ...factsOf(options),
+    ...facts,
   }
 }
 
 /** `req.authInfo` if a strategy of this package set it. */
 const authenticationOf = (info: unknown): ClientAuthentication | undefined =>
   typeof (info as ClientAuthentication | undefined)?.method === 'string' ? (info as ClientAuthentication) : undefined
-
-function factsOf(options: PassportAuthentication): EndpointFacts {
-  const { assertion, basic, clientPassword, publicClient } = options.strategies
-  const offered: readonly (readonly [string, unknown])[] = [
-    ['private_key_jwt', assertion],
-    ['client_secret_jwt', assertion],
-    ['client_secret_basic', basic],
-    ['client_secret_post', clientPassword],
-    ['none', publicClient],
-  ]
-  const algorithms = algorithmsOf(options)
-  return {
-    methods: offered.flatMap(([method, strategy]) =>
-      strategy === undefined || !isServedBy(method, algorithms) ? [] : [method],
-    ),
-    signingAlgorithms: algorithms ?? [],
-  }
-}
-
-/** The algorithms of a strategy of this package, given or registered with Passport. */
-function algorithmsOf(options: PassportAuthentication): readonly string[] | undefined {
-  const { assertion } = options.strategies
-  const registered = options.passport as { _strategy?: (name: string) => unknown } | undefined
-  const strategy = typeof assertion === 'string' ? registered?._strategy?.(assertion) : assertion
-  return (strategy as { verifyAssertion?: AssertionVerification } | undefined)?.verifyAssertion?.algorithms
-}

@@ -78,7 +78,7 @@ export function getWellKnownPaths(issuer: string): WellKnownPaths {
 const endpointMembers = (name: string, url: string, { methods, signingAlgorithms }: EndpointFacts) => ({
   [`${name}_endpoint`]: url,
   [`${name}_endpoint_auth_methods_supported`]: [...methods],
-  ...(methods.some((method) => method.endsWith('_jwt'))
+  ...(signingAlgorithms.length > 0
     ? { [`${name}_endpoint_auth_signing_alg_values_supported`]: [...signingAlgorithms] }
     : {}),
 })

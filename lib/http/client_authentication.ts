@@ -1,31 +1,32 @@
-import type { ClientAuthenticationMethod } from '../client.ts'
+import type { FindClient } from '../client.ts'
 import type { AuthenticateClient } from '../client_authentication/authenticator.ts'
-import { type Credentials, parseBasic } from '../client_authentication/basic.ts'
-import { namesTwoClients, type Presented, presentedMethod } from '../client_authentication/presented.ts'
+import { publishAuthenticated } from '../client_authentication/authenticator.ts'
+import { BUILT_IN, isServedBy } from '../client_authentication/built_in.ts'
+import { type Choice, createMethodChoice } from '../client_authentication/choice.ts'
+import { basicCredentials, requireOneClient } from '../client_authentication/client_secret_basic.ts'
+import type { BuiltInMethod, PresentedRequest, StrategyDoor } from '../client_authentication/method.ts'
+import {
+  authenticateByOwn,
+  findRegistered,
+  type MethodsOption,
+  readMethods,
+} from '../client_authentication/own_method.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import { publishFailure } from '../events.ts'
-import { isPromise } from '../maybe_promise.ts'
-import { badOption, booleanOption, requireFunction } from '../options.ts'
+import {
+  createStrategyRunner,
+  type PassportLike,
+  type RunStrategy,
+  requestForBasicStrategy,
+  type StrategyLike,
+  type StrategyOutcome,
+  strategyAlgorithms,
+} from '../hosts/passport.ts'
+import { badOption, booleanOption, checkOptions, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
-import type { Middleware, Next, Request, Response } from './message.ts'
-
-/** A strategy as Passport knows it. */
-export interface StrategyLike {
-  /** `never`, because strategies are typed for the request of their own framework. */
-  authenticate(request: never, options?: never): unknown
-}
-
-/** What of Passport is used: the form of `authenticate` that calls back. */
-export interface PassportLike {
-  /** Makes the middleware that runs a strategy. */
-  authenticate(
-    strategy: string,
-    options: { session: boolean; endpoint?: string },
-    callback: (error: unknown, user?: unknown, info?: unknown) => void,
-  ): unknown
-}
+import type { Middleware, Next, Request } from './message.ts'
 
 /** For each way of authenticating a client the strategy that serves it: a name registered with Passport, or a strategy. */
 export interface ClientStrategies {
@@ -37,6 +38,8 @@ export interface ClientStrategies {
   readonly clientPassword?: string | StrategyLike | undefined
   /** `none`: a `client_id` alone. */
   readonly publicClient?: string | StrategyLike | undefined
+  /** For a method of your own, under its name in `methods`: the strategy that serves it instead of its `authenticate`. */
+  readonly [method: string]: string | StrategyLike | undefined
 }
 
 /** Client authentication by Passport strategies, one for each method. */
@@ -44,6 +47,13 @@ export interface StrategyAuthenticationOptions {
   /** The application's Passport; needed for strategies given by name. */
   readonly passport?: PassportLike | undefined
   readonly strategies: ClientStrategies
+  /**
+   * The methods of your own. Names of methods of this package say nothing here: those that have a strategy are offered. See
+   * `createClientAuthenticator`.
+   */
+  readonly methods?: MethodsOption | undefined
+  /** Looks up the clients that methods of your own may serve; needed with those. */
+  readonly findClient?: FindClient | undefined
   /** See `createClientAuthenticator`. Default false. */
   readonly strict?: boolean | undefined
   readonly endpoint?: string | undefined
@@ -59,139 +69,123 @@ export type ClientAuthenticationOptions = (
   readonly clock?: Clock | undefined
 }
 
-/** What a strategy is told: no login session, and which endpoint is called. */
-type RouteOptions = { session: boolean; endpoint?: string }
-type Outcome = (error: unknown, user?: unknown, info?: unknown) => void
-type Run = (request: Request, response: Response, outcome: Outcome) => void
-
-/** Which entry of `ClientStrategies` serves what a request presents, and the method if the strategy names none. */
-const SERVED_BY = {
-  authorization_header: ['basic', 'client_secret_basic'],
-  client_assertion: ['assertion', undefined],
-  client_secret: ['clientPassword', 'client_secret_post'],
-  client_id: ['publicClient', 'none'],
-} as const satisfies Record<Presented['by'], readonly [keyof ClientStrategies, ClientAuthenticationMethod | undefined]>
-
-const refused = (why: unknown): unknown => {
-  const cause = (why as { cause?: unknown } | undefined)?.cause
-  if (cause instanceof OAuthError) return cause
-  return why instanceof OAuthError
-    ? why
-    : publishFailure(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))
+/** What runs for a method that a request presents. */
+interface Door {
+  readonly run: RunStrategy
+  readonly methods: readonly string[]
+  readonly signingAlgorithms: readonly string[]
 }
 
-/** What a strategy reports as an error is the server's fault, unless it is an error of the protocol. */
-const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : publishFailure(unavailable(error)))
-
-/** Runs a strategy as Passport does: on an object of its own for each request. */
-function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: Outcome): void {
-  const running = Object.assign(Object.create(strategy), {
-    success: (user: unknown, info?: unknown) => outcome(undefined, user, info),
-    fail: (challenge?: unknown) => outcome(refused(challenge)),
-    error: (error: unknown) => outcome(broken(error)),
-    pass: () => outcome(refused(undefined)),
-    redirect: () => outcome(refused(undefined)),
-  })
-  try {
-    const pending: unknown = running.authenticate(request, route)
-    if (isPromise(pending)) pending.then(undefined, (error: unknown) => outcome(broken(error)))
-  } catch (error) {
-    outcome(broken(error))
+/** Tells which method it was where the strategy does not. */
+const naming =
+  (method: string | undefined, outcome: StrategyOutcome): StrategyOutcome =>
+  (error, user, info) => {
+    const isNamed = typeof info === 'object' && info !== null && 'method' in info
+    outcome(error, user, isNamed || method === undefined ? info : { method })
   }
-}
 
-function runner(name: keyof ClientStrategies, options: StrategyAuthenticationOptions): Run | undefined {
-  const { endpoint } = options
-  const route: RouteOptions = endpoint === undefined ? { session: false } : { session: false, endpoint }
-  const strategy = options.strategies[name]
-  if (strategy === undefined) return undefined
-  if (typeof strategy === 'object' && typeof strategy?.authenticate === 'function') {
-    return (request, _response, outcome) => runStrategy(strategy, route, request, outcome)
-  }
-  if (typeof strategy !== 'string') throw badOption(`strategies.${name}`, 'a name or a strategy', strategy)
-  const { passport } = options
-  if (passport === undefined) throw badOption('passport', 'given where strategies are named', passport)
-  requireFunction('passport.authenticate', passport.authenticate)
-  return (request, response, outcome) => {
-    // A strategy found by its name is run here. Passport's own way makes a middleware for each request, and what that
-    // leaves behind outlives young garbage collections: it costs half as much again (docs/performance.md).
-    const shown = passport as { _strategy?: (name: string) => StrategyLike | undefined }
-    const registered = shown._strategy?.(strategy)
-    if (registered === undefined && typeof shown._strategy === 'function') {
-      outcome(publishFailure(refusal('misconfigured', { detail: `Passport has no strategy named '${strategy}'` })))
-      return
-    }
-    if (typeof registered?.authenticate === 'function') {
-      runStrategy(registered, route, request, outcome)
-      return
-    }
-    const answered = (error: unknown, user?: unknown, info?: unknown): void => {
-      if (error) outcome(broken(error))
-      else if (user) outcome(undefined, user, info)
-      else outcome(refused(info))
-    }
-    const middleware = passport.authenticate(strategy, route, answered) as Middleware
-    middleware(request, response, (error?: unknown) => outcome(error ? broken(error) : refused(undefined)))
-  }
-}
-
-/**
- * The request as passport-http can read it. It takes a secret that begins with a colon for an empty one: there it gets a
- * request with the same credentials in the encoding of RFC 6749 §2.3.1.
- */
-function readable(request: Request, pairs: readonly Credentials[]): Request {
-  const credentials = pairs.at(-1)
-  if (!credentials?.clientSecret.startsWith(':')) return request
-  const { clientId, clientSecret } = credentials
-  const encoded = Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')
-  return Object.create(request, { headers: { value: { ...request.headers, authorization: `Basic ${encoded}` } } })
-}
+/** The methods that a credential stands for: an assertion itself says which one it is. */
+const methodOf = ({ method, presents }: BuiltInMethod): string | undefined =>
+  presents === 'client_assertion' ? undefined : method
 
 /** Authenticates by the application's strategies: the request is looked at first, then one of them runs. */
-function byStrategies(options: StrategyAuthenticationOptions): Run {
+function byStrategies(options: StrategyAuthenticationOptions, clock: Clock): Door {
+  const { strategies, passport, endpoint, findClient } = options
   const strict = booleanOption('strict', options.strict, false)
-  const given = Object.keys(Object(options.strategies))
-  const known = Object.values(SERVED_BY).map(([name]): string => name)
+  const { own } = readMethods(options.methods)
+  const doors = new Set<string>(BUILT_IN.map(({ strategy }) => strategy))
+  const known = [...doors, ...own.map(({ method }) => method)]
+  const given = Object.keys(Object(strategies))
   if (given.length === 0 || !given.every((name) => known.includes(name))) {
-    throw badOption('strategies', `an object with some of ${known.join(', ')}`, given.join(', ') || options.strategies)
+    throw badOption('strategies', `an object with some of ${known.join(', ')}`, given.join(', ') || strategies)
   }
-  const runners = {
-    assertion: runner('assertion', options),
-    basic: runner('basic', options),
-    clientPassword: runner('clientPassword', options),
-    publicClient: runner('publicClient', options),
+  const runners = new Map<string, RunStrategy>()
+  for (const [name, strategy] of Object.entries(strategies)) {
+    if (strategy !== undefined)
+      runners.set(name, createStrategyRunner(`strategies.${name}`, strategy, passport, endpoint))
   }
-  return (request, response, outcome) => {
-    const parameters = request.body as FormParameters
-    const presented = presentedMethod(request, parameters, strict)
-    const [name, method] = SERVED_BY[presented.by]
-    const serving = runners[name]
+  for (const { method, authenticate } of own) {
+    if (!runners.has(method)) requireFunction(`methods.${method}.authenticate`, authenticate)
+  }
+  if (own.length > 0) requireFunction('findClient', findClient)
+  const choose = createMethodChoice(own, strict)
+
+  function runBuiltIn(method: BuiltInMethod, ...[request, response, outcome]: Parameters<RunStrategy>): void {
+    const run = runners.get(method.strategy satisfies StrategyDoor)
     let seen = request
-    if (presented.by === 'authorization_header') {
-      const pairs = parseBasic(presented.header, 'tolerant')
-      const named = parameters['client_id']
-      if (strict && named !== undefined && !pairs.some(({ clientId }) => clientId === named)) throw namesTwoClients()
-      seen = readable(request, pairs)
+    if (method.presents === 'authorization_header') {
+      const pairs = basicCredentials(request, 'tolerant')
+      if (strict) requireOneClient(pairs, request.body as FormParameters)
+      const { clientId, clientSecret } = pairs[pairs.length - 1] as (typeof pairs)[number]
+      seen = requestForBasicStrategy(request, clientId, clientSecret)
     }
-    if (serving === undefined)
-      throw refusal('client_method_mismatch', { detail: `${presented.by} is not offered here` })
-    serving(seen, response, (error, user, info) => {
-      const named = typeof info === 'object' && info !== null && 'method' in info
-      outcome(error, user, named || method === undefined ? info : { method })
+    if (run === undefined) throw refusal('client_method_mismatch', { detail: `${method.presents} is not offered here` })
+    run(seen, response, naming(methodOf(method), outcome))
+  }
+
+  async function byRegistration(
+    choice: Choice,
+    presented: PresentedRequest,
+    ...[request, response, outcome]: Parameters<RunStrategy>
+  ): Promise<void> {
+    const { own: mine, client } = await findRegistered(choice, presented, findClient as FindClient)
+    if (mine === undefined || client === undefined) {
+      runBuiltIn(choice.builtIn as BuiltInMethod, request, response, outcome)
+      return
+    }
+    const { method } = mine
+    const run = runners.get(method)
+    if (run === undefined) {
+      const authenticated = await authenticateByOwn(mine, client, presented)
+      publishAuthenticated(authenticated)
+      outcome(undefined, authenticated.client, authenticated.authentication)
+      return
+    }
+    const ofMethod = naming(method, outcome)
+    run(request, response, (error, user, info) => {
+      if (error === undefined && typeof user === 'object' && user !== null)
+        publishAuthenticated({ client, authentication: { method } })
+      ofMethod(error, user, info)
     })
+  }
+
+  const algorithms = strategyAlgorithms(strategies.assertion, passport)
+  const offered = BUILT_IN.filter((method) => runners.has(method.strategy) && isServedBy(method, algorithms))
+  return {
+    run(request, response, outcome) {
+      const parameters = request.body as FormParameters
+      const choice = choose(request, parameters)
+      if (choice.own.length === 0 && choice.builtIn !== undefined) {
+        runBuiltIn(choice.builtIn, request, response, outcome)
+        return
+      }
+      const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
+      byRegistration(choice, { request, parameters, context }, request, response, outcome).catch((error: unknown) =>
+        outcome(asError(publishFailure(error))),
+      )
+    },
+    methods: [...offered, ...own].map(({ method }) => method),
+    signingAlgorithms: [...new Set([...(algorithms ?? []), ...own.flatMap((each) => each.signingAlgorithms ?? [])])],
   }
 }
 
 /** Authenticates by the function of the core. */
-const byFunction =
-  (authenticateClient: AuthenticateClient, endpoint: string | undefined, clock: Clock): Run =>
-  (request, _response, outcome) => {
-    const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
-    authenticateClient(request, request.body as FormParameters, context).then(
-      ({ client, authentication }) => outcome(undefined, client, authentication),
-      (error) => outcome(asError(error)),
-    )
+function byFunction(authenticateClient: AuthenticateClient, endpoint: string | undefined, clock: Clock): Door {
+  requireFunction('authenticateClient', authenticateClient)
+  return {
+    run(request, _response, outcome) {
+      const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
+      authenticateClient(request, request.body as FormParameters, context).then(
+        ({ client, authentication }) => outcome(undefined, client, authentication),
+        (error) => outcome(asError(error)),
+      )
+    },
+    methods: authenticateClient.methods,
+    signingAlgorithms: authenticateClient.signingAlgorithms,
   }
+}
+
+const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict', 'endpoint', 'clock']
 
 /**
  * A middleware that authenticates the client of a request whose form `formBody` has read, by exactly one method, chosen
@@ -200,15 +194,25 @@ const byFunction =
  * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.
  */
 export function clientAuthentication(options: ClientAuthenticationOptions): Middleware {
-  const { clock = systemClock, endpoint } = options
-  const run =
-    'authenticateClient' in options
-      ? byFunction(checked(options.authenticateClient), endpoint, clock)
-      : byStrategies(options)
+  checkOptions('clientAuthentication', options, OPTIONS)
+  return authenticationBy(options).authenticate
+}
 
-  return (request, response, next) => {
+/** The same from options that the caller has checked, and what it offers, for the metadata document. */
+export function authenticationBy(options: ClientAuthenticationOptions): {
+  readonly authenticate: Middleware
+  readonly methods: readonly string[]
+  readonly signingAlgorithms: readonly string[]
+} {
+  const { clock = systemClock, endpoint } = options
+  const { run, methods, signingAlgorithms } =
+    'authenticateClient' in options
+      ? byFunction(options.authenticateClient, endpoint, clock)
+      : byStrategies(options, clock)
+
+  const authenticate: Middleware = (request, response, next) => {
     let settled = false
-    const outcome: Outcome = (error, user, info) => {
+    const outcome: StrategyOutcome = (error, user, info) => {
       if (settled) return
       settled = true
       finish(request, next, error, user, info)
@@ -221,6 +225,7 @@ export function clientAuthentication(options: ClientAuthenticationOptions): Midd
       outcome(asError(publishFailure(error)))
     }
   }
+  return { authenticate, methods, signingAlgorithms }
 }
 
 function finish(request: Request, next: Next, error: unknown, user: unknown, info: unknown): void {
@@ -229,11 +234,10 @@ function finish(request: Request, next: Next, error: unknown, user: unknown, inf
     request.authInfo = info
     next()
   } else {
-    next(error ?? refused(undefined))
+    next(error ?? noClient())
   }
 }
 
-function checked(authenticateClient: AuthenticateClient): AuthenticateClient {
-  requireFunction('authenticateClient', authenticateClient)
-  return authenticateClient
-}
+/** What is no client was authenticated by a strategy of the application. */
+const noClient = (): unknown =>
+  publishFailure(refusal('strategy_refused', { detail: 'the Passport strategy refused the client' }))

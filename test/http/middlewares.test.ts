@@ -248,7 +248,7 @@ test('options of the parts are checked at construction', () => {
   assert.throws(() => clientAuthentication({ strategies: { basic: 7 as never } }), /option 'strategies.basic'/)
   for (const strategies of [{}, { bsic: 'basic' }, undefined])
     assert.throws(
-      () => clientAuthentication({ strategies: strategies as object }),
+      () => clientAuthentication({ strategies: strategies as never }),
       /option 'strategies' must be .*basic/,
     )
   assert.throws(() => createTokenEndpoint({ findClient, exchanges: undefined as never }), /'exchanges' and 'server'/)

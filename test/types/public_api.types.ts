@@ -91,7 +91,7 @@ export const reason: Reason | undefined = error.reason
 export const status: number = error.status
 // @ts-expect-error reasons are a closed union
 export const invented: Reason = 'something_else'
-// @ts-expect-error methods are a closed union
+// methods are open: an application may bring its own
 export const method: ClientAuthenticationMethod = 'tls_client_auth'
 // error codes are an open union: known ones are suggested, an application's own ones are accepted
 export const made = new OAuthError('mfa_required')

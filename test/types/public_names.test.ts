@@ -6,7 +6,7 @@ import { isType, publicSurface } from '../support/public_surface.ts'
 const NAMES: Readonly<Record<string, string>> = {
   'index.ts': `
     ClientAssertionStrategy OAuthError PROFILES PublicClientStrategy REASONS Strategy authorizationCode
-    authorizationErrors authorizationSide basicVerify clientAuthentication clientCredentials clientPasswordVerify
+    authorizationErrors authorizationSide basicVerify builtInMethods clientAuthentication clientCredentials clientPasswordVerify
     codeGrant cors createAssertionVerifier createClientAuthenticator createClientEndpoint createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
     createMetadata createRevocation createRevocationEndpoint createSessions createTokenEndpoint createTokenFactory
@@ -39,7 +39,7 @@ const TYPES: Readonly<Record<string, string>> = {
     AccessTokenClaims Adopt AdoptedPermission Answer AssertionContext AssertionMethod AssertionProfile
     AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification
     AssertionVerifier AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient
-    AuthenticationContext AuthenticationOptions AuthorizationCode AuthorizationCodeOptions
+    AuthenticationContext AuthenticationMethod AuthenticationOptions AuthorizationCode AuthorizationCodeOptions
     AuthorizationErrorsOptions AuthorizationOptions AuthorizationParameters AuthorizationResponse
     AuthorizationRules AuthorizationServerMetadata BaseSecret BasicDecoding BasicVerify BasicVerifyOptions Claims
     ClaimsContext Client ClientAuthentication ClientAuthenticationMethod ClientAuthenticationOptions

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseBasic } from '../../lib/client_authentication/basic.ts'
+import { parseBasic } from '../../lib/client_authentication/basic_credentials.ts'
 import { parsedForm, parseForm } from '../../lib/http/form.ts'
 import { parseScope } from '../../lib/scope.ts'
 import { memoryStores } from '../../lib/stores/memory.ts'
