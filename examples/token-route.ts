@@ -43,7 +43,8 @@ export function tokenRoute(parts: {
 
   // What they may ask for: one exchange for each grant type.
   const isStillUser: Permits = ({ subject }) => isUser(subject)
-  const isStillAllowed: Permits = async (permission) => isUser(permission.subject) && consents.allows(permission)
+  const isStillAllowed: Permits = async (permission, context) =>
+    isUser(permission.subject) && consents.allows(permission, context)
   const server = oauth2orize.createServer()
   server.exchange(authorizationCode({ codes, sessions, tokens, permits: isStillAllowed }))
   server.exchange(refreshToken({ sessions, tokens, permits: isStillUser }))

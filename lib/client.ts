@@ -101,8 +101,8 @@ export function recordProblem(found: unknown): string | undefined {
   return isAbsent(grantTypes) || Array.isArray(grantTypes) ? undefined : 'grant_types is not an array'
 }
 
-/** The scope a client is registered for, as its record has it: `''` if that has none. */
-export const scopeOf = ({ scope }: Client): string => readOptional(scope) ?? ''
+/** The scope a client may use: what its record says, or else the default of the server, or else none. */
+export const scopeOf = ({ scope }: Client, defaultScope = ''): string => readOptional(scope) ?? defaultScope
 
 /** Whether the client is a public one: registered to authenticate with nothing. */
 export const isPublicClient = (client: Client): boolean => client.token_endpoint_auth_method === 'none'

@@ -87,6 +87,12 @@ export interface Events {
   }
   'session.ended': { readonly sessionId: string }
   'sessions.ended': { readonly subject: string; readonly type: string; readonly count: number }
+  /** A record of a store that is damaged, or of a later version, was left out of a list. */
+  'record.unreadable': {
+    readonly kind: 'session' | 'code'
+    readonly id: string | undefined
+    readonly cause: unknown
+  }
   /** A request was answered with an error, whatever its kind. `cause` is there for faults. */
   'request.refused': {
     readonly code: OAuthErrorCode
@@ -115,6 +121,7 @@ const NAMES = [
   'refresh_token.reused',
   'session.ended',
   'sessions.ended',
+  'record.unreadable',
   'request.refused',
 ] as const satisfies readonly (keyof Events)[]
 

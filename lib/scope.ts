@@ -1,5 +1,5 @@
 import { refusal } from './errors.ts'
-import { booleanOption } from './options.ts'
+import { badOption, booleanOption } from './options.ts'
 
 // RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), separated by single spaces.
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -15,12 +15,16 @@ export interface ScopeRules {
    * either case, and so is what is answered; a value that holds a comma can not be asked for with it.
    */
   readonly commaSeparatesScope?: boolean | undefined
+  /** The scope of clients whose record has no `scope`, separated by spaces. Default: none. The same on all sides. */
+  readonly defaultScope?: string | undefined
 }
 
 /** The checked rules among the options of something that reads `scope` parameters. */
-export const scopeRules = ({ commaSeparatesScope }: ScopeRules): ScopeRules => ({
-  commaSeparatesScope: booleanOption('commaSeparatesScope', commaSeparatesScope, false),
-})
+export const scopeRules = ({ commaSeparatesScope, defaultScope }: ScopeRules): ScopeRules => {
+  if (defaultScope !== undefined && (typeof defaultScope !== 'string' || parseScope(defaultScope) === undefined))
+    throw badOption('defaultScope', 'scope values separated by spaces', defaultScope)
+  return { commaSeparatesScope: booleanOption('commaSeparatesScope', commaSeparatesScope, false), defaultScope }
+}
 
 /**
  * The scope values of a `scope` parameter, sorted and without repeats. Runs of spaces count as one separator, nothing
@@ -67,6 +71,16 @@ export function isScopeWithin(inner: string, outer: string): boolean {
   if (!inner.includes(' ')) return ` ${outer} `.includes(` ${inner} `)
   const allowed = new Set(outer.split(' '))
   return inner.split(' ').every((value) => allowed.has(value))
+}
+
+/** The values of a granted scope that a client is still registered for. `registered` is its record's `scope`. */
+export function registeredPart(granted: string, registered: string): string {
+  if (isScopeWithin(granted, registeredScope(registered) ?? '')) return granted // nearly always
+  const values = new Set(registered.split(' '))
+  return granted
+    .split(' ')
+    .filter((value) => value !== '' && values.has(value))
+    .join(' ')
 }
 
 /**

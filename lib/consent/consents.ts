@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
+import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
+import { readOptional } from '../optional.ts'
 import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
-import { formatScope, isScopeWithin } from '../scope.ts'
+import { formatScope, isScopeWithin, registeredPart } from '../scope.ts'
+import { checkedPermission, checkedSubject } from '../session/permission.ts'
 import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
+import { readSession, readSessions } from '../session/upgrade.ts'
 
 /** The type of the session store's records that hold consent. */
 const CONSENT = 'consent'
@@ -43,20 +47,37 @@ export interface ConsentsOptions {
  * What users allowed clients, remembered: the permission of CharonOauth2's "authorization", without its tokens. It decides
  * whether the user is asked again, never what a token may do: a token has the scope of its own request.
  *
- * All functions reject with 503 if the store fails. Do not end records of type `consent` by the store's own `end` or
+ * All functions reject with 503 if the store fails, and with a `TypeError` for a subject, client or scope that is not a
+ * string. Do not end records of type `consent` by the store's own `end` or
  * `endAll`: the marker that leaves would keep the consent from being remembered again. `withdraw` leaves none.
  */
 export interface Consents {
-  /** Whether the user has allowed this client every value of `scope` before. Without any consent, not even the empty scope. */
-  allows(permission: Permission): Promise<boolean>
-  /** Adds to what the user has allowed; never takes anything away. Two at once both count. */
-  remember(permission: Permission): Promise<void>
+  /**
+   * Whether the user has allowed this client every value of `scope` before. Without any consent, not even the empty scope.
+   * Fits `permits` of the exchanges. Given the client, it removes from the consent what the client's `scope` no longer
+   * has: a client that gets a scope back has to ask for it again.
+   */
+  allows(permission: Permission, context?: ConsentContext): Promise<boolean>
+  /** Adds to what the user has allowed. Given the client, removes what its `scope` no longer has. Two at once both count. */
+  remember(permission: Permission, context?: ConsentContext): Promise<void>
   /** Forgets all the user allowed this client. False when there was nothing. */
   withdraw(subject: string, clientId: string): Promise<boolean>
   /** Forgets all the user allowed any client, and answers for how many clients. */
   withdrawAll(subject: string): Promise<number>
   /** What a user has allowed, oldest first: for an account page. */
   list(subject: string): Promise<readonly Consent[]>
+}
+
+/** What `allows` and `remember` may know beyond the permission. */
+interface ConsentContext {
+  /** The client's record as it is now. */
+  readonly client?: Client | undefined
+}
+
+/** What of an allowed scope the client may still ask for. A record without `scope` says nothing about it. */
+const keptScope = (allowed: string, context: ConsentContext | undefined): string => {
+  const registered: unknown = readOptional(context?.client?.scope)
+  return typeof registered === 'string' ? registeredPart(allowed, registered) : allowed
 }
 
 /** One record for each user and client: its id says nothing about either, and no two pairs share it. */
@@ -86,17 +107,33 @@ export function createConsents(options: ConsentsOptions): Consents {
   )
 
   async function read(id: string, now: number): Promise<Session | undefined> {
-    const record = await answerOf(() => store.get(id))
+    const record = await answerOf(async () => readSession(await store.get(id)))
     return record !== undefined && record.type === CONSENT && isLive(record, now) ? record : undefined
   }
 
   /** Whether the consent stands: it was neither withdrawn, nor last extended a lifetime ago. */
   const stands = (record: Session, now: number): boolean => !isWithdrawn(record) && now < record.refreshedAt + lifetime
 
-  async function allows({ subject, clientId, scope }: Permission): Promise<boolean> {
+  async function allows(permission: Permission, context?: ConsentContext): Promise<boolean> {
+    const { subject, clientId, scope } = checkedPermission(permission)
     const now = clock()
     const record = await read(consentId(subject, clientId), now)
-    return record !== undefined && stands(record, now) && isScopeWithin(scope, record.scope)
+    if (record === undefined || !stands(record, now)) return false
+    const kept = keptScope(record.scope, context)
+    if (kept !== record.scope) await strip({ subject, clientId, scope: '' }, context)
+    return isScopeWithin(scope, kept)
+  }
+
+  /** Takes out of a consent what its client is not registered for any more. */
+  async function strip(permission: Permission, context: ConsentContext | undefined): Promise<void> {
+    await change(
+      permission,
+      (record) => {
+        const scope = keptScope(record.scope, context)
+        return scope === record.scope ? undefined : { scope }
+      },
+      'leave',
+    )
   }
 
   /** Reads, decides and saves until no other process interferes. `decide` gives `undefined` for "leave it as it is". */
@@ -129,30 +166,33 @@ export function createConsents(options: ConsentsOptions): Consents {
 
   async function withdraw(subject: string, clientId: string): Promise<boolean> {
     return change(
-      { subject, clientId, scope: '' },
+      checkedPermission({ subject, clientId, scope: '' }),
       (record, now) => (stands(record, now) ? { scope: '', extra: { withdrawn: true } } : undefined),
       'leave',
     )
   }
 
   async function live(subject: string): Promise<readonly Session[]> {
+    checkedSubject(subject)
     const now = clock()
-    const records = await answerOf(() => store.list(subject, CONSENT))
+    const records = await answerOf(async () => readSessions(await store.list(subject, CONSENT)))
     return records.filter((record) => isLive(record, now) && stands(record, now))
   }
 
   return {
     allows,
-    async remember(permission) {
-      const { scope } = permission
+    async remember(permission, context) {
+      const checked = checkedPermission(permission)
+      const { scope } = checked
       await change(
-        permission,
+        checked,
         (record, now) => {
           const isExtended = stands(record, now)
-          if (isExtended && isScopeWithin(scope, record.scope)) return undefined
+          const kept = isExtended ? keptScope(record.scope, context) : ''
+          if (isExtended && kept === record.scope && isScopeWithin(scope, kept)) return undefined
           return {
             createdAt: isExtended ? record.createdAt : now,
-            scope: union(isExtended ? record.scope : '', scope),
+            scope: union(kept, scope),
             extra: {},
             refreshedAt: now,
             refreshExpiresAt: now + lifetime + KEPT_SECONDS,

@@ -33,7 +33,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
             : `${GRANT_TYPE} is not among the client's grant_types`,
         })
       }
-      const allowed = registeredScope(scopeOf(client))
+      const allowed = registeredScope(scopeOf(client, rules.defaultScope))
       if (allowed === undefined) {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }

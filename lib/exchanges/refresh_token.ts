@@ -1,17 +1,9 @@
-import { type Client, grantTypesOf } from '../client.ts'
+import { type Client, grantTypesOf, scopeOf } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
-import { readOptional } from '../optional.ts'
+import { isAbsent } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import {
-  formatScope,
-  isScopeWithin,
-  parseScope,
-  registeredScope,
-  requestedScope,
-  type ScopeRules,
-  scopeRules,
-} from '../scope.ts'
+import { formatScope, parseScope, registeredPart, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Permits } from '../session/permits.ts'
 import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
@@ -51,6 +43,7 @@ interface Presented {
 /**
  * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). The order is the policy: whatever is refused before the last step
  * changes nothing. The requested scope may only narrow, and only this access token: the refresh token keeps its own.
+ * What the client is no longer registered for is left out of both, and of what `permits` is asked.
  */
 export function refreshToken(options: RefreshTokenOptions): Exchange {
   const { sessions, tokens, permits, adopt } = options
@@ -147,7 +140,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
         })
       }
       const presented = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
-      const { subject, scope: granted, generation } = presented
+      const { subject, generation } = presented
+      const granted = registeredPart(presented.scope, scopeOf(client, rules.defaultScope))
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
         const permission = { subject, clientId, scope: granted }
@@ -155,14 +149,11 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
-      const scope = requestedScope(
-        stillRegistered(granted, readOptional(client.scope)),
-        parameters['scope'],
-        clientId,
-        rules,
-      )
+      const scope = requestedScope(granted, parameters['scope'], clientId, rules)
       const session = await presented.open()
-      const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now })
+      // What the client lost stays lost: it asks the user again. A record without scope may be a mistake, and takes nothing.
+      const kept = isAbsent(client.scope) ? undefined : granted
+      const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now, scope: kept })
       return tokens.issue(moved.session, {
         client,
         scope,
@@ -173,14 +164,4 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       })
     },
   }
-}
-
-/** What of a granted scope the client is still registered for. */
-function stillRegistered(granted: string, registered: string | undefined): string {
-  if (registered !== undefined && isScopeWithin(granted, registeredScope(registered) ?? '')) return granted // nearly always
-  const values = registered === undefined ? undefined : new Set(registered.split(' '))
-  return granted
-    .split(' ')
-    .filter((value) => value !== '' && (values === undefined || values.has(value)))
-    .join(' ')
 }

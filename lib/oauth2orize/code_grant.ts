@@ -118,7 +118,7 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     }
     // Consent that was only found is not given again: the user may be taking it back at this very moment.
     if (consents !== undefined && decision.remembered !== true)
-      await askStore(milliseconds, () => consents.remember({ subject, clientId, scope }))
+      await askStore(milliseconds, () => consents.remember({ subject, clientId, scope }, { client }))
     const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
     if (!isPlain(carried)) throw returnedWrong('extra', 'an object of plain JSON, or undefined')
     const permission = {

@@ -88,7 +88,7 @@ export function rememberedConsent<User = unknown>(options: RememberedConsentOpti
 
   async function isRemembered(subject: string, client: Client, request: Oauth2orizeRequest): Promise<boolean> {
     const permission = { subject, clientId: client.client_id, scope: (request.scope ?? []).join(' ') }
-    const allowed: unknown = await askStore(milliseconds, () => consents.allows(permission))
+    const allowed: unknown = await askStore(milliseconds, () => consents.allows(permission, { client }))
     if (typeof allowed !== 'boolean') throw returnedWrong('consents.allows', 'true or false')
     return allowed
   }

@@ -23,7 +23,8 @@ export const sessionOver = (clientId: string): OAuthError =>
 
 /**
  * What a refresh token of generation `g` makes of its session: the decision, as a change to save, with the event and
- * answer that follow. Throws `invalid_grant` where nothing is to be saved before it is refused.
+ * answer that follow. Throws `invalid_grant` where nothing is to be saved before it is refused. `scope` is what remains
+ * of the session's.
  */
 export function refreshChange(
   session: Session,
@@ -31,6 +32,7 @@ export function refreshChange(
   client: Client,
   now: number,
   { overlapSeconds, idleSeconds, onReuse, rotate }: CheckedSettings,
+  scope = session.scope,
 ): Change<RefreshedSession> {
   const decision = decideRefresh(session, g, now, overlapSeconds)
   if (decision.outcome === 'refuse') throw sessionOver(client.client_id)
@@ -46,6 +48,7 @@ export function refreshChange(
   }
   const slid = (): Session => ({
     ...session,
+    scope,
     refreshedAt: now,
     refreshExpiresAt: idleEnd(now, idleSeconds, session.expiresAt),
   })

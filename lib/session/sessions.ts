@@ -4,8 +4,9 @@ import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { badOption, epochSeconds, requireFunction, requireVerbs } from '../options.ts'
+import { epochSeconds, requireFunction, requireVerbs } from '../options.ts'
 import { changeSession, named } from './change.ts'
+import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
 import { idleEnd, isLive, OAUTH2_SESSION, openedSession, type Permission, type Session } from './session.ts'
@@ -17,7 +18,7 @@ import {
   type SessionSettings,
 } from './settings.ts'
 import type { SessionStore } from './store.ts'
-import { upgradeSession } from './upgrade.ts'
+import { readSession, readSessions } from './upgrade.ts'
 
 const DAY = 86_400
 /** A record of this type says that one access token was revoked; it is kept a minute longer than that token. */
@@ -78,7 +79,12 @@ export interface Sessions {
    */
   refresh(
     presented: { readonly sessionId: string; readonly generation: number; readonly session?: Session | undefined },
-    options: { readonly client: Client; readonly now: number },
+    options: {
+      readonly client: Client
+      readonly now: number
+      /** What remains of the session's scope. Saved when the session is saved; default: all of it. */
+      readonly scope?: string | undefined
+    },
   ): Promise<RefreshedSession>
   /** Whether a refresh token of this generation would be accepted at `now`. Changes nothing. */
   accepts(session: Session, generation: number, options: { readonly client: Client; readonly now: number }): boolean
@@ -103,7 +109,10 @@ export interface Sessions {
    * that comes from outside: each unknown one that is ended leaves a marker.
    */
   end(id: string, now?: number, options?: { readonly markerExpiresAt?: number | undefined }): Promise<boolean>
-  /** The live sessions of a subject that have this type, oldest first. */
+  /**
+   * The live sessions of a subject that have this type, oldest first. A record that cannot be read is left out and
+   * reported by the event `record.unreadable`.
+   */
   list(subject: string, type: string, now?: number): Promise<readonly Session[]>
   /**
    * Ends all sessions of a subject that have this type, and only those. How many there were. A session that is being
@@ -134,8 +143,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   const read = async (id: string): Promise<Session | undefined> => {
-    const stored = await store.get(id)
-    return stored === undefined ? undefined : upgradeSession(stored)
+    return readSession(await store.get(id))
   }
 
   const get = async (id: string, now = clock()): Promise<Session | undefined> => {
@@ -167,10 +175,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
-    // Databases have numbers for users, and a number would become a token's `sub`, which is text (RFC 7519 §4.1.2).
-    for (const name of ['subject', 'clientId', 'scope'] as const) {
-      if (typeof permission[name] !== 'string') throw badOption(name, 'a string', permission[name])
-    }
+    const permitted = checkedPermission(permission)
     const { client, id = newIdentifier(), rememberUntil } = opening
     const now = epochSeconds('now', opening.now ?? clock())
     if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
@@ -180,7 +185,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
       settingsOf(client),
     )
-    const session = openedSession(permission, {
+    const session = openedSession(permitted, {
       id,
       type: opening.type ?? OAUTH2_SESSION,
       now,
@@ -191,21 +196,21 @@ export function createSessions(options: SessionsOptions): Sessions {
     if (isOpened) publish('session.opened', () => named(session))
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
-      await mark(onceId, OPENED_ONCE, permission, now, rememberUntil)
+      await mark(onceId, OPENED_ONCE, permitted, now, rememberUntil)
     return isOpened ? session : undefined
   }
 
   return {
     open,
     get,
-    async refresh({ sessionId, generation, session }, { client, now }) {
+    async refresh({ sessionId, generation, session }, { client, now, scope }) {
       epochSeconds('now', now)
       const settings = settingsOf(client)
       const refreshed = await changeSession(
         store,
         session,
         () => get(sessionId, now),
-        (found) => refreshChange(found, generation, client, now, settings),
+        (found) => refreshChange(found, generation, client, now, settings, scope),
       )
       if (refreshed === undefined) throw sessionOver(client.client_id)
       return refreshed
@@ -238,10 +243,12 @@ export function createSessions(options: SessionsOptions): Sessions {
       return ended
     },
     async list(subject, type, now = clock()) {
-      const sessions = await answerOf(async () => (await store.list(subject, type)).map((each) => upgradeSession(each)))
+      checkedSubject(subject)
+      const sessions = await answerOf(async () => readSessions(await store.list(subject, type)))
       return sessions.filter((session) => isLive(session, now))
     },
     async endAll(subject, type) {
+      checkedSubject(subject)
       const count = await answerOf(() => store.endAll(subject, type))
       publish('sessions.ended', () => ({ subject, type, count }))
       return count

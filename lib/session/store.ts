@@ -32,7 +32,10 @@ export interface SessionStore {
    * above; a later call never shortens it.
    */
   end(id: string, markerExpiresAt: number): Promise<'ended' | 'unknown'>
-  /** The live sessions of a subject that have this type, oldest first. */
+  /**
+   * The live sessions of a subject that have this type, oldest first. A record that is damaged does not hide the others:
+   * leave it out, and report it.
+   */
   list(subject: string, type: string): Promise<readonly Session[]>
   /** Ends them all, and answers how many. What is just being created may live on, see above. */
   endAll(subject: string, type: string): Promise<number>

@@ -1,3 +1,4 @@
+import { publish } from '../events.ts'
 import type { Session } from './session.ts'
 
 /** A record as some version of this package, or the application before it, wrote it. */
@@ -40,4 +41,37 @@ export function upgradeSession(stored: Session, steps: readonly UpgradeStep[] = 
   }
   for (const step of steps.slice(from)) record = step(record)
   return record as unknown as Session
+}
+
+const isSession = ({ id, type, subject, clientId, scope, refreshExpiresAt }: Session): boolean =>
+  typeof id === 'string' &&
+  typeof type === 'string' &&
+  typeof subject === 'string' &&
+  typeof clientId === 'string' &&
+  typeof scope === 'string' &&
+  typeof refreshExpiresAt === 'number'
+
+/**
+ * What a store returned for an id: the session in the format of this version, or `undefined` for none. Throws on anything
+ * that is not a session, which is a server error (fault) and never a client's mistake.
+ */
+export function readSession(stored: Session | undefined | null): Session | undefined {
+  if (stored === undefined || stored === null) return undefined
+  const session = upgradeSession(stored)
+  if (!isSession(session)) throw new TypeError('the session store returned something that is not a session')
+  return session
+}
+
+/** The records of a list that can be read. Each of the others is left out and reported by the event `record.unreadable`. */
+export function readSessions(stored: readonly Session[]): readonly Session[] {
+  if (!Array.isArray(stored)) throw new TypeError('list of the session store must return an array')
+  return (stored as readonly Session[]).flatMap((each) => {
+    try {
+      return readSession(each) ?? []
+    } catch (cause) {
+      const id: unknown = each?.id
+      publish('record.unreadable', () => ({ kind: 'session', id: typeof id === 'string' ? id : undefined, cause }))
+      return []
+    }
+  })
 }

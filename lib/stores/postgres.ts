@@ -7,7 +7,7 @@ import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
-import { codeOf, endOf, sessionOf } from './records.ts'
+import { codeOf, endOf, listed, sessionOf } from './records.ts'
 import { replayKey } from './replay_key.ts'
 
 /**
@@ -154,8 +154,10 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     },
     async list(subject, type) {
       if (isImpossible(subject) || isImpossible(type)) return []
-      const listed = (await rows(listSessions, subject, type)).map((row) => sessionOf(String(row['record'])))
-      return listed.sort((a: Session, b: Session) => a.createdAt - b.createdAt)
+      const found = (await rows(listSessions, subject, type)).flatMap(
+        (row) => listed(String(row['id']), () => sessionOf(String(row['record']))) ?? [],
+      )
+      return found.sort((a: Session, b: Session) => a.createdAt - b.createdAt)
     },
     async endAll(subject, type) {
       if (isImpossible(subject) || isImpossible(type)) return 0
@@ -208,7 +210,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
       when exists (select from marker) then 'unknown'
       else 'created'
     end as outcome`
-  const listSessions = `select record from ${sessions} where subject = $1 and type = $2 and ${live}`
+  const listSessions = `select id, record from ${sessions} where subject = $1 and type = $2 and ${live}`
   const awaitCreates = `select 1 as one from (select pg_advisory_xact_lock($1::int4, $2::int4)) as waited`
   // An update alone locks rows as it comes upon them, which refreshes change: two at once would wait for each other.
   const endSessions = `

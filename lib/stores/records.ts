@@ -1,4 +1,5 @@
 import type { AuthorizationCode } from '../code/authorization_code.ts'
+import { publish } from '../events.ts'
 import type { Session } from '../session/session.ts'
 
 /** A copy of plain JSON, as it would come back from a database: what JSON cannot say is dropped. */
@@ -56,14 +57,32 @@ export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra))
 export const endOf = (session: Session): number =>
   session.expiresAt === undefined ? session.refreshExpiresAt : Math.min(session.refreshExpiresAt, session.expiresAt)
 
+/** The record of a list; `undefined`, and the event `record.unreadable`, if it is damaged: it must not hide the others. */
+export function listed(id: string, read: () => Session | undefined): Session | undefined {
+  try {
+    return read()
+  } catch (cause) {
+    publish('record.unreadable', () => ({ kind: 'session', id, cause }))
+    return undefined
+  }
+}
+
+/** The object that was written as JSON. Throws on anything that is no record of ours. */
+const recordOf = <T extends { readonly id: string; readonly subject: string }>(json: string): T => {
+  const record = JSON.parse(json) as T | null
+  if (typeof record?.id !== 'string' || typeof record.subject !== 'string')
+    throw new TypeError('the text of the record is damaged')
+  return record
+}
+
 /** The record that was written as JSON: members that JSON left out are there again, as `undefined`. */
 export const sessionOf = (json: string): Session => {
-  const record = JSON.parse(json) as Session
+  const record = recordOf<Session>(json)
   return copySession(record, record.lockVersion, record.extra)
 }
 
 /** The record that was written as JSON, with what the store counts beside it. */
 export const codeOf = (json: string, failures: number, spent: boolean): AuthorizationCode => {
-  const record = JSON.parse(json) as AuthorizationCode
+  const record = recordOf<AuthorizationCode>(json)
   return copyCode({ ...record, failures, spent }, record.extra)
 }

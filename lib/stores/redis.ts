@@ -6,7 +6,7 @@ import { badOption, requireFunction } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
-import { codeOf, endOf, sessionOf } from './records.ts'
+import { codeOf, endOf, listed, sessionOf } from './records.ts'
 import { replayKey } from './replay_key.ts'
 import { createSeal } from './sealed.ts'
 
@@ -174,9 +174,12 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
       for (const [at, id] of ids.entries()) {
         const value = values[at]
         if (value === null) continue // just being created, or expired: left for its score to remove
-        const session = recordIn(id, String(value))
-        if (session === undefined) ended.push(id)
-        else if (session.subject === subject && session.type === type) sessions.push(session)
+        if (MARKER.test(String(value))) {
+          ended.push(id)
+          continue
+        }
+        const session = listed(id, () => recordIn(id, String(value)))
+        if (session?.subject === subject && session.type === type) sessions.push(session)
       }
       if (ended.length > 0) await send(index, 'ZREM', ...ended).catch(ignored)
       return sessions.sort((a, b) => a.createdAt - b.createdAt)

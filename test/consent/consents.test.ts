@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConsents } from '../../lib/consent/consents.ts'
+import { onEvent } from '../../lib/events.ts'
+import { createSessions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
 import { memorySessionStore } from '../../lib/stores/memory.ts'
 
@@ -144,4 +146,77 @@ test('a store that fails, or never lets go, is 503', async () => {
   const busy = setup((store) => ({ ...store, save: async () => 'conflict' }))
   await busy.consents.remember(busy.of('read'))
   await assert.rejects(busy.consents.remember(busy.of('write')), { reason: 'contention', status: 503 })
+})
+
+test('F5: a subject, client or scope that is not a string is a TypeError that says what to write, as for sessions.open', async () => {
+  const { consents, of, store } = setup()
+  const sessions = createSessions({ store })
+  for (const [changes, message] of [
+    [{ subject: 42 }, /'subject' must be a string \(write String\(id\)\), got 42/],
+    [{ subject: 42n }, /'subject'.*String\(id\)/],
+    [{ subject: undefined }, /'subject'/],
+    [{ clientId: 7 }, /'clientId'/],
+    [{ scope: ['read', 'write'] }, /'scope' must be a string \(write scope\.join\(' '\)\)/],
+    [{ scope: undefined }, /'scope'/],
+    [{ scope: 'a"b' }, /'scope'/],
+  ] as const) {
+    const wrong = { ...of('read'), ...changes } as never
+    for (const ask of [() => consents.remember(wrong), () => consents.allows(wrong), () => sessions.open(wrong)])
+      await assert.rejects(ask, { name: 'TypeError', message })
+  }
+  for (const ask of [
+    () => consents.list(42 as never),
+    () => consents.withdraw(42 as never, 'web'),
+    () => consents.withdrawAll(42 as never),
+    () => sessions.list(42 as never, 'oauth2'),
+    () => sessions.endAll(42 as never, 'oauth2'),
+  ])
+    await assert.rejects(ask, { name: 'TypeError', message: /'subject'/ })
+  assert.deepEqual(await consents.list('alice'), [])
+})
+
+test('F5: a scope in any order, with repeats and runs of spaces, is one scope', async () => {
+  const { consents, of, store } = setup()
+  await consents.remember(of(' write  read read '))
+  assert.equal((await consents.list('alice'))[0]?.scope, 'read write')
+  assert.equal(await consents.allows(of('write read')), true)
+  assert.equal((await createSessions({ store }).open(of('b  a b')))?.scope, 'a b')
+})
+
+test('F11: what a client lost is stripped from the consent, when it is asked for or extended, and must be allowed anew', async () => {
+  for (const notice of ['allows', 'remember'] as const) {
+    const { consents, of } = setup()
+    const client = (scope: string) => ({ client: { client_id: 'web', scope } })
+    await consents.remember(of('read write'))
+    await consents[notice](of('read'), client('read'))
+    assert.equal((await consents.list('alice'))[0]?.scope, 'read', notice)
+    assert.equal(await consents.allows(of('read write'), client('read write')), false)
+    await consents.remember(of('write'), client('read write'))
+    assert.equal(await consents.allows(of('read write'), client('read write')), true)
+  }
+})
+
+test('F11: a record without scope strips nothing: that is more likely a mistake than a loss', async () => {
+  const { consents, of } = setup()
+  await consents.remember(of('read write'))
+  for (const scope of [undefined, null, ''] as never[])
+    await consents.allows(of('read'), { client: { client_id: 'web', scope } })
+  assert.equal(await consents.allows(of('read write')), true)
+})
+
+test('C18: a consent record of a later version is a fault for allows, and is left out of the list with an event', async () => {
+  const { consents, of, store } = setup()
+  await consents.remember(of('read'))
+  await consents.remember(of('read', 'other'))
+  const [record] = await store.list('alice', 'consent')
+  assert.ok(record)
+  await store.save({ ...record, version: 2 })
+  const unreadable: unknown[] = []
+  const stop = onEvent('record.unreadable', ({ id }) => unreadable.push(id))
+  await assert.rejects(consents.allows(of('read', record.clientId)), { status: 503 })
+  await assert.rejects(consents.remember(of('read', record.clientId)), { status: 503 })
+  assert.equal((await consents.list('alice')).length, 1)
+  assert.equal(await consents.withdrawAll('alice'), 1)
+  stop()
+  assert.deepEqual(unreadable, [record.id, record.id])
 })

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
+import { createConsents } from '../../lib/consent/consents.ts'
 import { createIntrospection } from '../../lib/endpoints/introspection.ts'
 import { createRevocation } from '../../lib/endpoints/revocation.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
 import { type RefreshTokenOptions, refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { createSessions, type SessionsOptions } from '../../lib/session/sessions.ts'
@@ -38,8 +40,8 @@ function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> & Part
   ) as unknown as SessionStore
   const sessions = createSessions({ store, clock, ...options })
   const tokens = createTokens({ issuer: ISSUER, baseSecret: BASE_SECRET, ...options })
-  const { permits, adopt, commaSeparatesScope } = options
-  const exchange = refreshToken({ sessions, tokens, permits, adopt, commaSeparatesScope })
+  const { permits, adopt, commaSeparatesScope, defaultScope } = options
+  const exchange = refreshToken({ sessions, tokens, permits, adopt, commaSeparatesScope, defaultScope })
   return {
     clock,
     inner,
@@ -359,7 +361,11 @@ test('T61, Q10: scope may narrow, never widen; it is within what the session has
   assert.equal((await refresh(token, {}, less)).scope, 'read')
   await assert.rejects(refresh(token, { scope: 'write' }, less), refused('invalid_scope', 'scope_exceeded'))
   const { scope: _, ...silent } = app
-  assert.equal((await refresh(token, {}, silent)).scope, 'read write')
+  assert.equal(
+    (await refresh(token, {}, silent)).scope,
+    undefined,
+    'B5: no scope is registered, and there is no default',
+  )
 })
 
 test('T84 to T88: the grammar of scope', async () => {
@@ -665,11 +671,52 @@ test('adopt: what is refused for scope or permission opens no session', async ()
   assert.equal((await refresh('old-1', { scope: 'read' })).scope, 'read')
 })
 
-test('T61 a client whose scope is null, as a database has it, keeps what was granted', async () => {
-  const { refresh, connect } = setUp()
+test('B5: a client record without scope has the default scope of the server, at refresh as everywhere', async () => {
+  for (const scope of [undefined, null, ''] as const) {
+    const client = { ...app, scope } as unknown as Client
+    const none = setUp()
+    const { token } = await none.connect()
+    none.clock.advance(100)
+    assert.equal((await none.refresh(token, {}, client)).scope, undefined)
+    await assert.rejects(none.refresh(token, { scope: 'read' }, client), refused('invalid_scope', 'scope_exceeded'))
+    none.clock.advance(100)
+    assert.equal((await none.refresh(token)).scope, 'read write', 'the session lost nothing by that mistake')
+    const some = setUp({ defaultScope: 'read profile' })
+    assert.equal((await some.refresh((await some.connect()).token, {}, client)).scope, 'read')
+    const machine = { ...client, grant_types: ['client_credentials'] }
+    const { tokens, clock } = some
+    const ask = (options: { defaultScope?: string }) =>
+      clientCredentials({ tokens, ...options }).run({ client: machine, parameters: {}, now: clock(), context: {} })
+    assert.equal((await ask({})).scope, undefined)
+    assert.equal((await ask({ defaultScope: 'read profile' })).scope, 'profile read')
+  }
+  for (const defaultScope of ['a"b', 7, ['read']] as never[])
+    assert.throws(() => setUp({ defaultScope }), /defaultScope/)
+})
+
+test('F11: a scope that the client lost and got back is not in the session again', async () => {
+  const { refresh, connect, clock, sessions } = setUp()
+  const { token, session } = await connect()
+  clock.advance(100)
+  const reader = { ...app, scope: 'read' }
+  const narrowed = await refresh(token, {}, reader)
+  assert.equal(narrowed.scope, 'read')
+  assert.equal((await sessions.get(session.id))?.scope, 'read')
+  clock.advance(100)
+  assert.equal((await refresh(narrowed.refresh_token)).scope, 'read')
+})
+
+test('F11: with consents as permits, a client that lost a scope goes on with the rest, and asks again for what it gets back', async () => {
+  const clock = createFakeClock()
+  const store = memorySessionStore({ clock })
+  const consents = createConsents({ store, clock })
+  const { refresh, connect } = setUp({ store, clock, permits: consents.allows })
+  const permission = { subject: 'alice', clientId: 'app', scope: 'read write' }
+  await consents.remember(permission)
   const { token } = await connect()
-  const client = { ...app, scope: null } as unknown as Client
-  assert.equal((await refresh(token, {}, client)).scope, 'read write')
+  assert.equal((await refresh(token, {}, { ...app, scope: 'read' })).scope, 'read')
+  assert.equal(await consents.allows(permission, { client: app }), false)
+  assert.equal(await consents.allows({ ...permission, scope: 'read' }, { client: app }), true)
 })
 
 test('the exchange refuses parts it cannot work with when it is made', () => {

@@ -696,3 +696,35 @@ for (const [options, name] of [
     })
   })
 }
+
+test('C18: a session or a marker of a later version is a fault, 503', async () => {
+  const { sessions, inner } = setUp()
+  const { id } = await opened(sessions.open(permission))
+  await sessions.revokeAccessToken({ jti: 'j', sub: 'alice', client_id: 'app', exp: 1_900_000_000 }, 1_800_000_000)
+  for (const each of [id, 'at:j']) {
+    const stored = await inner.get(each)
+    assert.ok(stored)
+    await inner.save({ ...stored, version: 2 })
+  }
+  await assert.rejects(sessions.get(id), { status: 503 })
+  await assert.rejects(sessions.isAccessTokenRevoked('j', 1_800_000_000), { status: 503 })
+})
+
+test('F12: a record that cannot be read does not hide the other sessions: it is left out and reported', async () => {
+  const { sessions, inner } = setUp()
+  const kept = await opened(sessions.open(permission))
+  const later = await opened(sessions.open(permission))
+  const stored = await inner.get(later.id)
+  assert.ok(stored)
+  await inner.save({ ...stored, version: 2 })
+  const seen: unknown[] = []
+  const stop = onEvent('record.unreadable', ({ kind, id }) => seen.push([kind, id]))
+  const listed = await sessions.list(permission.subject, 'oauth2')
+  stop()
+  assert.deepEqual(
+    listed.map(({ id }) => id),
+    [kept.id],
+  )
+  assert.deepEqual(seen, [['session', later.id]])
+  assert.equal(await sessions.endAll(permission.subject, 'oauth2'), 2, 'endAll ends it all the same')
+})

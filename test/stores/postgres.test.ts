@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
+import { onEvent } from '../../lib/events.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { type PostgresQuery, postgresStores } from '../../lib/stores/postgres.ts'
 import { postgresSchema } from '../../lib/stores/postgres_schema.ts'
@@ -48,6 +49,25 @@ describe('PGlite', () => {
       [schema],
     )
     assert.deepEqual(rows.map(({ tablename }) => tablename).sort(), Object.values(tables).sort())
+  })
+
+  test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
+    const stores = postgresStores({ query, schema: 'damaged' })
+    await stores.migrate()
+    const { sessionStore } = stores
+    const [kept, damaged] = [newSession(), newSession()].map((session) => ({ ...session, subject: 'F12' }))
+    assert.ok(kept && damaged)
+    for (const session of [kept, damaged]) await sessionStore.create(session)
+    for (const broken of ['', '{', 'null', '[]', '7', '{"id":"another"}']) {
+      await query('update damaged.oauth_sessions set record = $1 where id = $2', [broken, damaged.id])
+      const seen: unknown[] = []
+      const stop = onEvent('record.unreadable', ({ id }) => seen.push(id))
+      assert.deepEqual(await sessionStore.list('F12', 'oauth2'), [kept], broken)
+      stop()
+      assert.deepEqual(seen, [damaged.id], broken)
+      await assert.rejects(sessionStore.get(damaged.id), Error, `${broken}: alone it is a fault`)
+    }
+    assert.equal(await sessionStore.endAll('F12', 'oauth2'), 2)
   })
 
   test('prune deletes what has expired, in batches, and nothing else', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { createClient } from 'redis'
+import { onEvent } from '../../lib/events.ts'
 import { type RedisCommand, redisStores } from '../../lib/stores/redis.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { newCode, newSession } from '../support/records.ts'
@@ -186,6 +187,30 @@ describe('Redis', { skip: without(redisServer) }, () => {
     assert.equal(await rotated.save({ ...session, newest: 2 }), 'saved')
     const now = redisStores({ command, signingKeys: secret }).sessionStore
     assert.equal((await now.get(session.id))?.newest, 2, 'saved with the first key')
+  })
+
+  test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
+    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const [first, damaged, last] = [newSession(), newSession(), newSession()].map((session) => ({
+      ...session,
+      subject: 'F12',
+    }))
+    assert.ok(first && damaged && last)
+    for (const session of [first, damaged, last]) await sessionStore.create(session)
+    const key = `oauth:1:s:{${damaged.id}}`
+    const value = String(await client.get(key))
+    for (const broken of [value.replace('"scope":"', '"scope":"admin '), 'nonsense', value.slice(0, -1)]) {
+      await client.set(key, broken)
+      const seen: unknown[] = []
+      const stop = onEvent('record.unreadable', ({ id, cause }) => seen.push([id, cause instanceof Error]))
+      const ids = (await sessionStore.list('F12', 'oauth2')).map(({ id }) => id)
+      stop()
+      assert.deepEqual(ids.sort(), [first.id, last.id].sort())
+      assert.deepEqual(seen, [[damaged.id, true]])
+      await assert.rejects(sessionStore.get(damaged.id), 'alone it is a fault')
+    }
+    assert.equal(await sessionStore.endAll('F12', 'oauth2'), 3)
+    assert.equal(await sessionStore.get(damaged.id), undefined)
   })
 
   test('endAll also stops a session whose create is under way', async () => {
