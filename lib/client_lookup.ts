@@ -9,7 +9,7 @@ const MOST_CLIENT_ID_CHARACTERS = 1024
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 /** Whether an identifier can be that of a registered client. */
-const isRegistrableClientId = (clientId: string): boolean =>
+export const isRegistrableClientId = (clientId: string): boolean =>
   clientId !== '' && clientId.length <= MOST_CLIENT_ID_CHARACTERS && !UNPRINTABLE.test(clientId)
 
 /**

@@ -33,6 +33,7 @@ export type {
   AuthenticationMethod,
   RequestHead,
 } from './client_authentication/method.ts'
+export { type ClientProblem, type ClientProblemOptions, findClientProblems } from './client_problems.ts'
 export { hashClientSecret } from './client_secret.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'

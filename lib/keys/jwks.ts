@@ -109,7 +109,7 @@ export function isUsableFor(jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAl
 }
 
 /** Says why `isUsableFor` is false: what the key says that does not fit. */
-const findMismatch = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean): string | undefined =>
+export const findMismatch = (jwk: Jwk, alg: string, algorithm: Algorithm, edDsaAlias: boolean): string | undefined =>
   RULES.find(({ fits }) => !fits(jwk, alg, algorithm, edDsaAlias))?.mismatch(jwk, alg, algorithm)
 
 /** The `kid` of a key, if it has one. */

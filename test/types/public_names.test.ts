@@ -10,7 +10,7 @@ const NAMES: Readonly<Record<string, string>> = {
     codeGrant cors createAssertionVerifier createClientAuthenticator createClientEndpoint createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
     createMetadata createRevocation createRevocationEndpoint createSessions createTokenEndpoint createTokenFactory
-    createTokens deriveKeyset errorResponse formBody getServerClasses getWellKnownPaths hashClientSecret
+    createTokens deriveKeyset errorResponse findClientProblems formBody getServerClasses getWellKnownPaths hashClientSecret
     isPublicAddress noStore onEvent pkceRequestParser publicJwks refreshToken rememberedConsent retryOf
     safeExchange safeIssue sealedTransactions systemClock toOauth2orize validateAuthorization
   `,
@@ -44,7 +44,7 @@ const TYPES: Readonly<Record<string, string>> = {
     AuthorizationRules AuthorizationServerMetadata BaseSecret BasicDecoding BasicVerify BasicVerifyOptions Claims
     ClaimsContext Client ClientAuthentication ClientAuthenticationMethod ClientAuthenticationOptions
     ClientAuthenticatorOptions ClientCredentialsOptions ClientDone ClientEndpointOptions ClientPasswordVerify
-    ClientPasswordVerifyOptions ClientRules ClientSecret ClientStrategies Clock CodeGrantOptions CodeStore Consent
+    ClientPasswordVerifyOptions ClientProblem ClientProblemOptions ClientRules ClientSecret ClientStrategies Clock CodeGrantOptions CodeStore Consent
     Consents ConsentsOptions CorsOptions EndpointFacts EndpointOptions ErrorMiddleware ErrorMiddlewareOptions
     ErrorResponseOptions Events Exchange ExchangeRequest ExchangeStep FindClient FormBodyOptions FormParameters
     ImmediateDone Introspect IntrospectionResponse IsAllowedAddress JwkSet Key KeyInput KeySetOptions Keyset

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { before, test } from 'node:test'
+import type { Client } from '../lib/client.ts'
+import { type ClientProblem, findClientProblems } from '../lib/client_problems.ts'
+import { hashClientSecret } from '../lib/client_secret.ts'
+import { assertionWith, formWith, outcomeOf, scene, sharedKey, type TestKey } from './support/assertions.ts'
+
+let es256: TestKey
+let rs256: TestKey
+before(async () => {
+  es256 = await sharedKey('ES256')
+  rs256 = await sharedKey('RS256')
+})
+
+const signing = (members: object): object => ({
+  client_id: 'client-1',
+  token_endpoint_auth_method: 'private_key_jwt',
+  ...members,
+})
+const errorsOf = (problems: readonly ClientProblem[]): string[] =>
+  problems.filter(({ severity }) => severity === 'error').map(({ member }) => member)
+const SECRET = 's'.repeat(64)
+
+test('E7: keys are judged as the verifier judges them: a record without errors authenticates, one with errors does not', async () => {
+  const { jwk } = es256
+  const padded = (text: unknown) => `${text}=`
+  const sound: unknown[] = [
+    { keys: [jwk] },
+    JSON.stringify({ keys: [jwk] }),
+    `\ufeff${JSON.stringify({ keys: [jwk] })}`,
+    { keys: [{ ...jwk, use: null, key_ops: [], alg: '', d: null, kid: null }] },
+    { keys: [{ ...jwk, x: padded(jwk.x) }] },
+    { keys: [null, 5, { kty: 'oct', k: 'AAAA' }, { kty: 'EC' }, jwk] },
+    { keys: [{ ...jwk, x5c: ['AAAA'], x5t: 5, ext: 'x' }] },
+  ]
+  const unsound: unknown[] = [
+    { keys: [] },
+    { keys: {} },
+    {},
+    [],
+    null,
+    5,
+    'x',
+    '{"keys":[],"keys":[]}',
+    { keys: [null] },
+    { keys: Array.from({ length: 101 }, () => jwk) },
+    { keys: [es256.privateJwk] },
+    { keys: [{ ...jwk, use: 'enc' }] },
+    { keys: [{ ...jwk, key_ops: ['sign'] }] },
+    { keys: [{ ...jwk, alg: 'ES512' }] },
+    { keys: [{ ...jwk, crv: 'P-384' }] },
+    { keys: [{ ...jwk, y: jwk.x }] },
+    { keys: [{ ...jwk, x: 'AA' }] },
+    { keys: [{ ...jwk, x: 5 }] },
+    { keys: [{ ...jwk, kty: 'ec' }] },
+    { keys: [{ kty: 'oct', k: 'A'.repeat(86) }] },
+    { keys: [{ kty: 'OKP', crv: 'Ed25519', x: `AQ${'A'.repeat(41)}` }] },
+  ]
+  for (const jwks of [...sound, ...unsound]) {
+    const isSound = sound.includes(jwks)
+    const { outcome } = await scene({}, { jwks })
+    assert.equal((await outcome()) === 'accepted', isSound, JSON.stringify(jwks)?.slice(0, 100))
+    const problems = await findClientProblems(signing({ jwks }))
+    assert.deepEqual(errorsOf(problems), isSound ? [] : ['jwks'], JSON.stringify(jwks)?.slice(0, 100))
+  }
+})
+
+test('E7: a part of a record that is ignored is a warning that says where it is and why', async () => {
+  const problems = await findClientProblems(
+    signing({
+      jwks: { keys: [{ ...rs256.jwk, e: 'Aw' }, { ...es256.jwk, use: 'enc' }, es256.jwk] },
+      redirect_uris: ['https://client.example/', 'javascript:alert(1)', 'https://client.example/#x'],
+    }),
+  )
+  assert.deepEqual(problems, [
+    { severity: 'warning', member: 'jwks.keys[0]', detail: 'the RSA exponent must be odd and at least 65537' },
+    { severity: 'warning', member: 'jwks.keys[1]', detail: 'its use is "enc", not "sig"' },
+    { severity: 'warning', member: 'redirect_uris[1]', detail: '"javascript:alert(1)" cannot be redirected to' },
+    { severity: 'warning', member: 'redirect_uris[2]', detail: '"https://client.example/#x" cannot be redirected to' },
+  ])
+  const [only] = await findClientProblems(
+    signing({ token_endpoint_auth_signing_alg: 'RS256', jwks: { keys: [es256.jwk] } }),
+  )
+  assert.deepEqual([only?.severity, only?.member], ['error', 'jwks'])
+})
+
+test('E7: every member of a record is judged, and the record of each method without a problem has none', async () => {
+  const fine: object[] = [
+    { client_id: 'c', token_endpoint_auth_method: 'none' },
+    { client_id: 'c', client_secret: 'x' },
+    { client_id: 'c', client_secret: await hashClientSecret('x'), token_endpoint_auth_method: 'client_secret_post' },
+    { client_id: 'c', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_jwt' },
+    { client_id: 'c', client_secret: [{ value: 'x', expires_at: 1 }, { value: 'y' }], scope: 'read write' },
+    {
+      client_id: 'c',
+      token_endpoint_auth_method: 'client_secret_jwt',
+      jwks: { keys: [{ kty: 'oct', k: 'A'.repeat(86) }] },
+    },
+    signing({ jwks_uri: 'https://client.example/jwks', jwks: null }),
+  ]
+  for (const client of fine) assert.deepEqual(await findClientProblems(client), [], JSON.stringify(client))
+  const cases: [unknown, string][] = [
+    [undefined, 'client_id'],
+    [null, 'client_id'],
+    ['client', 'client_id'],
+    [{}, 'client_id'],
+    [{ client_id: 5 }, 'client_id'],
+    [{ client_id: 'a\nb', client_secret: 'x' }, 'client_id'],
+    [{ client_id: 'c', client_secret: 'x', client_name: 5 }, 'client_name'],
+    [{ client_id: 'c', client_secret: 'x', redirect_uris: 'https://a.example/' }, 'redirect_uris'],
+    [{ client_id: 'c', client_secret: 'x', grant_types: [5] }, 'grant_types'],
+    [{ client_id: 'c', client_secret: 'x', scope: 'a"b' }, 'scope'],
+    [{ client_id: 'c' }, 'client_secret'],
+    [{ client_id: 'c', client_secret: [] }, 'client_secret'],
+    [{ client_id: 'c', client_secret: 5 }, 'client_secret'],
+    [{ client_id: 'c', client_secret: [{ value: '' }] }, 'client_secret'],
+    [{ client_id: 'c', client_secret: 'x', client_secret_expires_at: 1 }, 'client_secret'],
+    [{ client_id: 'c', token_endpoint_auth_method: 'client_secret_jwt', client_secret: 'x' }, 'client_secret'],
+    [{ client_id: 'c', token_endpoint_auth_method: 'client_secret_jwt' }, 'client_secret'],
+    [{ client_id: 'c', token_endpoint_auth_method: 'tls_client_auth' }, 'token_endpoint_auth_method'],
+    [
+      signing({ jwks: { keys: [es256.jwk] }, token_endpoint_auth_signing_alg: 'none' }),
+      'token_endpoint_auth_signing_alg',
+    ],
+    [
+      signing({ jwks: { keys: [es256.jwk] }, token_endpoint_auth_signing_alg: 'HS256' }),
+      'token_endpoint_auth_signing_alg',
+    ],
+    [signing({ jwks: { keys: [es256.jwk] }, jwks_uri: 'https://client.example/jwks' }), 'jwks_uri'],
+    [signing({}), 'jwks'],
+    ...[
+      'http://client.example/',
+      'https://u:p@client.example/',
+      'https://127.0.0.1/',
+      'https://localhost/',
+      'https://[::1]/',
+      'x',
+    ].map((jwks_uri): [unknown, string] => [signing({ jwks_uri }), 'jwks_uri']),
+  ]
+  for (const [client, member] of cases)
+    assert.deepEqual(errorsOf(await findClientProblems(client)), [member], JSON.stringify(client))
+  const hashed = {
+    client_id: 'c',
+    token_endpoint_auth_method: 'client_secret_jwt',
+    client_secret: await hashClientSecret('x'),
+  }
+  assert.match((await findClientProblems(hashed))[0]?.detail ?? '', /hashed/)
+})
+
+test('E7: the options say what the server accepts, and no problem shows a secret', async () => {
+  const loopback = signing({ jwks_uri: 'http://127.0.0.1:5/jwks' })
+  assert.deepEqual(await findClientProblems(loopback, { allowHttpLoopback: true }), [])
+  const inside = signing({ jwks_uri: 'https://10.0.0.7/jwks' })
+  assert.deepEqual(await findClientProblems(inside, { isAllowedAddress: (address) => address === '10.0.0.7' }), [])
+  assert.deepEqual(errorsOf(await findClientProblems(inside)), ['jwks_uri'])
+  const own = { client_id: 'c', token_endpoint_auth_method: 'tls_client_auth' }
+  assert.deepEqual(await findClientProblems(own, { methods: ['tls_client_auth'] }), [])
+  const jwks = { keys: [es256.jwk] }
+  assert.deepEqual(errorsOf(await findClientProblems(signing({ jwks }), { algorithms: ['RS256'] })), ['jwks'])
+  assert.deepEqual(
+    errorsOf(await findClientProblems(signing({ jwks: { keys: [es256.jwk, es256.jwk] } }), { maxKeys: 1 })),
+    ['jwks'],
+  )
+  await assert.rejects(findClientProblems(signing({ jwks }), { algorithm: [] } as object), {
+    message: 'Unknown option "algorithm". Did you mean "algorithms"?',
+  })
+  const secret = 'very-secret'
+  for (const members of [
+    { client_secret: secret },
+    { client_secret: [{ value: secret }] },
+    { client_secret: { secret } },
+  ])
+    assert.doesNotMatch(
+      JSON.stringify(
+        await findClientProblems({ client_id: 'c', token_endpoint_auth_method: 'client_secret_jwt', ...members }),
+      ),
+      /very/,
+    )
+  const { verify } = await scene({}, {
+    token_endpoint_auth_method: 'client_secret_jwt',
+    client_secret: SECRET,
+    jwks: undefined,
+  } as Partial<Client>)
+  assert.equal(await outcomeOf(verify(formWith(assertionWith(SECRET)))), 'accepted')
+})
