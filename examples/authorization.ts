@@ -8,8 +8,9 @@ import {
   OAuthError,
   type Oauth2orizeTransaction,
   type ReplayRegister,
+  retryOf,
 } from 'passport-client-assertion-jwt'
-import type { LoginHandlers } from './login.ts'
+import { type LoginHandlers, requestOf } from './login.ts'
 import type { Logins } from './logins.ts'
 import { onlyMethods } from './methods.ts'
 import { consentPage, messagePage, sendPage } from './pages.ts'
@@ -37,18 +38,25 @@ export function authorizationRoutes(options: {
   const { base, consents, logins, login } = options
   const authorization = authorizationSide<User>({
     ...options,
-    showError: ({ status, message, retry }, _request, response) => {
-      const link = retry === undefined ? undefined : { href: `${base}/authorize${retry}`, text: 'Try again' }
-      sendPage(response, status, messagePage('This did not work', message, link))
+    showError: ({ status, message, retry }, request, response) => {
+      const query = retry?.slice(1) ?? requestOf(request as Request)
+      const [text, link] =
+        query === ''
+          ? [`${message} Go back to the app that sent you here.`]
+          : [message, { href: `${base}/authorize?${query}`, text: 'Start again' }]
+      sendPage(response, status, messagePage('This did not work', text, link))
     },
   })
   const server = oauth2orize.createServer({ store: authorization.transactions })
   server.grant(authorization.grant)
 
-  const whoIsThere: RequestHandler = async (req, _res, next) => {
+  const whoIsThere: RequestHandler = async (req, res, next) => {
     const user = await logins.current(req)
     if (user !== undefined) req.user = user
-    next()
+    // Browsers send no cookie with a form of another site, but they do with the GET that a redirect leads to.
+    const query = user === undefined && isFormOfAnotherSite(req) ? queryOf(req) : undefined
+    if (query === undefined || query.length > MOST_QUERY_LENGTH) return next()
+    return res.redirect(303, `${base}/authorize?${query}`)
   }
 
   const askForConsent: RequestHandler = async (req, res) => {
@@ -61,27 +69,31 @@ export function authorizationRoutes(options: {
       consentPage({
         action: `${base}/authorize/decision`,
         guard: login.guards.forForm(req, res),
+        authorizationRequest: queryOf(req),
+        otherUser: `${base}/authorize?${withParameters(queryOf(req), { prompt: 'login' })}`,
         transactionId: transactionID,
         userName: name,
         clientName: client.client_name ?? client.client_id,
         redirectUri: redirectURI,
         scope: request.scope ?? [],
-        allowedBefore: before === undefined ? [] : scopeValues(before.scope),
+        allowedBefore: before && scopeValues(before.scope),
       }),
     )
   }
 
-  const askToLogIn: ErrorRequestHandler = (error, req, res, next) => {
-    if (error?.reason !== 'user_not_logged_in') return next(error)
-    if (req.path !== '/') {
-      const link = { href: `${base}/account`, text: 'Log in' }
-      return sendPage(res, 401, messagePage('You are logged out', 'Log in, and start again from the app.', link))
+  const showForms: ErrorRequestHandler = (error, req, res, next) => {
+    const isDecision = req.path !== '/'
+    if (error?.reason === 'user_not_logged_in')
+      return login.show(req, res, isDecision ? requestOf(req) : afterLogin(queryOf(req), retryOf(error)))
+    // Somebody clicked twice, and the browser dropped the response to the first click. The consent is remembered.
+    if (error?.reason === 'transaction_spent' && isAllowed(req)) {
+      const link = { href: `${base}/authorize?${requestOf(req)}`, text: 'Continue to the app' }
+      return sendPage(res, 400, {
+        ...messagePage('You have already allowed this', 'The app opens.', link),
+        next: link.href,
+      })
     }
-    const query = queryOf(req)
-    // A form of another site brings no cookie along, a link does.
-    if (req.method === 'POST' && req.headers['sec-fetch-site'] === 'cross-site')
-      return res.redirect(303, `${base}/authorize?${query}`)
-    return login.show(req, res, query)
+    return next(error)
   }
 
   const endpoint = [whoIsThere, server.authorization(authorization.validate, authorization.immediate), askForConsent]
@@ -89,13 +101,24 @@ export function authorizationRoutes(options: {
   routes.get('/authorize', endpoint)
   routes.post('/authorize', notTooLarge, urlencoded({ extended: false, limit: MOST_BODY_BYTES }), endpoint)
   routes.all('/authorize', onlyMethods('GET', 'POST'))
-  routes.post('/authorize/decision', login.guardedForm, whoIsThere, server.decision())
+  routes.post('/authorize/decision', login.guardedForm, whoIsThere, server.decision(readDecision))
   routes.all('/authorize/decision', onlyMethods('POST'))
-  routes.use('/authorize', askToLogIn, authorization.errors)
+  routes.use('/authorize', showForms, authorization.errors)
   return routes
 }
 
 const MOST_BODY_BYTES = 65_536
+/** Leaves room for the other headers of a request that brings the query in its target. */
+const MOST_QUERY_LENGTH = 32_768
+
+const isFormOfAnotherSite = (req: Request): boolean =>
+  req.method === 'POST' && req.headers['sec-fetch-site'] === 'cross-site'
+
+/** Only the value of the allow button allows. */
+const isAllowed = ({ body }: Request): boolean => body?.allow === 'allow' && body?.cancel === undefined
+
+const readDecision = (req: Request, done: (error: null, decision: { readonly allow: boolean }) => void): void =>
+  done(null, { allow: isAllowed(req) })
 
 /** Too large is too large, also where the parser would not read it. */
 const notTooLarge: RequestHandler = (req, _res, next) => {
@@ -111,6 +134,22 @@ const transactionOf = (req: Request): Required<Oauth2orizeTransaction> =>
 function queryOf(req: Request): string {
   const start = req.url.indexOf('?') // the first one: others may stand in values
   const parameters = new URLSearchParams(start < 0 ? '' : req.url.slice(start))
-  for (const [name, value] of Object.entries(req.body ?? {})) parameters.append(name, String(value))
+  for (const [name, value] of Object.entries(req.body ?? {}))
+    for (const each of [value].flat()) parameters.append(name, String(each))
+  return parameters.toString()
+}
+
+/** The query of a request once the user has logged in: `retry` no longer has what the login fulfils (`prompt=login`). */
+function afterLogin(query: string, retry = ''): string {
+  const after = new URLSearchParams(retry)
+  return withParameters(query, { prompt: after.get('prompt'), max_age: after.get('max_age') })
+}
+
+/** The query with other values of some parameters; `null` leaves a parameter out. */
+function withParameters(query: string, changes: Readonly<Record<string, string | null>>): string {
+  const parameters = new URLSearchParams(query)
+  for (const [name, value] of Object.entries(changes))
+    if (value === null) parameters.delete(name)
+    else parameters.set(name, value)
   return parameters.toString()
 }

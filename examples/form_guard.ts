@@ -5,17 +5,19 @@ import type { FormGuard } from './pages.ts'
 
 const FIELD = 'form_guard'
 
-/** Holds other sites off our forms. */
+/** Keeps other sites from sending our forms. */
 export interface FormGuards {
-  /** What every form of ours carries. Gives a browser that we do not know yet a cookie to bind it to. */
+  /** Returns what each form of ours carries. A browser that has no cookie of ours gets one to bind the form to. */
   forForm(request: IncomingMessage, response: ServerResponse): FormGuard
-  /** Why this form was not sent from a page of ours; `undefined` where it was. */
+  /** Returns why the form is refused; `undefined` if a page of ours sent it. */
   refuse(request: IncomingMessage, body: Readonly<Record<string, string>>): string | undefined
 }
 
 /**
- * A form carries a MAC of a cookie: of the login where there is one, of a cookie that only serves this purpose where
- * there is none. No other site can read either, so that none can make such a form. All nodes derive the same key.
+ * Browsers say in `Sec-Fetch-Site` who sent a form. That is enough: it holds for each tab, whatever other tabs do to the
+ * cookies. Older browsers, and all browsers at an `http:` issuer off this machine, send no such header. For them a form
+ * carries a MAC of a cookie: of the login if there is one, otherwise of a cookie that only serves this purpose. Other
+ * sites can read neither, so they cannot make such a form. All nodes derive the same key.
  */
 export function createFormGuards(options: {
   readonly issuer: string
@@ -38,13 +40,13 @@ export function createFormGuards(options: {
       return { name: FIELD, value: macOf('browser', browser).toString('base64url') }
     },
     refuse(request, body) {
-      // Where the browser tells, believe it. What it tells of a form of ours is same-origin, or none for a reload.
       const site = request.headers['sec-fetch-site']
+      if (site === 'same-origin') return undefined
       if (site === 'cross-site' || site === 'same-site') return 'It was sent from another site.'
       const presented = Buffer.from(body[FIELD] ?? '', 'base64url')
       const login = loginCookie.read(request)
       const browser = browserCookie.read(request)
-      // A login form that was open while the user logged in elsewhere still carries the MAC of the older cookie.
+      // A login form that was open while the user logged in in another tab carries the MAC of the older cookie.
       const expected = [login && macOf('login', login), browser && macOf('browser', browser)]
       const matches = expected.some((mac) => mac && mac.length === presented.length && timingSafeEqual(mac, presented))
       return matches ? undefined : 'It is too old, or it did not come from one of our pages.'

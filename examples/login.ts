@@ -3,19 +3,22 @@ import { Passport } from 'passport'
 import { Strategy as LocalStrategy } from 'passport-local'
 import type { ClientRegistry } from './clients.ts'
 import type { FormGuards } from './form_guard.ts'
+import { createLoginLimit } from './login_limit.ts'
 import type { Logins } from './logins.ts'
-import { isLoopbackHost } from './loopback.ts'
-import { loginPage, messagePage, sendPage } from './pages.ts'
+import { type FailedLogin, loginPage, messagePage, sendPage } from './pages.ts'
 import type { User, Users } from './users.ts'
 
 export interface LoginHandlers {
   readonly guards: FormGuards
-  /** Answers with the login form. `authorizationRequest`: the query to go on with; '' goes on to the account page. */
-  show(req: Request, res: Response, authorizationRequest: string, failedName?: string): void
+  /** Responds with the login form. `authorizationRequest`: the query to continue with; '' continues to the account page. */
+  show(req: Request, res: Response, authorizationRequest: string): void
   showLoggedOut(res: Response, message: string): void
   /** `POST /login`. */
   readonly submit: readonly RequestHandler[]
-  /** Lets a form pass that a page of ours sent. Its fields are in `req.body`, each once, none empty. */
+  /**
+   * Lets a form pass that a page of ours sent. Its fields are in `req.body`, each once, none empty. A refused form offers to
+   * start again with the authorization request it belongs to.
+   */
   readonly guardedForm: RequestHandler
   /** Lets a logged-in user pass; others are sent to the login form. */
   readonly required: RequestHandler
@@ -35,48 +38,64 @@ export function createLogin(options: {
   readonly formFields: RequestHandler
 }): LoginHandlers {
   const { base, users, clients, logins, guards, formFields } = options
+  const limit = createLoginLimit()
   const passport = new Passport()
   passport.use(
     new LocalStrategy((username, password, done) => done(null, users.authenticate(username, password) ?? false)),
   )
 
-  const show: LoginHandlers['show'] = (req, res, authorizationRequest, failedName) =>
-    sendPage(
-      res,
-      200,
-      loginPage({
-        action: `${base}/login`,
-        guard: guards.forForm(req, res),
-        authorizationRequest,
-        failedName,
-        ...cameFrom(authorizationRequest, clients),
-      }),
-    )
+  const showForm = (req: Request, res: Response, authorizationRequest: string, failed?: FailedLogin): void => {
+    const client = clients.find(new URLSearchParams(authorizationRequest).get('client_id') ?? '')
+    const page = loginPage({
+      action: `${base}/login`,
+      guard: guards.forForm(req, res),
+      authorizationRequest,
+      clientName: client?.client_name ?? client?.client_id,
+      failed,
+    })
+    if (failed?.waitSeconds) res.setHeader('Retry-After', failed.waitSeconds)
+    sendPage(res, failed?.waitSeconds ? 429 : 200, page)
+  }
 
   const guard: RequestHandler = (req, res, next) => {
     const refusal = guards.refuse(req, req.body ?? {})
     if (refusal === undefined) return next()
-    const link = { href: `${base}/account`, text: 'Go to your account and start again' }
-    return sendPage(res, 403, messagePage('This form was not accepted', `${refusal} Cookies must be allowed.`, link))
+    const request = requestOf(req)
+    const link =
+      request === ''
+        ? { href: `${base}/account`, text: 'Go to your account' }
+        : { href: `${base}/authorize?${request}`, text: 'Start again' }
+    return sendPage(
+      res,
+      403,
+      messagePage('This form was not accepted', `${refusal} Allow cookies, and try again.`, link),
+    )
   }
   const guardedForm: RequestHandler = (req, res, next) =>
     formFields(req, res, (error?: unknown) => (error === undefined ? guard(req, res, next) : next(error)))
 
-  const authenticate: RequestHandler = (req, res, next) => {
-    const { username, password, authorization_request: request = '' } = req.body
-    const done = (error: unknown, user: User | false | null | undefined): void => {
-      if (user) res.locals['user'] = user
-      if (error || user) next(error ?? undefined)
-      else show(req, res, asQuery(request), username ?? '')
-    }
-    // passport-local would also read the two out of the URL, where they end up in logs.
-    if (username === undefined || password === undefined) return done(undefined, false)
-    return passport.authenticate('local', { session: false }, done)(req, res, next)
+  const authenticate: RequestHandler = async (req, res, next) => {
+    const { username, password } = req.body
+    // passport-local would also read the two from the URL, where they end up in logs.
+    if (username === undefined || password === undefined)
+      return showForm(req, res, requestOf(req), { username: username ?? '' })
+    // The address of the connection. Behind a proxy that is the proxy's, unless Express is told to trust it: `trust proxy`.
+    const address = req.ip ?? ''
+    const waitSeconds = await limit.attempt(username, address)
+    if (waitSeconds > 0) return showForm(req, res, requestOf(req), { username, waitSeconds })
+    const user = await new Promise<User | false | null | undefined>((resolve, reject) => {
+      const done = (error: unknown, found?: User | false | null): void => (error ? reject(error) : resolve(found))
+      passport.authenticate('local', { session: false }, done)(req, res, next)
+    })
+    if (!user) return showForm(req, res, requestOf(req), { username })
+    await limit.succeeded(username, address)
+    res.locals['user'] = user
+    return next()
   }
 
   return {
     guards,
-    show,
+    show: showForm,
     showLoggedOut: (res, message) =>
       sendPage(res, 200, messagePage('You are logged out', message, { href: `${base}/account`, text: 'Log in again' })),
     submit: [
@@ -84,7 +103,7 @@ export function createLogin(options: {
       authenticate,
       async (req, res) => {
         await logins.begin(req, res, res.locals['user'])
-        const request = asQuery(req.body.authorization_request ?? '')
+        const request = requestOf(req)
         res.redirect(303, request === '' ? `${base}/account` : `${base}/authorize?${request}`)
       },
     ],
@@ -99,24 +118,5 @@ export function createLogin(options: {
   }
 }
 
-/** Form-encoded anew: whatever came in, nothing but a query goes out. */
-const asQuery = (text: string): string => new URLSearchParams(text).toString()
-
-/** Who sent the user to the login page, and where the browser may be sent on to from it. */
-function cameFrom(
-  authorizationRequest: string,
-  clients: ClientRegistry,
-): { readonly clientName?: string; readonly redirectUri?: string } {
-  const parameters = new URLSearchParams(authorizationRequest)
-  const client = clients.find(parameters.get('client_id') ?? '')
-  if (client === undefined) return {}
-  const clientName = client.client_name ?? client.client_id
-  const registered = client.redirect_uris ?? []
-  const redirectUri = parameters.get('redirect_uri') || registered[0]
-  if (redirectUri === undefined || !URL.canParse(redirectUri)) return { clientName }
-  const { origin, hostname } = new URL(redirectUri)
-  const known = registered.some(
-    (uri) => URL.canParse(uri) && (new URL(uri).origin === origin || isLoopbackHost(hostname)),
-  )
-  return known ? { clientName, redirectUri } : { clientName }
-}
+/** The authorization request that a form belongs to. It is encoded again, so the result is a query whatever came in. */
+export const requestOf = (req: Request): string => new URLSearchParams(req.body?.authorization_request ?? '').toString()

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createSessions, type SessionStore } from 'passport-client-assertion-jwt'
+import { createSessions, type Session, type SessionStore } from 'passport-client-assertion-jwt'
 import type { Cookie } from './cookies.ts'
 import type { User, Users } from './users.ts'
 
@@ -13,7 +13,10 @@ const LIFETIME_SECONDS = 7 * 24 * 3600
 export interface Logins {
   /** Who is logged in with this browser. */
   current(request: IncomingMessage): Promise<User | undefined>
-  /** Logs the user in with this browser. A login that this browser had before ends. */
+  /**
+   * Logs the user in with this browser. A login of the same user goes on, because forms in other tabs depend on it; a login
+   * of another user ends.
+   */
   begin(request: IncomingMessage, response: ServerResponse, user: User): Promise<void>
   end(request: IncomingMessage, response: ServerResponse): Promise<void>
   endAll(response: ServerResponse, user: User): Promise<void>
@@ -30,30 +33,32 @@ export function createLogins(options: {
     idleLifetimeSeconds: LIFETIME_SECONDS,
     absoluteLifetimeSeconds: LIFETIME_SECONDS,
   })
-  /** Who can read the store can not log in with what stands there: the cookie can not be told from its digest. */
+  /** The store has a digest only: somebody who reads the store cannot log in with it. */
   const idOf = (secret: string): string => `login:${createHash('sha256').update(secret).digest('base64url')}`
 
-  const endPresented = async (request: IncomingMessage): Promise<void> => {
+  /** The login that the cookie of the request stands for. */
+  const presented = async (request: IncomingMessage): Promise<Session | undefined> => {
     const secret = cookie.read(request)
-    // Looked up first: to end what was never open would leave a marker for each cookie that somebody makes up.
-    if (secret !== undefined && (await sessions.get(idOf(secret)))) await sessions.end(idOf(secret))
+    const session = secret === undefined ? undefined : await sessions.get(idOf(secret))
+    return session?.type === LOGIN_SESSION ? session : undefined
   }
 
   return {
     async current(request) {
-      const secret = cookie.read(request)
-      if (secret === undefined) return undefined
-      const session = await sessions.get(idOf(secret))
-      return session?.type === LOGIN_SESSION ? users.find(session.subject) : undefined
+      const session = await presented(request)
+      return session === undefined ? undefined : users.find(session.subject)
     },
     async begin(request, response, user) {
-      await endPresented(request)
+      const before = await presented(request)
+      if (before?.subject === user.sub) return
+      if (before !== undefined) await sessions.end(before.id)
       const secret = randomBytes(32).toString('base64url')
       await sessions.open({ subject: user.sub, clientId: '', scope: '' }, { id: idOf(secret), type: LOGIN_SESSION })
       cookie.write(response, secret, LIFETIME_SECONDS)
     },
     async end(request, response) {
-      await endPresented(request)
+      const session = await presented(request)
+      if (session !== undefined) await sessions.end(session.id)
       cookie.clear(response)
     },
     async endAll(response, user) {

@@ -14,12 +14,15 @@ export interface Users {
   authenticate(username: string, password: string): User | undefined
 }
 
-/** What is compared in place of a password where there is no such user. */
+/** Compared with the password if there is no such user. */
 const NOBODY = { digest: createHash('sha256').update('nobody').digest(), user: undefined }
 
 // Digests have one length, as timingSafeEqual wants. A real application stores passwords under scrypt or argon2;
 // here they stand in a file in clear text, so that people can read them and log in.
-const digestOf = (password: string): Buffer => createHash('sha256').update(password).digest()
+const digestOf = (password: string): Buffer => createHash('sha256').update(normalize(password)).digest()
+
+/** One spelling for text that looks the same: keyboards differ in how they write é (RFC 8265). */
+const normalize = (text: string): string => text.normalize('NFC')
 
 /** Reads a users file: a JSON array of `{ "sub", "username", "password", "name" }`. Rejects saying what is wrong. */
 export async function readUsers(path: string): Promise<Users> {
@@ -36,15 +39,16 @@ export async function readUsers(path: string): Promise<Users> {
       username: text('username'),
       name: row['name'] === undefined ? text('username') : text('name'),
     }
-    if (byName.has(user.username)) throw new Error(`has two users named ${JSON.stringify(user.username)}`)
+    const name = normalize(user.username)
+    if (byName.has(name)) throw new Error(`has two users named ${JSON.stringify(user.username)}`)
     if (bySub.has(user.sub)) throw new Error(`has two users with the sub ${JSON.stringify(user.sub)}`)
-    byName.set(user.username, { digest: digestOf(text('password')), user })
+    byName.set(name, { digest: digestOf(text('password')), user })
     bySub.set(user.sub, user)
   }
   return {
     find: (sub) => bySub.get(sub),
     authenticate(username, password) {
-      const known = byName.get(username) ?? NOBODY
+      const known = byName.get(normalize(username)) ?? NOBODY
       return timingSafeEqual(known.digest, digestOf(password)) ? known.user : undefined
     },
   }

@@ -36,6 +36,7 @@ describe('the pages', () => {
             'http://app.example.com/cb',
           ],
         }),
+        client('wide', { scope: 'profile email notes.write' }),
         client('several', { redirect_uris: ['https://app.example.com/1', 'https://app.example.com/2'] }),
         client('machine', { grant_types: ['client_credentials'] }),
       ],
@@ -222,6 +223,36 @@ describe('the pages', () => {
       assert.ok(hasField(await alice.visit(authorizationUrl({ client_id: 'nasty' })), 'transaction_id'))
     })
 
+    for (const fields of [{ allow: 'no' }, { allow: 'Allow' }, { allow: '' }, {}, { allow: 'allow', cancel: 'x' }]) {
+      test(`B8: ${JSON.stringify(fields)} is no consent: only the value of the allow button allows`, async () => {
+        const bob = await loggedIn(BOB)
+        const page = await bob.visit(authorizationUrl({ client_id: 'nasty' }))
+        const answer = await bob.submit(page, '/decision', fields)
+        assert.equal(answer.redirectedTo?.searchParams.get('error'), 'access_denied')
+        assert.equal(answer.redirectedTo?.searchParams.has('code'), false)
+        assert.ok(hasField(await bob.visit(authorizationUrl({ client_id: 'nasty' })), 'transaction_id'))
+      })
+    }
+
+    test('D5: the page says how the request relates to what was allowed before', async () => {
+      const alice = await loggedIn(ALICE)
+      const ask = (scope: string, prompt?: string): Promise<Visit> =>
+        alice.visit(authorizationUrl({ client_id: 'wide', scope, prompt }))
+      const first = await ask('profile email')
+      assert.match(first.text, /<p>It asks for permission to:<\/p>/)
+      assert.doesNotMatch(first.text, /<em>new<\/em>/)
+      await alice.submit(first, '/decision', {}, 'allow')
+      for (const scope of ['profile email', 'profile']) {
+        const again = await ask(scope, 'consent')
+        assert.match(again.text, /You allowed this before\. It asks again for permission to:/, scope)
+        assert.doesNotMatch(again.text, /more than you allowed|<em>new<\/em>/, scope)
+      }
+      const more = await ask('profile notes.write')
+      assert.match(more.text, /It asks for more than you allowed before:/)
+      assert.equal(more.text.match(/<em>new<\/em>/g)?.length, 1)
+      assert.match(more.text, /<code>notes\.write<\/code><\/span><em>new<\/em>/)
+    })
+
     test('denied is not remembered', async () => {
       const bob = await loggedIn(BOB)
       const arrival = await bob.authorize(authorizationUrl(), BOB, 'cancel')
@@ -278,6 +309,35 @@ describe('the pages', () => {
         body: new URLSearchParams({ token: tokens.refresh_token, client_id: 'two' }),
       })
       assert.doesNotMatch((await bob.visit(`${example.url}/account`)).text, /App two/)
+      await bob.submit(page, '/account/disconnect-all')
+    })
+
+    test('E13, D5: the rows are grouped by app, with a form for each session', async () => {
+      const bob = await loggedIn(BOB)
+      for (const id of ['one', 'two', 'one', 'one', 'two'])
+        await redeem(await bob.authorize(authorizationUrl({ client_id: id }), BOB), id)
+      const page = await bob.visit(`${example.url}/account`)
+      const groups = page.text.match(/<tbody>[\s\S]*?<\/tbody>/g) ?? []
+      assert.equal(groups.length, 2)
+      for (const [at, [name, count]] of (
+        [
+          ['App one', 3],
+          ['App two', 2],
+        ] as const
+      ).entries()) {
+        const group: string = groups[at] ?? ''
+        assert.equal(group.match(/<tr>/g)?.length, count)
+        assert.equal(group.match(/<th /g)?.length, 1, 'one heading')
+        assert.match(group, new RegExp(`<th scope="rowgroup" rowspan="${count}">${name} .*${count} connections`))
+        assert.equal(group.match(/action="\/account\/disconnect"/g)?.length, count)
+      }
+      const ids = page.forms.flatMap(({ fields }) => fields['session'] ?? [])
+      assert.equal(new Set(ids).size, 5)
+      const after = await bob.submit(page, '/account/disconnect', { session: ids[1] ?? '' })
+      assert.deepEqual(
+        after.forms.flatMap(({ fields }) => fields['session'] ?? []),
+        ids.filter((_, at) => at !== 1),
+      )
       await bob.submit(page, '/account/disconnect-all')
     })
 
@@ -479,6 +539,173 @@ describe('the pages', () => {
     })
   })
 
+  describe('B9: prompt', () => {
+    test('none without a login, or without consent, is told to the client, and no form is shown', async () => {
+      const nobody = await createFormBrowser(example.url).visit(authorizationUrl({ prompt: 'none' }))
+      assert.equal(nobody.redirectedTo?.searchParams.get('error'), 'login_required')
+      assert.equal(nobody.redirectedTo?.searchParams.get('state'), 'st&te')
+      const alice = await loggedIn(ALICE)
+      const unasked = await alice.visit(authorizationUrl({ client_id: 'nasty', prompt: 'none' }))
+      assert.equal(unasked.redirectedTo?.searchParams.get('error'), 'consent_required')
+      await alice.authorize(authorizationUrl({ client_id: 'two' }), ALICE)
+      const allowed = await alice.visit(authorizationUrl({ client_id: 'two', prompt: 'none' }))
+      assert.ok(allowed.redirectedTo?.searchParams.get('code'))
+    })
+
+    test('none in a form of another site: the login counts, because a redirect comes first', async () => {
+      const alice = await loggedIn(ALICE)
+      await alice.authorize(authorizationUrl({ client_id: 'two' }), ALICE)
+      const [address = '', body = ''] = authorizationUrl({ client_id: 'two', prompt: 'none' }).split('?')
+      const response = await fetch(address, {
+        method: 'POST',
+        body,
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded', 'Sec-Fetch-Site': 'cross-site' },
+        redirect: 'manual',
+      })
+      assert.equal(response.status, 303)
+      const page = await alice.visit(new URL(response.headers.get('Location') ?? '', example.url).href)
+      assert.ok(page.redirectedTo?.searchParams.get('code'))
+    })
+
+    test('login asks a logged-in user for the password once, then goes on', async () => {
+      const alice = await loggedIn(ALICE)
+      await alice.authorize(authorizationUrl({ client_id: 'two' }), ALICE)
+      for (const prompt of ['login', 'select_account', 'login consent']) {
+        const page = await alice.visit(authorizationUrl({ client_id: 'two', prompt }))
+        assert.ok(hasField(page, 'password'), prompt)
+        const wrong = await alice.submit(page, '/login', { ...ALICE, password: 'wrong' })
+        assert.ok(hasField(wrong, 'password'), prompt)
+        const after = await alice.submit(wrong, '/login', ALICE)
+        if (prompt === 'login consent') assert.ok(hasField(after, 'transaction_id'), 'consent is still asked for')
+        else assert.ok(after.redirectedTo?.searchParams.get('code'), prompt)
+      }
+    })
+
+    test('login lets another user log in', async () => {
+      const alice = await loggedIn(ALICE)
+      const consent = await alice.visit(authorizationUrl({ client_id: 'nasty' }))
+      const other = /<a href="([^"]+)">not you\?<\/a>/.exec(consent.text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+      const form = await alice.visit(new URL(other, example.url).href)
+      const page = await alice.submit(form, '/login', BOB)
+      assert.match(page.text, /You are logged in as Bob Martin/)
+    })
+
+    test('consent asks again', async () => {
+      const alice = await loggedIn(ALICE)
+      await alice.authorize(authorizationUrl({ client_id: 'two' }), ALICE)
+      const page = await alice.visit(authorizationUrl({ client_id: 'two', prompt: 'consent' }))
+      assert.ok(hasField(page, 'transaction_id'))
+      assert.ok((await alice.submit(page, '/decision', {}, 'allow')).redirectedTo?.searchParams.get('code'))
+    })
+
+    test('resource keeps all its values through the login', async () => {
+      const url = `${authorizationUrl({ prompt: 'login' })}&resource=https://a.example&resource=https://b.example`
+      const page = await browser.visit(url)
+      const request = new URLSearchParams(page.forms[0]?.fields['authorization_request'])
+      assert.deepEqual(request.getAll('resource'), ['https://a.example', 'https://b.example'])
+      assert.equal(request.has('prompt'), false)
+    })
+  })
+
+  describe('E3: several tabs in one browser', () => {
+    /** Sends a form of a page as a browser of today does, or as one that does not say where forms come from. */
+    const send = (
+      of: FormBrowser,
+      page: Visit,
+      fields: Readonly<Record<string, string>>,
+      site?: string,
+    ): Promise<Visit> => {
+      const form = page.forms[0]
+      return of.visit(form?.action ?? '', {
+        method: 'POST',
+        headers: {
+          'Content-Type': 'application/x-www-form-urlencoded',
+          ...(site === undefined ? {} : { 'Sec-Fetch-Site': site }),
+        },
+        body: new URLSearchParams({ ...form?.fields, ...fields }).toString(),
+      })
+    }
+    /** Opens login forms as tabs of a fresh browser do that load at once: no request has a cookie, the last one wins. */
+    async function tabs(count: number) {
+      const fresh = createFormBrowser(example.url)
+      const pages: Visit[] = []
+      for (let tab = 0; tab < count; tab += 1) {
+        fresh.cookies.clear()
+        pages.push(await fresh.visit(authorizationUrl({ client_id: 'two', state: `tab ${tab}`, prompt: 'consent' })))
+      }
+      return { fresh, pages }
+    }
+
+    test('E3: every tab logs in, allows, and arrives with its own request', async () => {
+      const { fresh, pages } = await tabs(3)
+      const consents: Visit[] = []
+      for (const page of pages) consents.push(await send(fresh, page, ALICE, 'same-origin'))
+      for (const [tab, page] of consents.entries()) {
+        const arrival = await send(fresh, page, { allow: 'allow' }, 'same-origin')
+        assert.ok(arrival.redirectedTo?.searchParams.get('code'), `tab ${tab}: ${arrival.text}`)
+        assert.equal(arrival.redirectedTo?.searchParams.get('state'), `tab ${tab}`)
+      }
+    })
+
+    test('E3: logging in twice as the same user keeps the login, as another user replaces it', async () => {
+      const fresh = await loggedIn(ALICE)
+      const before = new Map(fresh.cookies)
+      const page = await fresh.visit(`${example.url}/login`)
+      await fresh.submit(page, '/login', ALICE)
+      assert.deepEqual(fresh.cookies, before)
+      await fresh.submit(page, '/login', BOB)
+      assert.notDeepEqual(fresh.cookies, before)
+      const old = createFormBrowser(example.url)
+      for (const [name, value] of before) old.cookies.set(name, value)
+      assert.ok(hasField(await old.visit(`${example.url}/account`), 'password'), 'the login of alice is over')
+    })
+
+    test('E3: a refused form offers to start again with its request', async () => {
+      const follow = (of: FormBrowser, { text }: Visit): Promise<Visit> => {
+        const href = /<a href="([^"]+)">Start again<\/a>/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+        return of.visit(new URL(href, example.url).href)
+      }
+      const { fresh, pages } = await tabs(2)
+      const [first = assert.fail()] = pages
+      const refused = await send(fresh, first, ALICE) // its cookie was overwritten by that of the second tab
+      assert.equal(refused.status, 403)
+      const login = await follow(fresh, refused)
+      const consent = await send(fresh, login, ALICE)
+      assert.ok(hasField(consent, 'transaction_id'))
+      const form = await send(fresh, consent, { allow: 'allow', form_guard: 'x' })
+      assert.equal(form.status, 403)
+      const arrival = await send(fresh, await follow(fresh, form), { allow: 'allow' })
+      assert.equal(arrival.redirectedTo?.searchParams.get('state'), 'tab 0')
+
+      // the form of a user who has logged out, or of another one
+      const again = await fresh.visit(authorizationUrl({ client_id: 'two', state: 'later', prompt: 'consent' }))
+      await fresh.submit(await fresh.visit(`${example.url}/account`), '/logout')
+      const asked = await send(fresh, again, { allow: 'allow' }, 'same-origin')
+      assert.ok(hasField(asked, 'password'))
+      const bob = await send(fresh, asked, BOB, 'same-origin')
+      assert.equal(new URLSearchParams(bob.forms[0]?.fields['authorization_request']).get('state'), 'later')
+      const foreign = await send(fresh, again, { allow: 'allow' }, 'same-origin')
+      assert.equal(foreign.status, 403)
+      assert.match((await follow(fresh, foreign)).text, /You are logged in as Bob Martin/)
+    })
+
+    test('E3, C16: a form that was sent twice leads on, also where the first response was lost', async () => {
+      const alice = await loggedIn(ALICE)
+      const page = await alice.visit(authorizationUrl({ client_id: 'wide', state: 'double' }))
+      await alice.submit(page, '/decision', {}, 'allow')
+      const second = await alice.submit(page, '/decision', {}, 'allow')
+      assert.equal(second.redirectedTo, undefined)
+      const target = /<meta http-equiv="refresh" content="1;url=([^"]+)">/.exec(second.text)?.[1] ?? ''
+      const arrival = await alice.visit(new URL(target.replaceAll('&amp;', '&'), example.url).href)
+      assert.equal(arrival.redirectedTo?.searchParams.get('state'), 'double')
+      assert.ok(arrival.redirectedTo?.searchParams.get('code'))
+      const denied = await alice.submit(page, '/decision', {}, 'cancel')
+      assert.doesNotMatch(denied.text, /http-equiv/)
+      const link = /<a href="([^"]+)">Start again<\/a>/.exec(denied.text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+      assert.ok((await alice.visit(new URL(link, example.url).href)).redirectedTo?.searchParams.get('code'))
+    })
+  })
+
   describe('what is shown', () => {
     test('is escaped: names of clients and users, scopes, what was typed', async () => {
       const mallory = await loggedIn({ username: 'mallory', password: 'm' })
@@ -503,7 +730,7 @@ describe('the pages', () => {
       for (const path of ['/account', '/authorize', authorizationUrl().slice(example.url.length), '/']) {
         const { headers } = await fetch(example.url + path)
         const policy = headers.get('Content-Security-Policy') ?? ''
-        assert.match(policy, /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]+'; form-action 'self'/)
+        assert.match(policy, /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]+';/)
         assert.match(policy, /; base-uri 'none'; frame-ancestors 'none'$/)
         assert.doesNotMatch(policy, /unsafe|script-src/)
         assert.equal(headers.get('Cache-Control'), 'no-store')
@@ -513,9 +740,26 @@ describe('the pages', () => {
       }
     })
 
-    test('names the client in form-action, so that the redirect after the form goes through', async () => {
-      const page = await browser.visit(authorizationUrl())
-      assert.match(page.headers.get('Content-Security-Policy') ?? '', /form-action 'self' https:\/\/app\.example\.com;/)
+    test('B10, E1: pages whose forms lead to a client have no form-action, all others have that of this server', async () => {
+      const policyOf = ({ headers }: Visit): string => headers.get('Content-Security-Policy') ?? ''
+      const bob = await loggedIn(BOB)
+      const failed = createFormBrowser(example.url)
+      const login = await failed.visit(authorizationUrl({ client_id: 'two' }))
+      for (const page of [
+        login,
+        await failed.submit(login, '/login', { username: 'bob', password: 'wrong' }),
+        await browser.visit(`${example.url}/login`),
+        await bob.visit(authorizationUrl({ client_id: 'nasty' })),
+      ]) {
+        assert.equal(page.status, 200)
+        assert.doesNotMatch(policyOf(page), /form-action/)
+        assert.ok(
+          page.forms.every(({ action }) => action.startsWith(`${example.url}/`)),
+          'a fixed action of this server',
+        )
+      }
+      for (const page of [await bob.visit(`${example.url}/account`), await browser.visit(`${example.url}/authorize`)])
+        assert.match(policyOf(page), /; form-action 'self';/)
     })
 
     test('for another method is 405 with Allow, and nobody keeps it', async () => {

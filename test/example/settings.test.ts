@@ -278,3 +278,14 @@ test('a password is the whole password of that very user', async () => {
   ] as const)
     assert.equal(users.authenticate(name, password), undefined, `${name} ${password}`)
 })
+
+test('a user name and a password are found in whatever form a keyboard composes their letters', async () => {
+  const path = await file([{ ...user, username: 'zo\u00eb', password: 'W\u00f6nderland' }])
+  const { users } = await readSettings({ USERS_FILE: path })
+  assert.equal(users.authenticate('zoe\u0308', 'Wo\u0308nderland')?.sub, '1')
+  const twice = await file([
+    { ...user, username: 'zo\u00eb' },
+    { ...user, sub: '2', username: 'zoe\u0308' },
+  ])
+  await assert.rejects(readSettings({ USERS_FILE: twice }), /two users named/)
+})

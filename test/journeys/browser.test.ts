@@ -116,7 +116,7 @@ for (const scripts of [true, false]) {
       await page.goto(url)
       assert.match(await textOf(page, 'main'), /App <One>/)
       await logIn('alice', 'wrong')
-      assert.match(await textOf(page, '[role=alert]'), /do not belong together/)
+      assert.match(await textOf(page, '[role=alert]'), /user name or the password is wrong/)
       assert.equal(await page.inputValue('input[name=username]'), 'alice')
       await logIn('alice', 'wonderland')
       assert.equal(await page.title(), 'Allow App <One>?')
