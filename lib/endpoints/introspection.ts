@@ -4,6 +4,7 @@ import { answerOf, OAuthError, refusal } from '../errors.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Permits } from '../session/permits.ts'
+import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { AccessTokenClaims, RefreshTokenClaims } from '../token/claims.ts'
 import type { Tokens } from '../token/token_set.ts'
@@ -20,21 +21,22 @@ export interface TokenRequest {
   readonly context: RequestContext
 }
 
+/** What introspection says of an active token (RFC 7662 §2.2). */
+interface ActiveToken {
+  readonly active: true
+  /** '' for none. */
+  readonly scope: string
+  readonly client_id: string
+  readonly sub: string
+  readonly exp: number
+  readonly iat: number
+  readonly iss: string
+  readonly token_type: 'Bearer' | 'refresh_token' | (string & {})
+  readonly [claim: string]: unknown
+}
+
 /** What introspection says of a token (RFC 7662 §2.2). Of one that is not active it says only that. */
-export type IntrospectionResponse =
-  | { readonly active: false }
-  | {
-      readonly active: true
-      /** '' for none. */
-      readonly scope: string
-      readonly client_id: string
-      readonly sub: string
-      readonly exp: number
-      readonly iat: number
-      readonly iss: string
-      readonly token_type: 'Bearer' | 'refresh_token'
-      readonly [claim: string]: unknown
-    }
+export type IntrospectionResponse = { readonly active: false } | ActiveToken
 
 /** Answers `introspection_endpoint` requests; see `createIntrospection`. */
 export type Introspect = (request: TokenRequest) => Promise<IntrospectionResponse>
@@ -43,13 +45,24 @@ export type Introspect = (request: TokenRequest) => Promise<IntrospectionRespons
 interface IntrospectionOptions {
   readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
   readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'readRefreshToken'>
-  /** Finds the client of a refresh token. Without it the client counts as registered, and `perClient` gets its id alone. */
+  /** Finds the client of a token. Without it the client counts as registered, and `perClient` gets its id alone. */
   readonly findClient?: FindClient | undefined
-  /** The hook of `refreshToken`, where it is used. */
+  /** The hook of the refresh token exchange, if it has one. It is asked about each token that has a session. */
   readonly permits?: Permits | undefined
+  /**
+   * Whether a client may ask about an active token; `token` is what the response would be. Only `true` allows it; a rejection
+   * is a 503. Default: every client may ask about access tokens, and about refresh tokens of its own.
+   */
+  readonly mayAsk?: ((client: Client, token: ActiveToken) => boolean | Promise<boolean>) | undefined
 }
 
-const NAMES = optionNames<IntrospectionOptions>({ sessions: true, tokens: true, findClient: true, permits: true })
+const NAMES = optionNames<IntrospectionOptions>({
+  sessions: true,
+  tokens: true,
+  findClient: true,
+  permits: true,
+  mayAsk: true,
+})
 
 const INACTIVE: IntrospectionResponse = { active: false }
 
@@ -57,16 +70,17 @@ const scopeText = (scope: unknown): string =>
   Array.isArray(scope) ? scope.join(' ') : typeof scope === 'string' ? scope : ''
 
 /**
- * RFC 7662: the state of an access or refresh token of this server, for any confidential client, because a resource
- * server asks about other clients' tokens. A public client may not ask (§2.1: token scanning).
+ * RFC 7662: the state of an access or refresh token of this server. Any confidential client may ask about access tokens,
+ * because a resource server asks about other clients' tokens, and a client about its own refresh tokens; `mayAsk` changes
+ * that. To others the token is inactive. A public client may not ask (§2.1: token scanning).
  *
- * - An access token is active until it expires, is revoked, or its session ends. All its claims are in the answer.
+ * - An access token is active until it expires, is revoked, or its session ends. The response has all its claims.
  * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never moves the
- *   session on. Its `token_type` is `refresh_token`, its scope and its `exp` are the session's. Whether its client is still registered, for
- *   this grant, and which settings it has, is known where `findClient` is given; whether the application still permits
- *   the session, where `permits` is. Tokens that `adopt` knows are not known here.
+ *   session on. Its `token_type` is `refresh_token`, its scope and its `exp` are the session's.
+ * - With `findClient`, the tokens of a client that no longer exists are inactive, and so are the refresh tokens of one that
+ *   may not use them. With `permits`, so are the tokens of a session that the application no longer permits.
  *
- * `token_type_hint` is not needed: tokens tell their kind themselves.
+ * Tokens that `adopt` recognises are not known here. `token_type_hint` is not needed: tokens tell their kind themselves.
  */
 export function createIntrospection(options: IntrospectionOptions): Introspect {
   checkOptions('createIntrospection', options, NAMES)
@@ -75,30 +89,40 @@ export function createIntrospection(options: IntrospectionOptions): Introspect {
 
 /** Introspection with options that are checked already. */
 function introspection(options: IntrospectionOptions): Introspect {
-  const { sessions, tokens, findClient, permits } = options
+  const { sessions, tokens, findClient, permits, mayAsk = mayAskByDefault } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
   requireVerbs('tokens', tokens, ['verifyAccessToken', 'readRefreshToken'])
   if (findClient !== undefined) requireFunction('findClient', findClient)
   if (permits !== undefined) requireFunction('permits', permits)
+  requireFunction('mayAsk', mayAsk)
 
-  /** The client, as far as it can be known, if it may use refresh tokens. */
+  /** The client of a token, as far as it can be known; `undefined` if it no longer exists. */
   async function clientOf(client_id: string, context: RequestContext): Promise<Client | undefined> {
     if (findClient === undefined) return { client_id }
     const client = await lookUpClient(findClient, client_id, context)
-    if (client instanceof OAuthError) {
-      if (client.reason === 'client_unknown') return undefined
-      throw refusal('misconfigured', { clientId: client_id, detail: client.detail })
-    }
-    return grantTypesOf(client).includes('refresh_token') ? client : undefined
+    if (!(client instanceof OAuthError)) return client
+    if (client.reason === 'client_unknown') return undefined
+    throw refusal('misconfigured', { clientId: client_id, detail: client.detail })
   }
 
-  async function ofAccessToken(claims: AccessTokenClaims, now: number): Promise<IntrospectionResponse> {
-    const { sid, jti } = claims
-    const [revoked, session] = await Promise.all([
+  async function isPermitted(session: Session, client: Client, context: RequestContext): Promise<boolean> {
+    if (permits === undefined) return true
+    const { subject, clientId, scope } = session
+    return (await answerOf(() => permits({ subject, clientId, scope }, { ...context, client, session }))) === true
+  }
+
+  async function ofAccessToken(
+    claims: AccessTokenClaims,
+    { now, context }: TokenRequest,
+  ): Promise<IntrospectionResponse> {
+    const { sid, jti, client_id } = claims
+    const [revoked, session, client] = await Promise.all([
       sessions.isAccessTokenRevoked(jti, now),
-      sid === undefined ? true : sessions.get(sid, now),
+      sid === undefined ? undefined : sessions.get(sid, now),
+      clientOf(client_id, context),
     ])
-    if (revoked || session === undefined) return INACTIVE
+    if (revoked || client === undefined) return INACTIVE
+    if (sid !== undefined && (session === undefined || !(await isPermitted(session, client, context)))) return INACTIVE
     return { ...claims, active: true, scope: scopeText(claims.scope), token_type: 'Bearer' }
   }
 
@@ -111,28 +135,36 @@ function introspection(options: IntrospectionOptions): Introspect {
     if (session === undefined || session.type !== styp || session.clientId !== client_id) return INACTIVE
     const client = await clientOf(client_id, context)
     if (client === undefined || !sessions.accepts(session, g, { client, now })) return INACTIVE
+    if (findClient !== undefined && !grantTypesOf(client).includes('refresh_token')) return INACTIVE
+    if (!(await isPermitted(session, client, context))) return INACTIVE
     const { subject: sub, scope, refreshExpiresAt: exp } = session
-    const permission = { subject: sub, clientId: client_id, scope }
-    const isPermitted = () => permits === undefined || permits(permission, { ...context, client, session })
-    if ((await answerOf(isPermitted)) !== true) return INACTIVE
     return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }
   }
 
+  async function stateOf(token: string, request: TokenRequest): Promise<IntrospectionResponse> {
+    const refresh = await tokens.readRefreshToken(token)
+    if (refresh !== undefined) return ofRefreshToken(refresh, request)
+    const access = await tokens.verifyAccessToken(token, request.now)
+    return access === undefined ? INACTIVE : ofAccessToken(access, request)
+  }
+
   return async (request) => {
-    const { client, parameters, now } = request
+    const { client, parameters } = request
     if (isPublicClient(client)) {
       throw refusal('client_not_confidential', {
         clientId: client.client_id,
         detail: 'a public client may not introspect tokens',
       })
     }
-    const token = requiredParameter(parameters, 'token')
-    const refresh = await tokens.readRefreshToken(token)
-    if (refresh !== undefined) return ofRefreshToken(refresh, request)
-    const access = await tokens.verifyAccessToken(token, now)
-    return access === undefined ? INACTIVE : ofAccessToken(access, now)
+    const token = await stateOf(requiredParameter(parameters, 'token'), request)
+    if (!token.active) return INACTIVE
+    return (await answerOf(() => mayAsk(client, token))) === true ? token : INACTIVE
   }
 }
+
+/** A resource server asks about access tokens; a refresh token is nobody's business but its client's. */
+const mayAskByDefault = (client: Client, token: ActiveToken): boolean =>
+  token.token_type !== 'refresh_token' || token.client_id === client.client_id
 
 /**
  * Makes the introspection endpoint (RFC 7662), with the client authentication of the token endpoint: for bare `node:http`,

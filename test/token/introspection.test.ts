@@ -27,7 +27,7 @@ function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> = {}) 
     baseSecret: BASE_SECRET,
     ...options,
   })
-  const introspection = createIntrospection({ sessions, tokens })
+  const introspection = createIntrospection({ sessions, tokens, mayAsk: () => true })
   const revocation = createRevocation({ sessions, tokens })
   const exchange = refreshToken({ sessions, tokens })
   const request = (client: Client, parameters: Record<string, string>) => ({
@@ -154,8 +154,11 @@ test("the settings of the refresh token's own client decide, where its record ca
   await refresh(second.refresh_token ?? '', patient)
   clock.advance(3600)
   const ask = (introspect: ReturnType<typeof createIntrospection>) => introspect(request(api, { token: first.refresh }))
-  assert.equal((await ask(createIntrospection({ sessions, tokens }))).active, false)
-  assert.equal((await ask(createIntrospection({ sessions, tokens, findClient: async () => patient }))).active, true)
+  assert.equal((await ask(createIntrospection({ sessions, tokens, mayAsk: () => true }))).active, false)
+  assert.equal(
+    (await ask(createIntrospection({ sessions, tokens, mayAsk: () => true, findClient: async () => patient }))).active,
+    true,
+  )
 })
 
 test('a refresh token that its client or the application no longer permits is inactive', async () => {
@@ -167,6 +170,7 @@ test('a refresh token that its client or the application no longer permits is in
   const introspect = createIntrospection({
     sessions,
     tokens,
+    mayAsk: () => true,
     findClient: () => client as Client,
     permits: ({ subject, clientId, scope }, { session }) => {
       seen.push([subject, clientId, scope, session?.subject])
@@ -189,7 +193,7 @@ test('a refresh token that its client or the application no longer permits is in
   assert.equal(await isActive(), true)
   const failing = createIntrospection({ sessions, tokens, permits: () => Promise.reject(new Error('no database')) })
   await assert.rejects(failing(request(api, { token: refresh })), { status: 503 })
-  for (const name of ['findClient', 'permits', 'adopt'] as const) {
+  for (const name of ['findClient', 'permits', 'mayAsk', 'adopt'] as const) {
     const make = name === 'adopt' ? createRevocation : createIntrospection
     assert.throws(() => make({ sessions, tokens, [name]: {} as never }), new RegExp(`'${name}'`))
   }
@@ -352,4 +356,80 @@ test('a store that fails is a 503 at both, never an inactive token or a silent s
       await assert.rejects(door(request(app, { token })) as Promise<unknown>, { status: 503 })
     }
   }
+})
+
+test('E9: a refresh token is active for its own client only, an access token for every confidential client', async () => {
+  const { connect, sessions, tokens, request } = setUp()
+  const { access, refresh } = await connect()
+  const introspect = createIntrospection({ sessions, tokens })
+  const isActive = async (client: Client, token: string) => (await introspect(request(client, { token }))).active
+  assert.deepEqual([await isActive(app, refresh), await isActive(api, refresh)], [true, false])
+  assert.deepEqual([await isActive(app, access), await isActive(api, access)], [true, true])
+  const byItself = await tokens.issueForClient(app, { scope: '', now: request(app, {}).now, context: {} })
+  assert.equal(await isActive(api, byItself.access_token), true)
+})
+
+test('B14: mayAsk decides who may introspect which token, access and refresh tokens alike', async () => {
+  const { connect, sessions, tokens, request } = setUp()
+  const { access, refresh } = await connect()
+  const seen: unknown[] = []
+  let allowed: unknown = true
+  const introspect = createIntrospection({
+    sessions,
+    tokens,
+    mayAsk(client, token) {
+      seen.push([client.client_id, token.token_type, token.client_id, token.sub, token.active])
+      return allowed as boolean
+    },
+  })
+  const ask = (token: string) => introspect(request(api, { token }))
+  assert.deepEqual([(await ask(access)).active, (await ask(refresh)).active], [true, true])
+  assert.deepEqual(seen, [
+    ['api', 'Bearer', 'app', 'alice', true],
+    ['api', 'refresh_token', 'app', 'alice', true],
+  ])
+  for (const no of [false, undefined, null, 1, 'yes', Promise.resolve('yes')]) {
+    allowed = no
+    assert.deepEqual([await ask(access), await ask(refresh)], [INACTIVE, INACTIVE], String(no))
+  }
+  allowed = Promise.resolve(true)
+  assert.equal((await ask(access)).active, true)
+  const length = seen.length
+  assert.deepEqual(await ask('unknown'), INACTIVE)
+  assert.equal(seen.length, length, 'it is not asked about what is no active token')
+  for (const failing of [() => Promise.reject(new Error('no database')), () => assert.fail('no database')]) {
+    const broken = createIntrospection({ sessions, tokens, mayAsk: failing })
+    await assert.rejects(broken(request(api, { token: access })), { status: 503 })
+  }
+})
+
+test('E14: findClient and permits are asked for access tokens too', async () => {
+  const { connect, sessions, tokens, request } = setUp()
+  const { access, session } = await connect()
+  const now = request(app, {}).now
+  const own = (await tokens.issueForClient(app, { scope: '', now, context: {} })).access_token
+  let client: Client | undefined = app
+  let permitted = true
+  const seen: unknown[] = []
+  const introspect = createIntrospection({
+    sessions,
+    tokens,
+    findClient: async () => client,
+    permits: async ({ subject, clientId, scope }, context) => {
+      seen.push([subject, clientId, scope, context.client, context.session?.id])
+      return permitted
+    },
+  })
+  const isActive = async (token: string) => (await introspect(request(api, { token }))).active
+  assert.deepEqual([await isActive(access), await isActive(own)], [true, true])
+  assert.deepEqual(seen, [['alice', 'app', 'read write', app, session.id]], 'the client itself is no user')
+  permitted = false
+  assert.deepEqual([await isActive(access), await isActive(own)], [false, true], 'the user is gone')
+  permitted = true
+  client = undefined
+  assert.deepEqual([await isActive(access), await isActive(own)], [false, false], 'the client is gone')
+  client = { client_id: 'app', grant_types: [] }
+  assert.equal(await isActive(access), true, 'an access token needs no refresh grant')
+  const failing = createIntrospection({ sessions, tokens, findClient: () => Promise.reject(new Error('no database')) })
+  await assert.rejects(failing(request(api, { token: access })), { status: 503 })
 })
