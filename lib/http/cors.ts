@@ -1,4 +1,4 @@
-import { badOption, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { Middleware, Request } from './message.ts'
 
 /** Which origins may call an endpoint from a browser. */
@@ -10,46 +10,73 @@ export interface CorsOptions {
   readonly origins?: '*' | readonly string[] | undefined
   /** Seconds for which a browser may remember a preflight. Default: not said, which browsers take as 5. */
   readonly maxAgeSeconds?: number | undefined
+  /**
+   * The request headers that scripts may send, such as `['Authorization', 'Content-Type']`. Default: those that the browser
+   * asks for. No credentials of the browser are involved, so a header cannot do more than its sender could without one.
+   */
+  readonly headers?: readonly string[] | undefined
   /** The methods of the endpoint. Default `['POST']`. */
   readonly methods?: readonly string[] | undefined
 }
 
 type Headers = Readonly<Record<string, string>>
 
-/** The CORS headers of an answer. */
+const NAMES = optionNames<CorsOptions>({ origins: true, maxAgeSeconds: true, headers: true, methods: true })
+
+/** The CORS headers of a response. */
 export interface CorsHeaders {
   of(request: Request, preflight: boolean): Headers
 }
 
 const NO_HEADERS: Headers = Object.freeze({})
 
-/** Makes what knows the CORS headers of an endpoint. `false` is none. */
+/** What browsers do not show to scripts unless they are told to. */
+const EXPOSED = 'WWW-Authenticate, Retry-After'
+
+/** A list of header names (RFC 9110 §5.1), and no longer than a browser makes it. */
+const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,2048}$/
+
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string')
+
+/** Makes the function that returns the CORS headers of an endpoint. `false` is none. */
 export function createCors(options: CorsOptions | false | undefined): CorsHeaders {
   if (options === false) return { of: () => NO_HEADERS }
-  const { origins = '*', methods = ['POST'] } = options ?? {}
-  if (origins !== '*' && !(Array.isArray(origins) && origins.every((each) => typeof each === 'string'))) {
-    throw badOption('cors.origins', "'*' or a list of origins", origins)
+  if (options !== undefined) checkOptions('cors', options, NAMES)
+  const { origins = '*', methods = ['POST'], headers, maxAgeSeconds } = options ?? {}
+  if (origins !== '*' && !isStrings(origins)) throw badOption('cors.origins', "'*' or an array of origins", origins)
+  if (!isStrings(methods)) throw badOption('cors.methods', 'an array of methods', methods)
+  if (headers !== undefined && !(isStrings(headers) && headers.every((each) => HEADER_NAMES.test(each)))) {
+    throw badOption('cors.headers', 'an array of header names', headers)
   }
-  const allowed: Headers = {
+  const common: Headers = {
     'Access-Control-Allow-Methods': methods.join(', '),
-    'Access-Control-Allow-Headers': 'authorization,content-type',
+    'Access-Control-Allow-Headers': headers?.join(', ') ?? 'authorization,content-type',
+    'Access-Control-Expose-Headers': EXPOSED,
   }
   const maxAge: Headers =
-    options?.maxAgeSeconds === undefined
+    maxAgeSeconds === undefined
       ? NO_HEADERS
-      : { 'Access-Control-Max-Age': String(wholeNumber('cors.maxAgeSeconds', options.maxAgeSeconds, 0, 0, 86_400)) }
+      : { 'Access-Control-Max-Age': String(wholeNumber('cors.maxAgeSeconds', maxAgeSeconds, 0, 0, 86_400)) }
+
+  /** The headers of the response to a preflight. Names that cannot be header names are not repeated. */
+  function ofPreflight(request: Request, allowed: Headers): Headers {
+    const asked = request.headers['access-control-request-headers']
+    const isRepeated = headers === undefined && asked !== undefined && HEADER_NAMES.test(asked)
+    return { ...allowed, ...maxAge, ...(isRepeated ? { 'Access-Control-Allow-Headers': asked } : {}) }
+  }
+
   if (origins === '*') {
-    const answer = Object.freeze({ 'Access-Control-Allow-Origin': '*', ...allowed })
-    const preflightAnswer = Object.freeze({ ...answer, ...maxAge })
-    return { of: (_request, preflight) => (preflight ? preflightAnswer : answer) }
+    const allowed = Object.freeze({ 'Access-Control-Allow-Origin': '*', ...common })
+    return { of: (request, preflight) => (preflight ? ofPreflight(request, allowed) : allowed) }
   }
   const known = new Set(origins)
   return {
     of(request, preflight) {
       const { origin } = request.headers
       if (origin === undefined || !known.has(origin)) return { Vary: 'Origin' }
-      const answer = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin', ...allowed }
-      return preflight ? { ...answer, ...maxAge } : answer
+      const allowed = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin', ...common }
+      return preflight ? ofPreflight(request, allowed) : allowed
     },
   }
 }
