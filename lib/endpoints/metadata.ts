@@ -1,9 +1,11 @@
+import { refusal } from '../errors.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
+import { createErrorWriter } from '../http/error_response.ts'
 import { answerJson } from '../http/json_response.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
 import { requireIssuer } from '../issuer.ts'
-import { booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
+import { badOption, booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { EndpointFacts } from './authentication.ts'
 
 /** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
@@ -83,14 +85,29 @@ const endpointMembers = (name: string, url: string, { methods, signingAlgorithms
     : {}),
 })
 
+function checkAdvertised(name: string, given: AdvertisedEndpoint): void {
+  const { url, endpoint } = Object(given) as Partial<AdvertisedEndpoint>
+  if (typeof url !== 'string') throw badOption(name, 'an object with url and endpoint', given)
+  if (!Array.isArray(endpoint?.methods) || !Array.isArray(endpoint.signingAlgorithms)) {
+    throw badOption(`${name}.endpoint`, 'an endpoint of this package', endpoint)
+  }
+}
+
 /**
  * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
- * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs.
+ * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs. With an authorization
+ * endpoint it also has the members that clients of OpenID Connect require; `extra` replaces them.
  */
 export function createMetadata(options: MetadataOptions): AuthorizationServerMetadata {
   checkOptions('createMetadata', options, NAMES)
+  requireIssuer(options.issuer)
+  checkAdvertised('token', options.token)
+  if (!Array.isArray(options.token.endpoint.grantTypes)) {
+    throw badOption('token.endpoint', 'what createTokenEndpoint returned', options.token.endpoint)
+  }
+  if (options.revocation !== undefined) checkAdvertised('revocation', options.revocation)
+  if (options.introspection !== undefined) checkAdvertised('introspection', options.introspection)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
-  requireIssuer(issuer)
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
   const { grantTypes } = token.endpoint
@@ -116,6 +133,11 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
             options.issuerInResponse,
             true,
           ),
+          // what clients of OpenID Connect require (Discovery §3), and defaults there that are not true here
+          subject_types_supported: ['public'],
+          id_token_signing_alg_values_supported: ['RS256'],
+          request_parameter_supported: false,
+          request_uri_parameter_supported: false,
         }),
     ...options.extra,
   }
@@ -133,29 +155,44 @@ export interface DocumentEndpointOptions {
 const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: true, cors: true })
 
 /**
- * A handler that answers GET and HEAD with a JSON document that anybody may read and cache: metadata, or a set of public
- * keys. For `node:http` or as an Express middleware: `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
+ * A handler that responds to GET and HEAD with a JSON document that anybody may read and cache: metadata, or a set of public
+ * keys. For `node:http`, or a middleware of Express: `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
+ *
+ * @param document the document, or a function that returns it (or a promise of it) for each request
  */
 export function createDocumentEndpoint(
-  document: object | (() => object),
+  document: object | (() => object | Promise<object>),
   options: DocumentEndpointOptions = {},
 ): (request: Request, response: Response, next?: Next) => void {
+  if ((typeof document !== 'object' && typeof document !== 'function') || document === null) {
+    throw badOption('document', 'an object or a function', document)
+  }
   checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)
   const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
   const methods = ['GET', 'HEAD']
   const cors = createCors(options.cors === false ? false : { ...options.cors, methods })
+  const writeError = createErrorWriter()
+
+  async function send(request: Request, response: Response): Promise<void> {
+    const body = typeof document === 'function' ? await document() : document
+    if (typeof body !== 'object' || body === null) {
+      throw refusal('misconfigured', { detail: 'the function of a document endpoint returned no object' })
+    }
+    answerJson(response, 200, body, { 'Cache-Control': `public, max-age=${maxAge}`, ...cors.of(request, false) })
+  }
+
   return (request, response) => {
     request.resume()
     const { method = 'GET' } = request
-    const allowed = { Allow: 'GET, HEAD, OPTIONS' }
     if (methods.includes(method)) {
-      const body = typeof document === 'function' ? document() : document
-      answerJson(response, 200, body, { 'Cache-Control': `public, max-age=${maxAge}`, ...cors.of(request, false) })
+      send(request, response).catch((error: unknown) => writeError(error, request, response, cors.of(request, false)))
     } else if (method === 'OPTIONS') {
-      response.writeHead(204, { ...allowed, ...cors.of(request, true) })
+      response.writeHead(204, { ...ALLOW, ...cors.of(request, true) })
       response.end()
     } else {
-      answerJson(response, 405, { error: 'invalid_request' }, { ...NO_STORE, ...allowed, ...cors.of(request, false) })
+      answerJson(response, 405, { error: 'invalid_request' }, { ...NO_STORE, ...ALLOW, ...cors.of(request, false) })
     }
   }
 }
+
+const ALLOW = { Allow: 'GET, HEAD, OPTIONS' }

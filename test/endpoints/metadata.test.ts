@@ -70,6 +70,10 @@ test('the document says what the handlers do, each for itself: no client_secret_
     response_modes_supported: ['query'],
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    request_parameter_supported: false,
+    request_uri_parameter_supported: false,
     service_documentation: 'https://as.example/docs',
   })
 })
@@ -135,4 +139,70 @@ test('anybody may read and cache it, by GET and HEAD alone', async () => {
   const posted = await fetch(route.url, { method: 'POST' })
   assert.deepEqual([posted.status, posted.headers.get('allow')], [405, 'GET, HEAD, OPTIONS'])
   await route.close()
+})
+
+test('E4, G9: the document has what OpenID clients require, and denies defaults that are not true here', () => {
+  const document = documentOf()
+  // OpenID Connect Discovery §3, REQUIRED; the schema of the MCP SDK insists on all of them
+  for (const member of [
+    ...['issuer', 'authorization_endpoint', 'token_endpoint', 'jwks_uri', 'response_types_supported'],
+    ...['subject_types_supported', 'id_token_signing_alg_values_supported'],
+  ]) {
+    const value = document[member]
+    assert.ok(typeof value === 'string' || (Array.isArray(value) && value.length > 0), member)
+  }
+  // the default of OpenID Connect is true
+  assert.equal(document['request_uri_parameter_supported'], false)
+  const endpoint = createTokenEndpoint({ findClient, exchanges: [echo] })
+  const extra = { id_token_signing_alg_values_supported: ['ES256'] }
+  const other = createMetadata({ issuer, authorizationEndpoint: '/a', token: { url: '/t', endpoint }, extra })
+  assert.deepEqual(other['id_token_signing_alg_values_supported'], ['ES256'])
+  const machines = createMetadata({ issuer, token: { url: '/t', endpoint } })
+  assert.equal('subject_types_supported' in machines, false, 'nobody logs in')
+})
+
+test('C12, C20: createMetadata and createDocumentEndpoint say what they need', () => {
+  const endpoint = createTokenEndpoint({ findClient, exchanges: [echo] })
+  const revoking = createRevocationEndpoint({
+    findClient,
+    sessions: createSessions({ store: sessionStore }),
+    tokens: createTokens({ issuer, baseSecret: 'x'.repeat(32) }),
+  })
+  const token = { url: '/token', endpoint }
+  const bad: readonly (readonly [unknown, RegExp])[] = [
+    [undefined, /^createMetadata needs an object with options/],
+    [{ issuer, token, scope: ['a'] }, /Unknown option "scope". Did you mean "scopes"\?/],
+    [{ issuer }, /option 'token'/],
+    [{ issuer, token: { url: '/token' } }, /option 'token.endpoint'/],
+    [
+      { issuer, token: { url: '/token', endpoint: revoking } },
+      /option 'token.endpoint' must be what createTokenEndpoint/,
+    ],
+    [{ issuer, token, revocation: '/revoke' }, /option 'revocation'/],
+    [{ issuer, token, introspection: { url: '/i', endpoint: {} } }, /option 'introspection.endpoint'/],
+  ]
+  for (const [options, message] of bad)
+    assert.throws(() => createMetadata(options as never), { name: 'TypeError', message })
+  for (const document of [undefined, null, 'text'])
+    assert.throws(() => createDocumentEndpoint(document as never), /option 'document'/)
+  assert.throws(() => createDocumentEndpoint({}, { maxAge: 1 } as never), /Did you mean "maxAgeSeconds"/)
+})
+
+test('a document function may be async; one that throws, rejects or returns nothing is a 500, not the end of the process', async () => {
+  const documents: readonly (readonly [() => unknown, number])[] = [
+    [async () => ({ issuer }), 200],
+    [() => assert.fail('no database'), 500],
+    [() => Promise.reject(new Error('no database')), 500],
+    [() => undefined, 500],
+    [async () => 'text', 500],
+    [() => ({ count: 1n }), 500],
+  ]
+  for (const [document, status] of documents) {
+    const route = await listen(createServer(createDocumentEndpoint(document as () => object)))
+    const answer = await answerOf(await fetch(route.url))
+    await route.close()
+    assert.equal(answer.status, status, String(document))
+    assert.doesNotMatch(answer.text, /database/)
+    assert.equal(answer.headers.get('cache-control'), status === 200 ? 'public, max-age=300' : 'no-store')
+  }
 })
