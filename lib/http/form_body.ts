@@ -1,6 +1,7 @@
+import { isAscii } from 'node:buffer'
 import { refusal } from '../errors.ts'
 import { isBodyRead } from '../hosts/express.ts'
-import { badOption, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { marked, parsedForm, parseForm, REPEATABLE } from './form.ts'
 import type { Middleware, Request } from './message.ts'
@@ -23,8 +24,13 @@ const NONE: FormParameters = Object.freeze(Object.create(null))
 
 const FORM = 'application/x-www-form-urlencoded'
 
-// No two parts of it can match the same character: a header is as long as its sender likes.
+// No two parts of these can match the same character: a header is as long as its sender likes.
 const UTF8_CHARSET = /^(?:utf-?8|"utf-?8")$/i
+/** Charsets whose first half is ASCII. Old HTTP clients announce one of them for forms that are ASCII throughout. */
+const ASCII_CHARSET = /^(?:iso-8859-1|us-ascii|windows-1252|"(?:iso-8859-1|us-ascii|windows-1252)")$/i
+
+/** What the headers say of a body: no type, or a form whose bytes are UTF-8 or must be ASCII. */
+export type AnnouncedForm = 'none' | 'utf-8' | 'ascii'
 
 const unsupported = (detail: string) =>
   refusal('content_type_unsupported', {
@@ -40,23 +46,38 @@ const tooLarge = (limit: number) =>
     detail: `expected at most ${limit} octets`,
   })
 
-/** Throws unless the headers announce a form in UTF-8 that is not compressed. Returns false where there is no type. */
-export function requireForm(headers: Request['headers']): boolean {
+const notAscii = () => unsupported('expected the charset UTF-8, or a form that is ASCII throughout')
+
+/** Reads the headers of a form. Throws unless they announce one that is not compressed, in UTF-8 or with ASCII alone. */
+export function announcedForm(headers: Request['headers']): AnnouncedForm {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw unsupported('expected a body that is not compressed')
   }
   const type = headers['content-type']
-  if (type === FORM) return true
-  if (type === undefined || type === '') return false
+  if (type === FORM) return 'utf-8'
+  if (type === undefined || type === '') return 'none'
   const [essence = '', ...parameters] = type.split(';')
   if (essence.trim().toLowerCase() !== FORM) throw unsupported(`expected ${FORM}, got another content type`)
+  let announced: AnnouncedForm = 'utf-8'
   for (const parameter of parameters) {
     const equals = parameter.indexOf('=')
     if (equals === -1 || parameter.slice(0, equals).trim().toLowerCase() !== 'charset') continue
-    if (!UTF8_CHARSET.test(parameter.slice(equals + 1).trim())) throw unsupported('expected the charset UTF-8')
+    const charset = parameter.slice(equals + 1).trim()
+    if (ASCII_CHARSET.test(charset)) announced = 'ascii'
+    else if (!UTF8_CHARSET.test(charset)) throw unsupported('expected the charset UTF-8')
   }
-  return true
+  return announced
+}
+
+/** The parameters, if they are what the headers announced. Throws if they are not ASCII but must be. */
+export function requireAnnounced(parameters: FormParameters, announced: AnnouncedForm): FormParameters {
+  if (announced === 'ascii') {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has them
+    const isAsciiText = (text: string): boolean => /^[\x00-\x7f]*$/.test(text)
+    if (!Object.entries(parameters).every((pair) => pair.every(isAsciiText))) throw notAscii()
+  }
+  return parameters
 }
 
 function collect(request: Request, limit: number, done: (error: unknown, octets: Uint8Array) => void): void {
@@ -108,32 +129,33 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
   const { repeatable = REPEATABLE } = options
   if (!Array.isArray(repeatable)) throw badOption('repeatable', 'a list of parameter names', repeatable)
 
-  function fromEarlierParser(request: Request): FormParameters {
+  function fromEarlierParser(request: Request, announced: AnnouncedForm): FormParameters {
     // the octets themselves, where the parser kept them: then nothing of the strictness is lost
     const { rawBody } = request as { rawBody?: unknown }
     const body = rawBody instanceof Uint8Array ? rawBody : typeof rawBody === 'string' ? rawBody : request.body
-    if (typeof body === 'string') return fromOctets(Buffer.from(body))
-    if (body instanceof Uint8Array) return fromOctets(body)
-    if (typeof body === 'object' && body !== null) return parsedForm(body, repeatable)
+    if (typeof body === 'string') return fromBytes(Buffer.from(body), announced)
+    if (body instanceof Uint8Array) return fromBytes(body, announced)
+    if (typeof body === 'object' && body !== null) return requireAnnounced(parsedForm(body, repeatable), announced)
     throw refusal('misconfigured', {
       detail: 'the body was read by an earlier middleware that left nothing in req.body',
     })
   }
 
-  function fromOctets(octets: Uint8Array): FormParameters {
-    if (octets.length > limit) throw tooLarge(limit)
-    return parseForm(octets, repeatable)
+  function fromBytes(bytes: Uint8Array, announced: AnnouncedForm): FormParameters {
+    if (bytes.length > limit) throw tooLarge(limit)
+    if (announced === 'ascii' && !isAscii(bytes)) throw notAscii()
+    return requireAnnounced(parseForm(bytes, repeatable), announced)
   }
 
   return (request, done) => {
-    let typed: boolean
+    let announced: AnnouncedForm
     let parameters: FormParameters | undefined
     try {
       if (Number(request.headers['content-length']) > limit) throw tooLarge(limit) // whatever it is
-      typed = requireForm(request.headers)
+      announced = announcedForm(request.headers)
       if (isBodyRead(request) || isFilled(request.body)) {
-        if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
-        parameters = fromEarlierParser(request)
+        if (announced === 'none') throw unsupported(`expected ${FORM}, got no content type`)
+        parameters = fromEarlierParser(request, announced)
       }
     } catch (error) {
       request.resume() // or the connection stays stuck on what nobody reads
@@ -149,8 +171,8 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
       let read = NONE
       try {
         if (refused === undefined && octets.length > 0) {
-          if (!typed) throw unsupported(`expected ${FORM}, got no content type`)
-          read = parseForm(octets, repeatable)
+          if (announced === 'none') throw unsupported(`expected ${FORM}, got no content type`)
+          read = fromBytes(octets, announced)
         }
       } catch (thrown) {
         refused = thrown
@@ -160,6 +182,8 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
   }
 }
 
+const NAMES = optionNames<FormBodyOptions>({ limitBytes: true, repeatable: true })
+
 /**
  * A middleware that reads the form a request carries into `req.body`: an object without prototype, each name once, each
  * value a non-empty string. It does so too where an earlier parser already filled `req.body`, and then insists on
@@ -168,6 +192,7 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
  * The query string is never read.
  */
 export function formBody(options: FormBodyOptions = {}): Middleware {
+  checkOptions('formBody', options, NAMES)
   const read = createFormReader(options)
   return (request, _response, next) => {
     read(request, (error, parameters) => {

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { asError, refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { parsedForm } from '../http/form.ts'
-import { requireForm } from '../http/form_body.ts'
+import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
 import { requireFunction } from '../options.ts'
@@ -59,11 +59,12 @@ export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions 
     if (typeof body !== 'object' || body === null) {
       throw refusal('misconfigured', { detail: 'expected parameters in req.body, got none: formBody() comes first' })
     }
-    if (!requireForm(request.headers)) throw refusal('content_type_unsupported', { status: 415 })
+    const announced = announcedForm(request.headers)
+    if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })
     return exchange.run({
       client,
       authentication: asAuthentication(request.authInfo),
-      parameters: parsedForm(body),
+      parameters: requireAnnounced(parsedForm(body), announced),
       now: clock(),
       context: { request },
     })
