@@ -44,6 +44,7 @@ export const ENDPOINT_OPTIONS = optionNames<EndpointOptions>({
   forceDebug: true,
   realm: true,
   invalidClientStatus: true,
+  writeError: true,
 })
 
 /** Serves requests: for `http.createServer`, or as a middleware of Express 4 and 5. */

@@ -1,10 +1,11 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { OAuthError, refusal } from '../errors.ts'
+import { OAuthError, type OAuthErrorCode, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
-import { badOption, booleanOption, oneOf } from '../options.ts'
+import { isPromise } from '../maybe_promise.ts'
+import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import { type CorsOptions, createCors } from './cors.ts'
 import { toOAuthError } from './error_mapping.ts'
-import { answerJson } from './json_response.ts'
+import { answerJson, setPrepared } from './json_response.ts'
 import type { ErrorMiddleware, Request, Response } from './message.ts'
 import { NO_STORE } from './no_store.ts'
 
@@ -27,6 +28,20 @@ export interface ErrorResponseOptions {
    * and carries the challenge, always (RFC 6749 §5.2).
    */
   readonly invalidClientStatus?: 400 | 401 | undefined
+  /**
+   * Sends the response instead of this package: your own format, a template. `response.statusCode` and the headers (CORS,
+   * `Cache-Control`, the challenge) are set already, and `body` is what this package would send. If it throws, rejects, or
+   * does not end the response within 30 seconds, this package sends `body`.
+   */
+  readonly writeError?:
+    | ((error: OAuthError, request: Request, response: Response, body: ErrorBody) => unknown)
+    | undefined
+}
+
+/** The body of an error response (RFC 6749 §5.2). */
+interface ErrorBody {
+  readonly error: OAuthErrorCode
+  readonly error_description?: string
 }
 
 type Headers = Readonly<Record<string, string>>
@@ -74,6 +89,8 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
   if (invalidClientStatus !== 400 && invalidClientStatus !== 401) {
     throw badOption('invalidClientStatus', '400 or 401', invalidClientStatus)
   }
+  const { writeError } = options
+  if (writeError !== undefined) requireFunction('writeError', writeError)
   const challenge: Headers = { 'WWW-Authenticate': `Basic realm=${quoted(realm)}` }
 
   function describe(error: OAuthError): string | undefined {
@@ -104,10 +121,49 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     const description = describe(error)
     // an earlier middleware may have set a challenge that is not due
     response.removeHeader('WWW-Authenticate')
-    const body =
+    const body: ErrorBody =
       description === undefined ? { error: error.code } : { error: error.code, error_description: description }
     const headers = { ...NO_STORE, ...extra, ...error.headers, ...(failed && authorized ? challenge : undefined) }
-    answerJson(response, status, body, headers)
+    const send = (): void => answerJson(response, status, body, headers)
+    if (writeError === undefined) {
+      send()
+      return
+    }
+    response.statusCode = status
+    setPrepared(response)
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+    callWriter(() => writeError(error, request, response, body), response, send)
+  }
+}
+
+/** How long an error writer of the application may take. */
+const MOST_WRITER_MILLISECONDS = 30_000
+
+let hasWarned = false
+
+/** Calls an error writer of the application. If it fails, or does not end the response in time, `send` does. */
+function callWriter(write: () => unknown, response: Response, send: () => void): void {
+  const mend = (fault: unknown): void => {
+    clearTimeout(timer)
+    if (!hasWarned) {
+      hasWarned = true
+      process.emitWarning(`The option writeError failed: ${fault instanceof Error ? fault.message : typeof fault}`, {
+        code: 'CLIENT_ASSERTION_JWT_ERROR_WRITER',
+      })
+    }
+    if (response.writableEnded) return
+    if (response.headersSent) response.destroy()
+    else send()
+  }
+  const timer = setTimeout(() => {
+    mend(new Error(`it did not end the response within ${MOST_WRITER_MILLISECONDS} milliseconds`))
+  }, MOST_WRITER_MILLISECONDS)
+  response.once('close', () => clearTimeout(timer))
+  try {
+    const pending = write()
+    if (isPromise(pending)) Promise.resolve(pending).catch(mend)
+  } catch (fault) {
+    mend(fault)
   }
 }
 
@@ -117,6 +173,15 @@ export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
   readonly cors?: CorsOptions | undefined
 }
 
+const NAMES = optionNames<ErrorMiddlewareOptions>({
+  verbosity: true,
+  forceDebug: true,
+  realm: true,
+  invalidClientStatus: true,
+  writeError: true,
+  cors: true,
+})
+
 /**
  * An error-handling middleware that answers any error as RFC 6749 §5.2 says, for use where oauth2orize's own
  * `server.errorHandler()` would stand: JSON, `no-store`, the status that the RFC gives the code, and a Basic challenge
@@ -124,6 +189,7 @@ export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
  * `request.refused`.
  */
 export function errorResponse(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
+  checkOptions('errorResponse', options, NAMES)
   const write = createErrorWriter(options)
   const cors = createCors(options.cors ?? false)
   // four parameters: Express counts them

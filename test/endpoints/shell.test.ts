@@ -239,3 +239,148 @@ test('a time limit that ends a request does not touch a response that is sent al
   })
   assert.deepEqual(events, [])
 })
+
+test('E5: the headers a script asks for are allowed, and what it may read is exposed', async () => {
+  const asked = 'authorization,content-type,mcp-protocol-version,traceparent,sentry-trace'
+  for (const [name, make] of Object.entries(ENDPOINTS)) {
+    await use(make({ findClient }), async (url) => {
+      const preflight = await fetch(url, {
+        method: 'OPTIONS',
+        headers: { Origin: 'https://x.example', 'Access-Control-Request-Headers': asked },
+      })
+      assert.equal(preflight.headers.get('access-control-allow-headers'), asked, name)
+      const wrong = await post(url, FORM, { Authorization: 'Basic x', Origin: 'https://x.example' })
+      assert.equal(wrong.headers.get('access-control-expose-headers'), 'WWW-Authenticate, Retry-After')
+      const odd = await fetch(url, { method: 'OPTIONS', headers: { 'Access-Control-Request-Headers': 'a;b' } })
+      assert.equal(odd.headers.get('access-control-allow-headers'), 'authorization,content-type')
+    })
+  }
+  const cors = { origins: ['https://x.example'], headers: ['Authorization', 'X-Own'] }
+  await use(
+    createClientEndpoint(async () => ({}), { findClient, cors }),
+    async (url) => {
+      const ask = (origin: string) =>
+        fetch(url, { method: 'OPTIONS', headers: { Origin: origin, 'Access-Control-Request-Headers': 'traceparent' } })
+      assert.equal((await ask('https://x.example')).headers.get('access-control-allow-headers'), 'Authorization, X-Own')
+      assert.equal((await ask('https://y.example')).headers.get('access-control-allow-headers'), null)
+    },
+  )
+  const bad = [{ headers: 'X' }, { headers: ['a b;'] }, { headers: [7] }, { methods: 'POST' }, { origin: '*' }]
+  for (const wrong of bad)
+    assert.throws(
+      () => createClientEndpoint(async () => ({}), { findClient, cors: wrong as never }),
+      /option 'cors\.|Did you mean "origins"/,
+      JSON.stringify(wrong),
+    )
+})
+
+test('E17: a form that is ASCII throughout is accepted with the charset ISO-8859-1, any other is not', async () => {
+  const parsers = [
+    [],
+    [express.text({ type: () => true })],
+    [express.urlencoded({ extended: false, verify: (req, _res, bytes) => Object.assign(req, { rawBody: bytes }) })],
+  ]
+  const form = 'grant_type=echo&token=unknown&a=b%20c'
+  for (const [name, make] of Object.entries(ENDPOINTS)) {
+    for (const parser of parsers) {
+      await use(express().use('/token', ...parser, make({ findClient })), async (url) => {
+        const send = async (charset: string, body: string | Uint8Array) => {
+          const headers = { ...BASIC, 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
+          return (await fetch(url, { method: 'POST', headers, body })).status
+        }
+        for (const charset of ['ISO-8859-1', 'iso-8859-1', '"ISO-8859-1"'])
+          assert.equal(await send(charset, form), 200, name)
+        if (parser.length > 0) return // body-parser decodes the rest by itself
+        for (const charset of ['us-ascii', 'windows-1252']) assert.equal(await send(charset, form), 200, name)
+        assert.equal(await send('ISO-8859-1', Buffer.from(`${form}&b=é`, 'latin1')), 415)
+        assert.equal(await send('ISO-8859-1', `${form}&b=é`), 415)
+        assert.equal(await send('ISO-8859-1', `${form}&b=%C3%A9`), 415)
+        assert.equal(await send('UTF-8', `${form}&b=%C3%A9`), 200)
+        assert.equal(await send('utf-16', form), 415)
+      })
+    }
+  }
+})
+
+test('F9: every endpoint responds to errors with a writer of the application', async () => {
+  for (const [name, make] of Object.entries(ENDPOINTS)) {
+    const options: ClientEndpointOptions = {
+      findClient,
+      realm: 'Here',
+      writeError(error, request, response, body) {
+        response.setHeader('Content-Type', 'application/problem+json')
+        response.end(
+          JSON.stringify({ title: body.error, detail: body.error_description, seen: request.method, code: error.code }),
+        )
+      },
+    }
+    await use(express().use('/token', make(options)), async (url) => {
+      const wrong = await post(url, FORM, { Authorization: basicHeader('any', 'wrong') })
+      assert.deepEqual(
+        [wrong.status, wrong.json],
+        [
+          401,
+          { title: 'invalid_client', detail: 'Client authentication failed.', seen: 'POST', code: 'invalid_client' },
+        ],
+        name,
+      )
+      assert.equal(wrong.headers.get('content-type'), 'application/problem+json')
+      assert.equal(wrong.headers.get('www-authenticate'), 'Basic realm="Here"')
+      assert.equal(wrong.headers.get('cache-control'), 'no-store')
+      assert.equal(wrong.headers.get('access-control-allow-origin'), '*')
+      const get = await fetch(url)
+      assert.deepEqual([get.status, get.headers.get('allow')], [405, 'POST, OPTIONS'])
+      assert.equal(((await get.json()) as { seen: string }).seen, 'GET')
+      const down = await post(url, FORM, { Authorization: basicHeader('down', 'x') })
+      assert.deepEqual([down.status, down.headers.get('retry-after')], [503, '5'])
+    })
+  }
+})
+
+test('F9: a writer that fails is replaced: nothing hangs, and nothing of the fault is shown', async () => {
+  const writers: readonly (() => unknown)[] = [
+    () => {
+      throw new Error('no template')
+    },
+    async () => {
+      throw new Error('no template')
+    },
+  ]
+  for (const writeError of writers) {
+    await use(
+      createClientEndpoint(async () => ({}), { findClient, writeError }),
+      async (url) => {
+        const wrong = await post(url, {}, { Authorization: basicHeader('any', 'wrong') })
+        assert.deepEqual([wrong.status, wrong.json.error], [401, 'invalid_client'])
+        assert.doesNotMatch(wrong.text, /template/)
+        assert.equal(wrong.headers.get('content-type'), 'application/json; charset=utf-8')
+      },
+    )
+  }
+  for (const writeError of ['text', {}])
+    assert.throws(
+      () => createClientEndpoint(async () => ({}), { findClient, writeError: writeError as never }),
+      /writeError/,
+    )
+})
+
+test('F9: a writer that does not end the response in time is replaced', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const called = deferred()
+  const write = () => called.resolve()
+  await use(
+    createClientEndpoint(async () => ({}), { findClient, writeError: write }),
+    async (url) => {
+      const pending = post(url, {}, { Authorization: basicHeader('any', 'wrong') })
+      await called.promise
+      t.mock.timers.tick(30_000)
+      assert.equal((await pending).status, 401)
+    },
+  )
+})
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((settle) => (resolve = settle))
+  return { promise, resolve: () => resolve() }
+}
