@@ -104,7 +104,7 @@ describe('the endpoints that clients call', () => {
   })
 
   describe('introspection', () => {
-    test('any confidential client may ask about any access or refresh token', async () => {
+    test('E9: any confidential client may ask about any access token, and about refresh tokens of its own', async () => {
       const { tokens } = await connect()
       const access = await introspect(tokens.access_token)
       assert.deepEqual(
@@ -124,14 +124,16 @@ describe('the endpoints that clients call', () => {
           sid: 0,
         },
       )
-      const refreshing = await introspect(tokens.refresh_token)
+      assert.deepEqual(await introspect(tokens.refresh_token), { active: false }, "another client's")
+      const own = await connect('post', asPost({}))
+      const refreshing = await introspect(own.tokens.refresh_token)
       for (const member of ['active', 'scope', 'client_id', 'sub', 'exp', 'iat', 'iss', 'token_type'])
         assert.ok(refreshing[member], member)
     })
 
     for (const hint of ['access_token', 'refresh_token', 'something', '']) {
       test(`the hint ${JSON.stringify(hint)} changes nothing`, async () => {
-        const { tokens } = await connect()
+        const { tokens } = await connect('post', asPost({}))
         assert.equal((await introspect(tokens.access_token, { token_type_hint: hint }))['active'], true)
         assert.equal((await introspect(tokens.refresh_token, { token_type_hint: hint }))['active'], true)
       })
@@ -148,9 +150,10 @@ describe('the endpoints that clients call', () => {
     })
 
     test('asking moves nothing on: the token is as good as before', async () => {
-      const { tokens } = await connect()
-      for (let turn = 0; turn < 3; turn += 1) await introspect(tokens.refresh_token)
-      assert.equal((await refresh(tokens.refresh_token)).response.status, 200)
+      const { tokens } = await connect('post', asPost({}))
+      for (let turn = 0; turn < 3; turn += 1) assert.equal((await introspect(tokens.refresh_token))['active'], true)
+      const { response } = await refresh(tokens.refresh_token, asPost({}))
+      assert.equal(response.status, 200)
     })
 
     test('a public client may not ask, nor may anybody without credentials', async () => {
