@@ -31,6 +31,8 @@ export interface Client {
   readonly jwks?: JwkSet | string | undefined
   readonly jwks_uri?: string | undefined
   readonly redirect_uris?: readonly string[] | undefined
+  /** `native` frees the port of `http://localhost` in `redirect_uris` (RFC 8252 §7.3). Absent: `web`. */
+  readonly application_type?: string | undefined
   /** Absent: `["authorization_code"]` (RFC 7591 §2). */
   readonly grant_types?: readonly string[] | undefined
   /** The scope values this client may ask for, separated by spaces. */

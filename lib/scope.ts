@@ -85,20 +85,22 @@ export function registeredPart(granted: string, registered: string): string {
 
 /**
  * The scope that a request is for: what is allowed or, where the request names a `scope`, that part of it. A scope of
- * nothing but separators asks for nothing in particular. Throws `invalid_scope` for a malformed one, and for one that
- * goes beyond what is allowed.
+ * nothing but separators asks for nothing in particular. Throws `invalid_scope` for a malformed one. Values beyond what is
+ * allowed are refused with `invalid_scope` too, or left out, as `excess` says; nothing may be left then.
  */
 export function requestedScope(
   allowed: string,
   requested: string | undefined,
   clientId: string,
   rules: ScopeRules,
+  excess: 'refuse' | 'narrow' = 'refuse',
 ): string {
   if (requested === undefined) return allowed
   const values = parseScope(requested, rules)
   if (values === undefined) {
     throw refusal('scope_malformed', { clientId, detail: 'a scope value holds a character outside of RFC 6749 §3.3' })
   }
+  if (excess === 'narrow' && values.length > 0) return registeredPart(formatScope(values), allowed)
   const scope = formatScope(values)
   if (!isScopeWithin(scope, allowed)) {
     throw refusal('scope_exceeded', { clientId, detail: `expected no more than: ${allowed || 'none'}` })

@@ -20,7 +20,15 @@ export interface AuthorizationRules extends RedirectUriRules, ScopeRules {
   readonly scopesSupported?: readonly string[] | undefined
   /** What a request without `scope` asks for: all the client is registered for (default), or nothing but an error. */
   readonly missingScope?: 'registered' | 'refuse' | undefined
-  /** Response types that grants of the application serve beside `code`. Default: none. */
+  /**
+   * What happens to requested scope values that the client may not ask for: the request is refused with `invalid_scope`
+   * (default), or they are left out (RFC 6749 §3.3). The token response then names the scope that was granted.
+   */
+  readonly excessScope?: 'refuse' | 'narrow' | undefined
+  /**
+   * Response types that grants of the application serve in addition to `code`: `['token']`. Default: none. PKCE is required
+   * only for types that contain `code`.
+   */
   readonly responseTypes?: readonly string[] | undefined
 }
 
@@ -63,6 +71,8 @@ export function requestedClientId({ values, unsound }: AuthorizationParameters):
   return clientId
 }
 
+const FREE_PORTS = 'http://127.0.0.1 and http://[::1] (of http://localhost for application_type native)'
+
 /**
  * Where the answer to a request may go: the `redirect_uri` it carries if the client registered it, or the only one the
  * client has. Never a URI that is not registered, nor a registered one that the rules do not allow (RFC 6749 §3.1.2.4).
@@ -79,7 +89,8 @@ export function redirectTarget(
   const only = registered.length === 1 && typeof registered[0] === 'string' ? registered[0] : undefined
   if (sent === undefined && only === undefined) return { refused: missingError('redirect_uri', clientId) }
   const redirectUri = sent ?? only ?? ''
-  const matches = registered.some((each) => typeof each === 'string' && isSameRedirectUri(redirectUri, each))
+  const isNative = client.application_type === 'native'
+  const matches = registered.some((each) => typeof each === 'string' && isSameRedirectUri(redirectUri, each, isNative))
   if (!matches || !isUsableRedirectUri(redirectUri, rules)) {
     return {
       refused: refusal('redirect_uri_not_registered', {
@@ -87,18 +98,18 @@ export function redirectTarget(
         description: 'The redirect URI is not one that the application has registered.',
         detail: matches
           ? 'the redirect_uri is registered, but it is neither https, nor http on a loopback address, nor of an allowed scheme'
-          : 'the redirect_uri must equal a registered one, octet for octet; only the port of http://127.0.0.1 and http://[::1] is free',
+          : `the redirect_uri must equal a registered one; only the port of ${FREE_PORTS} is free`,
       }),
     }
   }
   return { redirectUri, redirectUriWasSent: sent !== undefined }
 }
 
-// Registered with OAuth, so known here, but not offered.
-const OTHER_RESPONSE_TYPES = new Set(['token', 'id_token', 'none'])
+/** Whether a response type asks for an authorization code, alone or with others. */
+export const asksForCode = (type: string | undefined): boolean => (type ?? '').split(' ').includes('code')
 
-const isKnownResponseType = (type: string): boolean =>
-  type.split(' ').every((each) => each === 'code' || OTHER_RESPONSE_TYPES.has(each))
+/** The values of a response type in one order: `token code` is `code token` (RFC 6749 §3.1.1). */
+const inOrder = (type: string): string => type.split(' ').sort().join(' ')
 
 /**
  * Everything about a request that the client may be told by redirect (RFC 6749 §4.1.2.1), in this order: parameters
@@ -122,34 +133,40 @@ export function judgeAuthorizationRequest(
     throw refusal('response_mode_unsupported', { clientId, detail: 'response_mode must be query, or absent' })
   }
   const scope = judgeScope(values['scope'], client, rules)
-  const codeChallenge = judgeChallenge(values, client, rules.pkce)
+  const codeChallenge = asksForCode(values['response_type']) ? judgeChallenge(values, client, rules.pkce) : undefined
   return { ...target, scope, codeChallenge }
 }
 
 function judgeResponseType(type: string | undefined, client: Client, rules: AuthorizationRules): void {
   const clientId = client.client_id
   if (type === undefined) throw missingError('response_type', clientId)
-  if (type !== 'code' && !rules.responseTypes?.includes(type)) {
-    if (isKnownResponseType(type)) throw refusal('response_type_unsupported', { clientId, detail: `got ${type}` })
-    throw refusal('parameter_malformed', {
-      clientId,
-      description: 'The parameter response_type is not recognized.',
-      detail: 'response_type must be code',
-    })
+  const offered = ['code', ...(rules.responseTypes ?? [])]
+  if (!offered.some((each) => inOrder(each) === inOrder(type))) {
+    throw refusal('response_type_unsupported', { clientId, detail: `offered: ${offered.join(', ')}` })
   }
-  if (!grantTypesOf(client).includes('authorization_code')) {
+  const grantTypes = grantTypesOf(client)
+  if (grantTypes.includes('authorization_code')) return
+  if (asksForCode(type)) {
     throw refusal('grant_type_not_registered', { clientId, detail: 'the client lacks authorization_code' })
   }
+  if (!grantTypes.includes('implicit')) {
+    throw refusal('grant_type_not_registered', { clientId, detail: 'the client lacks implicit' })
+  }
+}
+
+/** The scope a client may ask for: what it is registered for or else the default, as far as the server offers it. */
+export function offeredScope(client: Client, { defaultScope, scopesSupported }: AuthorizationRules): string {
+  const registered = parseScope(scopeOf(client, defaultScope)) ?? []
+  return formatScope(scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered)
 }
 
 function judgeScope(sent: string | undefined, client: Client, rules: AuthorizationRules): string {
   const clientId = client.client_id
-  const registered = parseScope(scopeOf(client)) ?? []
-  const { scopesSupported, missingScope } = rules
-  const offered = scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered
   // Nothing but separators is as good as absent.
-  if (missingScope === 'refuse' && parseScope(sent ?? '', rules)?.length === 0) throw missingError('scope', clientId)
-  return requestedScope(formatScope(offered), sent, clientId, rules)
+  if (rules.missingScope === 'refuse' && parseScope(sent ?? '', rules)?.length === 0) {
+    throw missingError('scope', clientId)
+  }
+  return requestedScope(offeredScope(client, rules), sent, clientId, rules, rules.excessScope)
 }
 
 /** The challenge of a request, or `undefined` where there is none and none is required. Throws an `OAuthError`. */

@@ -49,23 +49,32 @@ export function isUsableRedirectUri(uri: string, rules: RedirectUriRules = {}): 
     : privateUseSchemes.includes(scheme)
 }
 
-// The two literals of RFC 8252 §7.3, an optional port, and the rest. Not `localhost`, which may lead elsewhere (§8.3).
-const LOOPBACK_LITERAL = /^(http:\/\/(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,4}))?([/?].*)?$/
+// Scheme and host, an optional port, and the rest.
+const LOOPBACK = /^(http:\/\/(?:127\.0\.0\.1|\[::1\]|(localhost)))(?::([1-9][0-9]{0,4}))?([/?].*)?$/
+
+interface LoopbackUri {
+  readonly origin: string
+  /** What follows the port. */
+  readonly rest: string | undefined
+}
 
 /**
- * Whether the redirect URI of a request is a registered one: the same text, octet for octet (RFC 9700 §2.1), except that
- * the port of `http://127.0.0.1` and `http://[::1]` is free (RFC 8252 §7.3). Does not check that either is usable.
+ * Returns whether the redirect URI of a request is a registered one: the same string (RFC 9700 §2.1), except that the port
+ * of `http://127.0.0.1` and `http://[::1]` is free (RFC 8252 §7.3). For a native client the port of `http://localhost` is
+ * free too; for others it is not, because the name may resolve to another machine (§8.3). The three hosts are never equal
+ * to each other. Does not check that either URI is usable.
  */
-export function isSameRedirectUri(sent: string, registered: string): boolean {
+export function isSameRedirectUri(sent: string, registered: string, isNative = false): boolean {
   if (sent === registered) return true
-  const one = loopback(sent)
-  const other = loopback(registered)
+  const one = loopbackUri(sent, isNative)
+  const other = loopbackUri(registered, isNative)
   return one !== undefined && other !== undefined && one.origin === other.origin && one.rest === other.rest
 }
 
-function loopback(uri: string): { readonly origin: string | undefined; readonly rest: string | undefined } | undefined {
-  const [, origin, port = '80', rest] = LOOPBACK_LITERAL.exec(uri) ?? []
-  return origin !== undefined && Number(port) <= 65_535 ? { origin, rest } : undefined
+function loopbackUri(uri: string, isNative: boolean): LoopbackUri | undefined {
+  const [, origin, localhost, port = '80', rest] = LOOPBACK.exec(uri) ?? []
+  if (origin === undefined || Number(port) > 65_535 || (localhost !== undefined && !isNative)) return undefined
+  return { origin, rest }
 }
 
 // Whatever is no Unicode (a lone surrogate) becomes U+FFFD; encodeURIComponent alone would throw.

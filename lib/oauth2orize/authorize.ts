@@ -9,7 +9,7 @@ import {
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { badOption, oneOf, requireFunction } from '../options.ts'
-import { scopeRules } from '../scope.ts'
+import { parseScope, scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
 
@@ -43,6 +43,10 @@ function checkAuthorizationRules(rules: AuthorizationRules): void {
   oneOf('pkce', rules.pkce, 'all', ['all', 'public', 'optional'])
   scopeRules(rules)
   oneOf('missingScope', rules.missingScope, 'registered', ['registered', 'refuse'])
+  oneOf('excessScope', rules.excessScope, 'refuse', ['refuse', 'narrow'])
+  const { defaultScope = '' }: { readonly defaultScope?: unknown } = rules
+  if (typeof defaultScope !== 'string' || parseScope(defaultScope) === undefined)
+    throw badOption('defaultScope', 'scope values separated by spaces', defaultScope)
   for (const name of ['scopesSupported', 'responseTypes'] as const) {
     const list: unknown = rules[name]
     if (list !== undefined && !(Array.isArray(list) && list.every((each) => typeof each === 'string'))) {

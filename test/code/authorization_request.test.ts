@@ -84,6 +84,22 @@ test('M7 O41 a registered redirect URI that is not allowed is never redirected t
   assert.ok(!('refused' in found))
 })
 
+test('C1: RU1 the port of http://localhost is free for a native client only', () => {
+  const registered = ['http://localhost/callback', 'http://127.0.0.1/callback']
+  const targetOf = (redirect_uri: string, application_type?: unknown) => {
+    const of = { ...client, redirect_uris: registered, application_type } as Client
+    return !('refused' in redirectTarget({ values: { redirect_uri }, unsound: [] }, of))
+  }
+  for (const port of ['', ':53076', ':1', ':65535', ':80'])
+    assert.equal(targetOf(`http://localhost${port}/callback`, 'native'), true, port)
+  for (const other of ['web', undefined, null, '', 'Native', ['native']])
+    assert.equal(targetOf('http://localhost:53076/callback', other), false, String(other))
+  for (const other of ['web', undefined]) {
+    assert.equal(targetOf('http://localhost/callback', other), true, 'the registered string itself')
+    assert.equal(targetOf('http://127.0.0.1:53076/callback', other), true, 'the addresses as before')
+  }
+})
+
 test('redirect_uris that are no strings never match', () => {
   const odd = { ...client, redirect_uris: [1, null, {}] as unknown as string[] }
   assert.ok('refused' in redirectTarget({ values: { redirect_uri: 'null' }, unsound: [] }, odd))
@@ -95,13 +111,67 @@ test('O40 a parameter that was repeated or bracketed is invalid_request', () => 
     refused(() => judge({}, {}, client, [name]), 'parameter_malformed', 'invalid_request')
 })
 
-test('A6 A10 a missing or unknown response_type is invalid_request, a known one that is not offered is unsupported', () => {
+test('C3: every response_type the server does not support is unsupported_response_type, a missing one invalid_request', () => {
   refused(() => judge({ response_type: undefined }), 'parameter_missing', 'invalid_request')
-  for (const type of ['foo', 'code foo', 'CODE', 'code ', 'x'.repeat(10_000), 'constructor'])
-    refused(() => judge({ response_type: type }), 'parameter_malformed', 'invalid_request')
-  for (const type of ['token', 'id_token', 'code token', 'code id_token', 'none'])
+  const others = ['foo', 'code foo', 'CODE', 'Code', 'code ', ' code', 'code code', 'x'.repeat(10_000), 'constructor']
+  for (const type of [...others, '__proto__', 'token', 'id_token', 'code token', 'code id_token', 'none'])
     refused(() => judge({ response_type: type }), 'response_type_unsupported', 'unsupported_response_type')
-  assert.doesNotThrow(() => judge({ response_type: 'code id_token' }, { responseTypes: ['code id_token'] }))
+})
+
+test('C3: the values of a response type have no order', () => {
+  const rules = { responseTypes: ['code id_token', 'token id_token'] }
+  for (const type of ['code id_token', 'id_token code', 'id_token token', 'token id_token'])
+    assert.doesNotThrow(() => judge({ response_type: type }, rules), type)
+  for (const type of ['code token', 'id_token', 'token', 'code id_token token'])
+    refused(() => judge({ response_type: type }, rules), 'response_type_unsupported', 'unsupported_response_type')
+})
+
+test('G1: PKCE is judged only for response types that contain code', () => {
+  const rules = { responseTypes: ['token', 'code token', 'none'] }
+  const without = { code_challenge: undefined, code_challenge_method: undefined }
+  for (const type of ['token', 'none']) {
+    assert.equal(judge({ ...without, response_type: type }, rules).codeChallenge, undefined)
+    assert.equal(judge({ response_type: type, code_challenge: 'x' }, rules).codeChallenge, undefined)
+  }
+  for (const type of ['code', 'code token', 'token code'])
+    refused(() => judge({ ...without, response_type: type }, rules), 'pkce_required', 'invalid_request')
+})
+
+test('G1: response types without code need authorization_code or implicit, those with code authorization_code', () => {
+  const rules = { responseTypes: ['token', 'code token'] }
+  const of = (...grant_types: string[]): Client => ({ ...client, grant_types })
+  assert.doesNotThrow(() => judge({ response_type: 'token' }, rules, of('implicit')))
+  assert.doesNotThrow(() => judge({ response_type: 'token' }, rules, of('authorization_code')))
+  for (const [type, grant] of [
+    ['token', 'client_credentials'],
+    ['code token', 'implicit'],
+    ['code', 'implicit'],
+  ] as const)
+    refused(() => judge({ response_type: type }, rules, of(grant)), 'grant_type_not_registered', 'unauthorized_client')
+})
+
+test('E15: with excessScope narrow the values a client may not ask for are left out, malformed ones still refused', () => {
+  const narrow = { excessScope: 'narrow' } as const
+  assert.equal(judge({ scope: 'read openid offline_access' }, narrow).scope, 'read')
+  assert.equal(judge({ scope: 'openid' }, narrow).scope, '', 'what was not asked for is not given')
+  assert.equal(judge({ scope: undefined }, narrow).scope, 'read write')
+  assert.equal(judge({ scope: ' ' }, narrow).scope, 'read write')
+  assert.equal(judge({ scope: 'write read' }, { ...narrow, scopesSupported: ['write'] }).scope, 'write')
+  assert.equal(judge({ scope: 'read,admin' }, { ...narrow, commaSeparatesScope: true }).scope, 'read')
+  refused(() => judge({ scope: 'read r"d' }, narrow), 'scope_malformed', 'invalid_scope')
+  refused(() => judge({ scope: 'read openid' }, { excessScope: 'refuse' }), 'scope_exceeded', 'invalid_scope')
+})
+
+test('E15: defaultScope is the scope of records that have none', () => {
+  const rules = { defaultScope: 'read profile' }
+  for (const scope of [undefined, null, '']) {
+    const bare = { ...client, scope } as Client
+    assert.equal(judge({ scope: undefined }, rules, bare).scope, 'profile read')
+    assert.equal(judge({ scope: 'read' }, rules, bare).scope, 'read')
+    refused(() => judge({ scope: 'write' }, rules, bare), 'scope_exceeded', 'invalid_scope')
+  }
+  assert.equal(judge({ scope: undefined }, rules).scope, 'read write', 'records that have one keep theirs')
+  assert.equal(judge({ scope: undefined }, { ...rules, scopesSupported: ['read'] }, { client_id: 'web' }).scope, 'read')
 })
 
 test('A11 a client without the grant authorization_code is an unauthorized_client', () => {

@@ -197,3 +197,29 @@ test('text that is no Unicode is sent with replacement characters instead of fai
   assert.equal(withResponseParameters('https://c.example/', { state: '\ud800' }), 'https://c.example/?state=%EF%BF%BD')
   assert.equal(withResponseParameters('https://c.example/', {}), 'https://c.example/')
 })
+
+test('C1: RU2 localhost, 127.0.0.1 and [::1] are three hosts, path and query exact, also for native clients', () => {
+  const same = (sent: string, registered: string) => isSameRedirectUri(sent, registered, true)
+  assert.equal(same('http://localhost:53076/cb?a=1', 'http://localhost:1/cb?a=1'), true)
+  assert.equal(same('http://localhost:53076', 'http://localhost'), true)
+  for (const [sent, registered] of [
+    ['http://localhost:1/cb', 'http://127.0.0.1/cb'],
+    ['http://127.0.0.1:1/cb', 'http://localhost/cb'],
+    ['http://[::1]:1/cb', 'http://localhost/cb'],
+    ['http://[::1]:1/cb', 'http://127.0.0.1/cb'],
+    ['http://localhost:1/CB', 'http://localhost/cb'],
+    ['http://localhost:1/cb/', 'http://localhost/cb'],
+    ['http://localhost:1/cb?a=2', 'http://localhost/cb?a=1'],
+    ['http://localhost:1/', 'http://localhost'],
+    ['https://localhost:1/cb', 'https://localhost/cb'],
+    ['http://LOCALHOST:1/cb', 'http://localhost/cb'],
+    ['http://localhost.evil.example:1/cb', 'http://localhost/cb'],
+    ['http://localhost:1@evil.example/cb', 'http://localhost/cb'],
+    ['http://localhost@evil.example/cb', 'http://localhost/cb'],
+    ['http://localhost:65536/cb', 'http://localhost/cb'],
+    ['http://localhost:01/cb', 'http://localhost/cb'],
+    ['http://localhost:/cb', 'http://localhost/cb'],
+    ['http://app.localhost:1/cb', 'http://app.localhost/cb'],
+  ] as const)
+    assert.equal(same(sent, registered), false, `${sent} is not ${registered}`)
+})

@@ -110,10 +110,10 @@ for (const framework of [5, 4] as const) {
       const { challenge } = pkcePair()
       for (const [wrong, error, to] of [
         [{ response_type: '' }, 'invalid_request'],
-        [{ response_type: 'foo' }, 'invalid_request'],
+        [{ response_type: 'foo' }, 'unsupported_response_type'],
         [{ response_type: 'token' }, 'unsupported_response_type'],
         [{ response_type: 'code token' }, 'unsupported_response_type'],
-        [{ response_type: '__proto__' }, 'invalid_request'],
+        [{ response_type: '__proto__' }, 'unsupported_response_type'],
         [{ scope: 'read admin' }, 'invalid_scope'],
         [{ scope: 'r"' }, 'invalid_scope'],
         [{ code_challenge: '' }, 'invalid_request'],
