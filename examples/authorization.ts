@@ -35,9 +35,10 @@ export function authorizationRoutes(options: {
   readonly logins: Logins
   readonly login: LoginHandlers
 }): Router {
-  const { base, consents, logins, login } = options
+  const { base, logins, login, ...parts } = options
+  const { consents } = parts
   const authorization = authorizationSide<User>({
-    ...options,
+    ...parts,
     showError: ({ status, message, retry }, request, response) => {
       const query = retry?.slice(1) ?? requestOf(request as Request)
       const [text, link] =
@@ -101,7 +102,7 @@ export function authorizationRoutes(options: {
   routes.get('/authorize', endpoint)
   routes.post('/authorize', notTooLarge, urlencoded({ extended: false, limit: MOST_BODY_BYTES }), endpoint)
   routes.all('/authorize', onlyMethods('GET', 'POST'))
-  routes.post('/authorize/decision', login.guardedForm, whoIsThere, server.decision(readDecision))
+  routes.post('/authorize/decision', login.guardedForm, whoIsThere, server.decision(authorization.decision))
   routes.all('/authorize/decision', onlyMethods('POST'))
   routes.use('/authorize', showForms, authorization.errors)
   return routes
@@ -116,9 +117,6 @@ const isFormOfAnotherSite = (req: Request): boolean =>
 
 /** Only the value of the allow button allows. */
 const isAllowed = ({ body }: Request): boolean => body?.allow === 'allow' && body?.cancel === undefined
-
-const readDecision = (req: Request, done: (error: null, decision: { readonly allow: boolean }) => void): void =>
-  done(null, { allow: isAllowed(req) })
 
 /** Too large is too large, also where the parser would not read it. */
 const notTooLarge: RequestHandler = (req, _res, next) => {

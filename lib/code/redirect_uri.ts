@@ -81,15 +81,20 @@ function loopbackUri(uri: string, isNative: boolean): LoopbackUri | undefined {
 const encoded = (text: string): string => encodeURIComponent(Buffer.from(text).toString())
 
 /**
- * The URI with parameters appended to its query, form-encoded (RFC 6749 §4.1.2). What stands in the URI stays as it is,
- * octet for octet, also a parameter of the same name. Parameters that are `undefined` are left out.
+ * The URI with parameters appended to its query, form-encoded (RFC 6749 §4.1.2), or as its fragment (§4.2.2). What stands
+ * in the URI stays as it is, also a parameter of the same name. Parameters that are `undefined` are left out.
  */
-export function withResponseParameters(uri: string, parameters: Readonly<Record<string, string | undefined>>): string {
+export function withResponseParameters(
+  uri: string,
+  parameters: Readonly<Record<string, string | undefined>>,
+  component: 'query' | 'fragment' = 'query',
+): string {
   const pairs: string[] = []
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined) pairs.push(`${encoded(name)}=${encoded(value)}`)
   }
   if (pairs.length === 0) return uri
+  if (component === 'fragment') return `${uri}#${pairs.join('&')}` // no URI that may be redirected to has one
   const separator = !uri.includes('?') ? '?' : uri.endsWith('?') || uri.endsWith('&') ? '' : '&'
   return uri + separator + pairs.join('&')
 }

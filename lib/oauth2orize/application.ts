@@ -65,6 +65,18 @@ export async function askStore<T>(milliseconds: number, ask: () => T | Promise<T
   throw outcome.thrown instanceof OAuthError ? outcome.thrown : unavailable(outcome.thrown)
 }
 
+/**
+ * Calls a function that takes a callback, and resolves when it calls back. Rejects with what it is called with or throws,
+ * as it is, and if the time is over.
+ */
+export async function callInTime(milliseconds: number, call: (done: (error?: unknown) => void) => void): Promise<void> {
+  const outcome = await outcomeOf(
+    milliseconds,
+    () => new Promise<void>((resolve, reject) => call((error) => (error ? reject(error) : resolve()))),
+  )
+  if ('thrown' in outcome) throw outcome.thrown
+}
+
 /** The time of the application's clock in epoch seconds. */
 export function timeOf(clock: Clock): number {
   const now: unknown = clock()

@@ -2,11 +2,13 @@ import type { ReplayRegister } from '../assertion/replay.ts'
 import type { Client, FindClient } from '../client.ts'
 import type { AuthorizationRules } from '../code/authorization_request.ts'
 import type { Consents } from '../consent/consents.ts'
-import { type AuthorizationErrorsOptions, authorizationErrors } from './authorization_response.ts'
-import { validateAuthorization } from './authorize.ts'
-import { type CodeGrantOptions, codeGrant } from './code_grant.ts'
-import { type RememberedConsentOptions, rememberedConsent } from './remembered_consent.ts'
-import { type SealedTransactionsOptions, sealedTransactions } from './transactions.ts'
+import { checkOptions } from '../options.ts'
+import { type AuthorizationErrorsOptions, createErrorMiddleware, ERRORS_OPTIONS } from './authorization_response.ts'
+import { createValidate, VALIDATE_OPTIONS } from './authorize.ts'
+import { type CodeGrantOptions, createGrant, GRANT_OPTIONS } from './code_grant.ts'
+import { readDecision } from './decision.ts'
+import { CONSENT_OPTIONS, createImmediate, type RememberedConsentOptions } from './remembered_consent.ts'
+import { createTransactionStore, type SealedTransactionsOptions, TRANSACTION_OPTIONS } from './transactions.ts'
 
 /** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
 export interface AuthorizationOptions<User = unknown, C extends Client = Client>
@@ -14,12 +16,19 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
     Omit<CodeGrantOptions<User>, 'consents'>,
     Pick<AuthorizationErrorsOptions, 'authorizationPath' | 'showError'>,
     Pick<RememberedConsentOptions<User>, 'askAgain' | 'authenticatedAt'>,
-    Pick<SealedTransactionsOptions<User>, 'secret' | 'transactionLifetimeSeconds' | 'transactionField'> {
+    Pick<
+      SealedTransactionsOptions<User>,
+      'secret' | 'transactionLifetimeSeconds' | 'transactionField' | 'userProperty'
+    > {
   readonly findClient: FindClient<C>
   readonly replayRegister: ReplayRegister
   /** Consent is remembered here, and who has given it is not asked again. */
   readonly consents: Pick<Consents, 'allows' | 'remember'>
 }
+
+const NAMES: readonly string[] = [
+  ...new Set([VALIDATE_OPTIONS, CONSENT_OPTIONS, GRANT_OPTIONS, TRANSACTION_OPTIONS, ERRORS_OPTIONS].flat()),
+]
 
 /**
  * The parts of the authorization side, made from one set of options so that they agree:
@@ -29,23 +38,27 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
  * const server = oauth2orize.createServer({ store: authorization.transactions })
  * server.grant(authorization.grant)
  * app.get('/authorize', login, server.authorization(authorization.validate, authorization.immediate), dialog)
- * app.post('/authorize/decision', login, server.decision())
+ * app.post('/authorize/decision', login, server.decision(authorization.decision))
  * app.use(authorization.errors)
  * ```
  */
 export function authorizationSide<User = unknown, C extends Client = Client>(options: AuthorizationOptions<User, C>) {
-  const { pkce = 'all' } = options
-  const all = { ...options, pkce }
+  checkOptions('authorizationSide', options, NAMES)
   return {
     /** For `oauth2orize.createServer({ store })`. */
-    transactions: sealedTransactions<User>(all),
+    transactions: createTransactionStore<User>(options),
     /** For `server.grant(…)`. */
-    grant: codeGrant<User>(all),
+    grant: createGrant<User>(options),
     /** For `server.authorization(validate, …)`. */
-    validate: validateAuthorization<C>(all),
+    validate: createValidate<C>(options),
     /** For `server.authorization(…, immediate)`. */
-    immediate: rememberedConsent<User>(all),
+    immediate: createImmediate<User>(options),
+    /**
+     * For `server.decision(decision)`: the user has allowed the request only if the form has `allow` with the value `allow`
+     * and no `cancel`. Without it oauth2orize takes every form for consent that has no `cancel`.
+     */
+    decision: readDecision,
     /** Error middleware for the authorization and decision routes. */
-    errors: authorizationErrors(all),
+    errors: createErrorMiddleware(options),
   }
 }

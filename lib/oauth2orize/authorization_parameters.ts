@@ -3,10 +3,16 @@ import type { AuthorizationParameters } from '../code/authorization_request.ts'
 import { refusal } from '../errors.ts'
 
 /** A request as far as its parameters go: Express's, or Node's own with a parsed body on it. */
-export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'> & { readonly body?: unknown }
+export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'> & {
+  readonly body?: unknown
+  /** Read only if the URL has no query, as in unit tests with mock requests. */
+  readonly query?: unknown
+  /** The URL before routers cut off where they are mounted. */
+  readonly originalUrl?: string
+}
 
-/** What an authorization request is read for. Each of these may be sent once; all other names are ignored. */
-const NAMES = [
+/** The parameters that the authorization endpoint judges: each may be sent once. */
+const KNOWN: ReadonlySet<string> = new Set([
   'response_type',
   'client_id',
   'redirect_uri',
@@ -19,14 +25,12 @@ const NAMES = [
   'prompt',
   'max_age',
   'login_hint',
-] as const
+])
 
-const KNOWN: ReadonlySet<string> = new Set(NAMES)
+/** Bytes of all names and values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
+const MOST_BYTES = 32_768
 
-/** Octets of all values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
-const MOST_OCTETS = 32_768
-
-/** Text of form encoding, or `undefined` where it is not UTF-8 or a percent sequence is broken. */
+/** A string of form encoding, or `undefined` if it is not UTF-8 or a percent sequence is broken. */
 function decoded(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
@@ -35,9 +39,15 @@ function decoded(text: string): string | undefined {
   }
 }
 
-function* queryPairs(url: string): Generator<readonly [name: string, value: unknown]> {
+type Pair = readonly [name: string, value: unknown]
+
+/** The parameters of the query, from the URL itself: what the host's query parser makes of them does not matter. */
+export function* queryPairs({ url = '', query }: ParametersRequest): Generator<Pair> {
   const start = url.indexOf('?')
-  if (start < 0) return
+  if (start < 0) {
+    yield* Object.entries(Object(query))
+    return
+  }
   for (const pair of (url.slice(start + 1).split('#', 1)[0] ?? '').split('&')) {
     const equals = pair.indexOf('=')
     const name = decoded(equals < 0 ? pair : pair.slice(0, equals))
@@ -46,46 +56,46 @@ function* queryPairs(url: string): Generator<readonly [name: string, value: unkn
 }
 
 /** The pairs of a form body that some middleware has parsed; nothing for any other kind of body. */
-function bodyPairs(request: ParametersRequest): readonly (readonly [string, unknown])[] {
-  const { body } = request
-  if (request.method !== 'POST' || typeof body !== 'object' || body === null) return []
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers['content-type'] ?? '')) return []
+function bodyPairs({ method, headers, body }: ParametersRequest): readonly Pair[] {
+  if (method !== 'POST' || typeof body !== 'object' || body === null) return []
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(headers?.['content-type'] ?? '')) return []
   return Object.entries(body)
 }
 
 /**
  * The parameters of an authorization request, from the query and, for POST, from the form body as well (OpenID Connect
- * Core §3.1.2.1). The query is read from the URL itself, so it does not matter which query parser the host has. A name
- * that stands twice, has brackets, or a value that is no text, is unsound. Blank values are absent, but a `state` of
- * spaces is a state. Judges nothing else, but throws an `OAuthError`
- * (for the person) when the values have more than 32 768 octets together.
+ * Core §3.1.2.1). All that were sent once as a string are there, under whatever name. Of the parameters that this package
+ * judges, those that were repeated, bracketed or not strings are unsound; of others they are left out. Blank values are
+ * absent, but a `state` of spaces is a state. Judges nothing else, but throws an `OAuthError` (for the person) if names
+ * and values have more than 32,768 bytes together.
  */
 export function readAuthorizationParameters(request: ParametersRequest): AuthorizationParameters {
   const values: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
   const unsound = new Set<string>()
-  let octets = 0
-  for (const pairs of [queryPairs(request.url ?? ''), bodyPairs(request)]) {
+  let bytes = 0
+  for (const pairs of [queryPairs(request), bodyPairs(request)]) {
     for (const [name, value] of pairs) {
-      const plain = name.split('[', 1)[0] ?? ''
-      if (!KNOWN.has(plain)) continue
+      const bracket = name.indexOf('[')
+      const plain = bracket < 0 ? name : name.slice(0, bracket)
       if (plain !== name || typeof value !== 'string' || seen.has(name)) {
         unsound.add(plain)
         continue
       }
       seen.add(name)
-      octets += Buffer.byteLength(JSON.stringify(value))
-      if (name === 'state' ? value !== '' : value.trim() !== '') values[name] = value
+      if (name === 'state' ? value === '' : value.trim() === '') continue
+      bytes += Buffer.byteLength(JSON.stringify(value)) + (KNOWN.has(name) ? 0 : name.length)
+      if (bytes > MOST_BYTES) {
+        throw refusal('parameter_malformed', {
+          description: 'The request is too long.',
+          detail: `its parameters have more than ${MOST_BYTES} bytes`,
+        })
+      }
+      values[name] = value
     }
   }
-  if (octets > MOST_OCTETS) {
-    throw refusal('parameter_malformed', {
-      description: 'The request is too long.',
-      detail: `its parameters have ${octets} octets, at most ${MOST_OCTETS} are taken`,
-    })
-  }
   for (const name of unsound) delete values[name]
-  return { values, unsound: [...unsound] }
+  return { values, unsound: [...unsound].filter((name) => KNOWN.has(name)) }
 }
 
 /**
@@ -101,25 +111,35 @@ export interface Oauth2orizeRequest {
   state?: string | undefined
   codeChallenge?: string | undefined
   codeChallengeMethod?: string | undefined
+  /**
+   * What the client sent, by GET or by POST: `parameters.values` has every parameter that was sent once, also those that
+   * this package does not know (`resource`, `acr_values`, your own). The hooks `extra` and `askAgain` find them here.
+   */
   parameters?: AuthorizationParameters
 }
 
-/** Parameters as an oauth2orize request. */
-export function toOauth2orizeRequest(parameters: AuthorizationParameters): Required<Oauth2orizeRequest> {
+/**
+ * Parameters as an oauth2orize request. Absent members are left out: oauth2orize copies what is here over what earlier
+ * parsers have read.
+ */
+export function toOauth2orizeRequest(
+  parameters: AuthorizationParameters,
+): Oauth2orizeRequest & { type: string; clientID: string } {
   const { values } = parameters
-  return {
+  const request: Oauth2orizeRequest & { type: string; clientID: string } = {
     type: values['response_type'] ?? 'missing',
     clientID: values['client_id'] ?? '',
-    redirectURI: values['redirect_uri'],
-    scope: values['scope']?.split(' ').filter((value) => value !== ''),
-    state: values['state'],
-    codeChallenge: values['code_challenge'],
-    codeChallengeMethod: values['code_challenge_method'],
     parameters,
   }
+  if (values['redirect_uri'] !== undefined) request.redirectURI = values['redirect_uri']
+  if (values['scope'] !== undefined) request.scope = values['scope'].split(' ').filter((value) => value !== '')
+  if (values['state'] !== undefined) request.state = values['state']
+  if (values['code_challenge'] !== undefined) request.codeChallenge = values['code_challenge']
+  if (values['code_challenge_method'] !== undefined) request.codeChallengeMethod = values['code_challenge_method']
+  return request
 }
 
-/** The parameters of an oauth2orize request that another parser than ours has read. */
+/** The parameters of an oauth2orize request, also of one that another parser than ours has read. */
 export function parametersOf(request: Oauth2orizeRequest): AuthorizationParameters {
   if (request.parameters !== undefined) return request.parameters
   const scope: unknown = request.scope

@@ -5,9 +5,11 @@ import { publish } from '../events.ts'
 import { toOAuthError } from '../http/error_mapping.ts'
 import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
-import { oneOf, requireFunction } from '../options.ts'
+import { isPromise } from '../maybe_promise.ts'
+import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
+import { askHook, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { parametersOf } from './authorization_parameters.ts'
-import { retryOf } from './retry.ts'
+import { pathOf, retryOf, retryPathOf } from './retry.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 
 export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
@@ -44,21 +46,37 @@ const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
   'registration_not_supported',
 ])
 
-/** Redirects the browser to the client, with the parameters appended to the URI's query. After a POST by 303 (RFC 9700 §4.12). */
+/** Redirects the browser to the client with the parameters. After a POST by 303 (RFC 9700 §4.12). */
 export function sendToClient(
   response: AuthorizationResponse,
   redirectUri: string,
   parameters: Readonly<Record<string, string | undefined>>,
+  component: 'query' | 'fragment' = 'query',
 ): void {
   response.statusCode = response.req?.method === 'POST' ? 303 : 302
-  response.setHeader('Location', withResponseParameters(redirectUri, parameters))
+  response.setHeader('Location', withResponseParameters(redirectUri, parameters, component))
   noStore(response)
   response.end()
 }
 
+/** Tokens are never put into a query, and errors go where the tokens would (OAuth 2.0 Multiple Response Types §5). */
+const componentOf = (type: string | undefined): 'query' | 'fragment' =>
+  (type ?? '').split(' ').some((each) => each === 'token' || each === 'id_token') ? 'fragment' : 'query'
+
 function noStore(response: ServerResponse): void {
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('Pragma', 'no-cache')
+}
+
+/** Sets the headers of an error. One that an application made may have headers that Node refuses: they are left out. */
+function setHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      response.setHeader(name, value)
+    } catch {
+      // The error is more important than its header.
+    }
+  }
 }
 
 /** Any error as one of ours; what some middleware refused with a 4xx status keeps that status, and nothing else of it. */
@@ -108,12 +126,12 @@ export function redirectError(
   if (!transaction?.client || typeof redirectUri !== 'string' || response.headersSent) return false
   if (FOR_THE_PERSON.has(refused.reason) || !REDIRECTABLE.has(refused.code)) return false
   report(refused)
-  sendToClient(response, redirectUri, {
-    error: refused.code,
-    error_description: descriptionOf(refused, verbosity),
-    state: parametersOf(transaction.req ?? {}).values['state'],
-    iss: issuer,
-  })
+  const { response_type: type, state } = parametersOf(transaction.req ?? {}).values
+  const description = descriptionOf(refused, verbosity)
+  const parameters = { error: refused.code, error_description: description, state, iss: issuer }
+  // A type that is not offered is reported in the query, whatever it would have used.
+  const component = refused.code === 'unsupported_response_type' ? 'query' : componentOf(type)
+  sendToClient(response, redirectUri, parameters, component)
   return true
 }
 
@@ -126,32 +144,79 @@ export interface ShownError {
   readonly retry: string | undefined
 }
 
+/** Shows an error to the person, instead of the built-in page. Status and `Cache-Control` are set already. */
+type ShowError = (error: ShownError, request: IncomingMessage, response: ServerResponse) => unknown
+
 /** The options of `authorizationErrors`. */
-export interface AuthorizationErrorsOptions {
+export interface AuthorizationErrorsOptions extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
   readonly verbosity?: Verbosity | undefined
-  /** Path of the authorization endpoint, for the retry link of the built-in page. Default `/authorize`. */
+  /**
+   * Path of the authorization endpoint, for the retry link of the built-in page. Default: the path that the request was
+   * sent to. Set it if a proxy in front removes part of the path.
+   */
   readonly authorizationPath?: string | undefined
-  /** Shows the error in place of the built-in page. Status and `Cache-Control` are set already. */
-  readonly showError?: ((error: ShownError, request: IncomingMessage, response: ServerResponse) => void) | undefined
+  /** Shows the error instead of the built-in page. Status and `Cache-Control` are set already. */
+  readonly showError?: ShowError | undefined
 }
 
+/** The names of the options, for the constructors that have them all. */
+export const ERRORS_OPTIONS = optionNames<AuthorizationErrorsOptions>({
+  issuer: true,
+  verbosity: true,
+  authorizationPath: true,
+  showError: true,
+  timeoutMilliseconds: true,
+})
+
+type ErrorRequest = IncomingMessage & { readonly oauth2?: unknown; readonly originalUrl?: unknown }
+
 /**
- * Error middleware for the routes of `server.authorization()` and `server.decision()`. Tells the client by redirect where
- * that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's or
- * oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
+ * Error middleware for the routes of `server.authorization()` and `server.decision()`. Redirects the error to the client
+ * where that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's
+ * or oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
  */
 export function authorizationErrors(options: AuthorizationErrorsOptions) {
-  const { issuer, showError, authorizationPath = '/authorize' } = options
+  checkOptions('authorizationErrors', options, ERRORS_OPTIONS)
+  return createErrorMiddleware(options)
+}
+
+/** `authorizationErrors` for options that may have more names. */
+export function createErrorMiddleware(options: AuthorizationErrorsOptions) {
+  const { issuer, showError, authorizationPath } = options
   requireIssuer(issuer)
   const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
-  if (showError !== undefined) requireFunction('showError', showError)
+  requireOptionalFunctions({ showError })
+  if (authorizationPath !== undefined && (typeof authorizationPath !== 'string' || authorizationPath === ''))
+    throw badOption('authorizationPath', 'a path', authorizationPath)
+  const milliseconds = timeLimitOf(options)
+
+  function show(shown: ShownError, refused: OAuthError, request: ErrorRequest, response: ServerResponse): void {
+    const showBuiltIn = (): void => {
+      sendPage(shown, authorizationPath ?? retryPathOf(refused) ?? pathOf(request) ?? '', response)
+    }
+    if (showError === undefined) {
+      showBuiltIn()
+      return
+    }
+    const failed = (error: unknown): void => {
+      report(refusalOf(error))
+      if (!response.headersSent) showBuiltIn()
+      else if (!response.writableEnded) response.destroy() // half a page must not look like a whole one
+    }
+    try {
+      const pending = showError(shown, request, response)
+      if (isPromise(pending)) askHook('showError', milliseconds, () => pending).then(undefined, failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
 
   // Four parameters: that is how Express knows error middleware.
   return function onAuthorizationError(
     error: unknown,
-    request: IncomingMessage & { readonly oauth2?: unknown },
+    request: ErrorRequest,
     response: ServerResponse,
     next: (error?: unknown) => void,
   ): void {
@@ -166,16 +231,10 @@ export function authorizationErrors(options: AuthorizationErrorsOptions) {
     // 400 is for clients, where the code says what is wrong; the person is forbidden something
     const status = refused.code === 'access_denied' && refused.status === 400 ? 403 : refused.status
     response.statusCode = status
-    for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
+    setHeaders(response, refused.headers)
     noStore(response)
-    const shown: ShownError = {
-      status,
-      code: refused.code,
-      message: descriptionOf(refused, verbosity) ?? '',
-      retry: retryOf(refused),
-    }
-    if (showError !== undefined) showError(shown, request, response)
-    else sendPage(shown, authorizationPath, response)
+    const message = descriptionOf(refused, verbosity) ?? ''
+    show({ status, code: refused.code, message, retry: retryOf(refused) }, refused, request, response)
   }
 }
 

@@ -2,21 +2,42 @@ import type { Client, FindClient } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import {
   type AuthorizationRules,
+  asksForCode,
   judgeAuthorizationRequest,
+  type PkcePolicy,
   redirectTarget,
   requestedClientId,
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { OAuthError, refusal } from '../errors.ts'
-import { badOption, oneOf, requireFunction } from '../options.ts'
-import { parseScope, scopeRules } from '../scope.ts'
+import { badOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
+import { scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
+import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 
 /** The options of `validateAuthorization`: who clients are, and the rules that requests are judged by. */
-export interface ValidateAuthorizationOptions<C extends Client = Client> extends AuthorizationRules, TimeLimitOptions {
+export interface ValidateAuthorizationOptions<C extends Client = Client>
+  extends Omit<AuthorizationRules, 'pkce'>,
+    TimeLimitOptions {
   readonly findClient: FindClient<C>
+  /** For whom PKCE is required, or a function that returns it for a client. Default `'all'`. */
+  readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
 }
+
+/** The names of the options, for the constructors that have them all. */
+export const VALIDATE_OPTIONS = optionNames<ValidateAuthorizationOptions>({
+  findClient: true,
+  pkce: true,
+  privateUseSchemes: true,
+  commaSeparatesScope: true,
+  scopesSupported: true,
+  missingScope: true,
+  excessScope: true,
+  defaultScope: true,
+  responseTypes: true,
+  timeoutMilliseconds: true,
+})
 
 /** The callback oauth2orize hands to a validate function. An error with a redirect URI is told to the client. */
 export type ValidateDone<C extends Client = Client> = (
@@ -38,15 +59,11 @@ export async function findRequestedClient<C extends Client>(
 }
 
 /** Throws a `TypeError` unless the rules are of the forms they are declared with. */
-function checkAuthorizationRules(rules: AuthorizationRules): void {
+function checkAuthorizationRules(rules: Omit<AuthorizationRules, 'pkce'>): void {
   checkRedirectUriRules(rules)
-  oneOf('pkce', rules.pkce, 'all', ['all', 'public', 'optional'])
   scopeRules(rules)
   oneOf('missingScope', rules.missingScope, 'registered', ['registered', 'refuse'])
   oneOf('excessScope', rules.excessScope, 'refuse', ['refuse', 'narrow'])
-  const { defaultScope = '' }: { readonly defaultScope?: unknown } = rules
-  if (typeof defaultScope !== 'string' || parseScope(defaultScope) === undefined)
-    throw badOption('defaultScope', 'scope values separated by spaces', defaultScope)
   for (const name of ['scopesSupported', 'responseTypes'] as const) {
     const list: unknown = rules[name]
     if (list !== undefined && !(Array.isArray(list) && list.every((each) => typeof each === 'string'))) {
@@ -59,16 +76,25 @@ function checkAuthorizationRules(rules: AuthorizationRules): void {
  * The validate function for `server.authorization(validateAuthorization({ … }), immediate)`. Judges client, redirect URI
  * and everything else of the request (RFC 6749 §4.1.1, RFC 7636 §4.3): until client and redirect URI are known to belong
  * together, errors are for the person only; from then on they are redirected. It never throws and never leaves the
- * request unanswered, whatever `findClient` does, and what goes wrong further down its chain comes back as an error.
+ * request unanswered, whatever `findClient` does. What an immediate function throws is redirected as `server_error`.
  *
  * It puts the judged scope into `req.oauth2.req.scope`. Does not look at the user.
  */
 export function validateAuthorization<C extends Client = Client>(
   options: ValidateAuthorizationOptions<C>,
 ): (request: Oauth2orizeRequest, done: ValidateDone<C>) => void {
+  checkOptions('validateAuthorization', options, VALIDATE_OPTIONS)
+  return createValidate(options)
+}
+
+/** `validateAuthorization` for options that may have more names. */
+export function createValidate<C extends Client>(
+  options: ValidateAuthorizationOptions<C>,
+): (request: Oauth2orizeRequest, done: ValidateDone<C>) => void {
   const { findClient } = options
   requireFunction('findClient', findClient)
   checkAuthorizationRules(options)
+  const rule = pkceRule(options.pkce)
   const milliseconds = timeLimitOf(options)
 
   async function judge(request: Oauth2orizeRequest): Promise<Parameters<ValidateDone<C>>> {
@@ -77,7 +103,10 @@ export function validateAuthorization<C extends Client = Client>(
     const target = redirectTarget(parameters, client, options)
     if ('refused' in target) return [target.refused]
     try {
-      const judged = judgeAuthorizationRequest(parameters, client, target, options)
+      const pkce = asksForCode(parameters.values['response_type'])
+        ? await pkcePolicyFor(rule, client, milliseconds)
+        : undefined
+      const judged = judgeAuthorizationRequest(parameters, client, target, { ...options, pkce })
       request.scope = judged.scope === '' ? [] : judged.scope.split(' ')
       return [null, client, target.redirectUri]
     } catch (error) {
@@ -93,11 +122,17 @@ export function validateAuthorization<C extends Client = Client>(
   }
 }
 
-/** Calls back, and once more with what the callback throws: nobody else is there to catch it. */
+/**
+ * Calls back, and again with what the callback throws: nobody else is there to catch it. It goes with client and redirect
+ * URI, which oauth2orize would forget otherwise, so that the client receives the error.
+ */
 function answered<C extends Client>(answer: Parameters<ValidateDone<C>>, done: ValidateDone<C>): void {
   try {
     done(...answer)
   } catch (cause) {
-    done(cause instanceof Error ? cause : new Error('thrown by the authorization chain', { cause }))
+    const [, client, redirectUri] = answer
+    const error = cause instanceof Error ? cause : new Error('thrown by the authorization chain', { cause })
+    if (client && redirectUri !== undefined) done(error, client, redirectUri)
+    else done(error)
   }
 }

@@ -1,17 +1,19 @@
-import { scopeOf } from '../client.ts'
+import { type Client, recordProblem } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { judgeChallenge, type PkcePolicy } from '../code/authorization_request.ts'
+import { judgeChallenge, offeredScope, type PkcePolicy } from '../code/authorization_request.ts'
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
 import type { Consents } from '../consent/consents.ts'
-import { asError, refusal } from '../errors.ts'
+import { asError, type OAuthError, refusal } from '../errors.ts'
 import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
-import { oneOf, requireFunction, requireVerbs } from '../options.ts'
-import { formatScope, isScopeWithin, parseScope } from '../scope.ts'
+import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import { formatScope, isScopeWithin, parseScope, scopeRules } from '../scope.ts'
 import {
   askHook,
   askStore,
+  callInTime,
   requireOptionalFunctions,
   returnedWrong,
   type TimeLimitOptions,
@@ -21,6 +23,7 @@ import {
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
 import { parseRequest } from './pkce_extension.ts'
+import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
@@ -37,7 +40,9 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   /** The user's subject identifier. Default: its `sub`, or else its `id`. */
   readonly subjectOf?: SubjectOf<User> | undefined
   /** The same as `validateAuthorization` has: no code is issued without the challenge it asks for. Default `'all'`. */
-  readonly pkce?: PkcePolicy | undefined
+  readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
+  /** The same as `validateAuthorization` has: the scope of clients whose record has none. Default: none. */
+  readonly defaultScope?: string | undefined
   /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number | undefined
   /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
@@ -51,6 +56,22 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   readonly clock?: Clock | undefined
 }
 
+/** The names of the options, for the constructors that have them all. */
+export const GRANT_OPTIONS = optionNames<CodeGrantOptions>({
+  issuer: true,
+  codes: true,
+  consents: true,
+  subjectOf: true,
+  pkce: true,
+  defaultScope: true,
+  codeLifetimeSeconds: true,
+  keepSpentCodeSeconds: true,
+  extra: true,
+  verbosity: true,
+  clock: true,
+  timeoutMilliseconds: true,
+})
+
 /**
  * A grant as `server.grant(…)` takes it: an object. The call signature is not there; it is declared because oauth2orize's
  * type declarations say that grants are functions.
@@ -60,7 +81,7 @@ export interface Oauth2orizeGrant {
   /** For all response types; the handlers look at the type themselves. */
   readonly name: '*'
   /** Reads a request. */
-  request(request: ParametersRequest): Required<Oauth2orizeRequest>
+  request(request: ParametersRequest): Oauth2orizeRequest
   /** Answers one that the user has decided on. */
   response(
     transaction: Oauth2orizeTransaction,
@@ -78,21 +99,29 @@ export interface Oauth2orizeGrant {
 }
 
 /**
- * The grant that answers `response_type=code` (RFC 6749 §4.1.2): `server.grant(codeGrant({ … }))`. It reads requests with
+ * The grant that responds to `response_type=code` (RFC 6749 §4.1.2): `server.grant(codeGrant({ … }))`. It reads requests with
  * `pkceRequestParser`, so no second registration is needed, and oauth2orize's checks on the response type, whose errors
  * never reach the client, are left to `validateAuthorization`.
  *
  * When the user has allowed the request it remembers the consent, issues a code and redirects, with `state` and `iss`.
- * `req.oauth2.res.scope`, where the application's decision sets it, is the granted scope, within the requested one.
- * Whatever fails before the redirect goes to `authorizationErrors`, or to oauth2orize's `authorizationErrorHandler()`.
+ * `req.oauth2.res.scope`, if the application's decision sets it, is the granted scope, within the requested one.
+ * A denial, and whatever fails before the redirect, is redirected too if the client may receive it; no error handler is
+ * needed for that. Other errors go to `authorizationErrors`, or to oauth2orize's `authorizationErrorHandler()`.
  */
 export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
-  const { issuer, consents, subjectOf, extra, clock = systemClock } = options
+  checkOptions('codeGrant', options, GRANT_OPTIONS)
+  return createGrant(options)
+}
+
+/** `codeGrant` for options that may have more names. */
+export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
+  const { issuer, consents, subjectOf, extra, defaultScope, clock = systemClock } = options
   requireIssuer(issuer)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
   requireOptionalFunctions({ subjectOf, extra })
   requireFunction('clock', clock)
-  const pkce = oneOf('pkce', options.pkce, 'all', ['all', 'public', 'optional'])
+  scopeRules({ defaultScope })
+  const rule = pkceRule(options.pkce)
   const verbosity = oneOf('verbosity', options.verbosity, 'normal', VERBOSITIES)
   const milliseconds = timeLimitOf(options)
   const codes = createCodes({
@@ -106,21 +135,24 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
     if (client === undefined || redirectURI === undefined) {
       throw refusal('misconfigured', { detail: 'the transaction has no client or no redirect URI' })
     }
-    const clientId = client.client_id
-    if (decision.allow !== true)
-      throw refusal('user_denied', { clientId, description: 'The user has denied the request.' })
+    if (decision.allow !== true) {
+      throw refusal('user_denied', { clientId: client.client_id, description: 'The user has denied the request.' })
+    }
     const { values } = parametersOf(request)
+    checkClient(client, values)
+    const clientId = client.client_id
     const subject = await subjectOfUser(user, { subjectOf }, values, milliseconds)
-    const codeChallenge = judgeChallenge(values, client, pkce)
+    const codeChallenge = judgeChallenge(values, client, await pkcePolicyFor(rule, client, milliseconds))
     const scope = grantedScope(request, decision.scope)
-    if (!isScopeWithin(scope, formatScope(parseScope(scopeOf(client)) ?? []))) {
+    if (!isScopeWithin(scope, offeredScope(client, { defaultScope }))) {
       throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
     }
+    const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
+    if (!isPlain(carried)) throw returnedWrong('extra', 'an object of plain JSON, or undefined')
+    const now = timeOf(clock)
     // Consent that was only found is not given again: the user may be taking it back at this very moment.
     if (consents !== undefined && decision.remembered !== true)
       await askStore(milliseconds, () => consents.remember({ subject, clientId, scope }, { client }))
-    const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
-    if (!isPlain(carried)) throw returnedWrong('extra', 'an object of plain JSON, or undefined')
     const permission = {
       subject,
       clientId,
@@ -130,7 +162,6 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
       codeChallenge,
       extra: carried,
     }
-    const now = timeOf(clock)
     return askStore(milliseconds, () => codes.issue(permission, now))
   }
 
@@ -143,22 +174,50 @@ export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oaut
         next()
         return
       }
-      issue(transaction)
-        .then((code) => {
-          const answer = { code, state: stateOf(transaction), iss: issuer }
-          complete((error) => {
-            if (error) next(error)
-            else sendToClient(response, transaction.redirectURI ?? '', answer)
-          })
-        })
-        .catch((error: unknown) => next(asError(error)))
+      respond(transaction, response, complete).catch((error: unknown) => {
+        // Not every application has an error handler behind the decision: the oauth2orize examples have none.
+        if (!redirectError(error, transaction, response, { issuer, verbosity })) next(asError(error))
+      })
     },
     error(error, transaction, response, next) {
       if (!redirectError(error, transaction, response, { issuer, verbosity })) next(error)
     },
   } satisfies Pick<Oauth2orizeGrant, 'name' | 'request' | 'response' | 'error'>
+
+  async function respond(
+    transaction: Oauth2orizeTransaction,
+    response: AuthorizationResponse,
+    complete: (done: (error?: unknown) => void) => void,
+  ): Promise<void> {
+    const code = await issue(transaction)
+    await callInTime(milliseconds, complete)
+    if (response.headersSent) return // the application has responded itself
+    sendToClient(response, transaction.redirectURI ?? '', { code, state: stateOf(transaction), iss: issuer })
+  }
+
   return grant as unknown as Oauth2orizeGrant
 }
+
+/**
+ * Throws unless the client of a transaction is the record that the request was made for. oauth2orize's own session store
+ * brings what `deserializeClient` returned.
+ */
+function checkClient(client: Client, values: FormParameters): void {
+  const problem = clientProblem(client, values['client_id'])
+  if (problem !== undefined) throw wrongClient(problem)
+}
+
+function clientProblem(client: unknown, requested: string | undefined): string | undefined {
+  const { client_id: clientId } = Object(client) as Partial<Client>
+  if (typeof clientId !== 'string' || clientId === '') return 'it has no client_id'
+  if (requested !== undefined && clientId !== requested) return 'its client_id is not the one of the request'
+  return recordProblem(client)
+}
+
+const wrongClient = (problem: string): OAuthError =>
+  refusal('misconfigured', {
+    detail: `the client of the transaction is wrong: ${problem}. If oauth2orize keeps transactions in the session, deserializeClient must return the record that findClient returns, with client_id`,
+  })
 
 const stateOf = ({ req }: Oauth2orizeTransaction): string | undefined => parametersOf(req ?? {}).values['state']
 
@@ -179,8 +238,13 @@ function grantedScope(request: Oauth2orizeRequest, decided: unknown): string {
   if (decided === undefined) return requested
   const text = Array.isArray(decided) ? decided.join(' ') : decided
   const values = typeof text === 'string' ? parseScope(text) : undefined
-  const scope = values === undefined ? undefined : formatScope(values)
-  if (scope === undefined || !isScopeWithin(scope, requested)) {
+  if (values === undefined) {
+    throw refusal('misconfigured', {
+      detail: 'the scope of the decision must be scope values, as a string or an array',
+    })
+  }
+  const scope = formatScope(values)
+  if (!isScopeWithin(scope, requested)) {
     throw refusal('scope_exceeded', { detail: 'the decision allows a scope that was not requested' })
   }
   return scope

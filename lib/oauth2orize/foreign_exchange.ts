@@ -1,5 +1,7 @@
 import { asError, refusal } from '../errors.ts'
 import type { Next, Request, Response } from '../http/message.ts'
+import { requireFunction, wholeNumber } from '../options.ts'
+import { guardCallback } from './foreign_callback.ts'
 
 /** An exchange as oauth2orize runs it. An `async` one returns a promise, which oauth2orize drops. */
 export type ExchangeStep = (request: Request, response: Response, next: Next) => unknown
@@ -79,31 +81,19 @@ function answerOnce(response: Response, ended: () => void): void {
   }) as Response['end']
 }
 
-/** The callback that oauth2orize hands to an issue function as its last argument. */
-type Issued = (error: unknown, ...tokens: unknown[]) => void
-
 /**
- * Wraps an `async` issue function for the exchanges that oauth2orize brings, such as `oauth2orize.exchange.code(issue)`:
- * they drop the promise, so that a rejection would end the process and leave the client waiting. It keeps the number of
- * parameters, from which oauth2orize tells what to pass. The callback works once; a rejection before it is an error.
+ * Wraps a function of the application that oauth2orize calls with a callback: an `async` issue function of the exchanges
+ * that oauth2orize brings (`oauth2orize.exchange.code(issue)`), an immediate function, a `complete` function. oauth2orize
+ * drops their promises, so that a rejection would end the process and leave the client waiting. Here a rejection is an error
+ * for the callback, and so is no call of it within `timeoutMilliseconds` (default 30,000). The callback works once. The
+ * number of parameters stays, because oauth2orize goes by it.
  *
- * @typeParam Issue the issue function, which keeps its type
+ * @typeParam Issue the function, which keeps its type
  */
-export function safeIssue<Issue extends (...parameters: never[]) => unknown>(issue: Issue): Issue {
-  const call = issue as unknown as (...parameters: readonly unknown[]) => unknown
-  const safe = (...given: unknown[]): void => {
-    const issued = given[given.length - 1] as Issued
-    let settled = false
-    const once: Issued = (error, ...tokens) => {
-      if (settled) return
-      settled = true
-      issued(error, ...tokens)
-    }
-    try {
-      Promise.resolve(call(...given.slice(0, -1), once)).catch((error: unknown) => once(asError(error)))
-    } catch (error) {
-      once(asError(error))
-    }
-  }
-  return Object.defineProperty(safe, 'length', { value: issue.length }) as unknown as Issue
+export function safeIssue<Issue extends (...parameters: never[]) => unknown>(
+  issue: Issue,
+  timeoutMilliseconds = 30_000,
+): Issue {
+  requireFunction('issue', issue)
+  return guardCallback(issue, wholeNumber('timeoutMilliseconds', timeoutMilliseconds, 30_000, 1, 3_600_000))
 }

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { demandsLogin, isSilent, maxAgeOf, promptsOf } from '../code/prompt.ts'
 import type { Consents } from '../consent/consents.ts'
 import { refusal } from '../errors.ts'
-import { requireFunction, requireVerbs } from '../options.ts'
+import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import {
   askHook,
@@ -41,6 +41,16 @@ export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptio
   readonly clock?: Clock | undefined
 }
 
+/** The names of the options, for the constructors that have them all. */
+export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
+  consents: true,
+  subjectOf: true,
+  askAgain: true,
+  authenticatedAt: true,
+  clock: true,
+  timeoutMilliseconds: true,
+})
+
 /**
  * The immediate function for `server.authorization(validate, rememberedConsent({ … }))`: a user who has allowed this
  * client all requested scopes before is not asked again. It never throws; a failing store ends the request with 503.
@@ -50,6 +60,12 @@ export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptio
  * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
  */
 export function rememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
+  checkOptions('rememberedConsent', options, CONSENT_OPTIONS)
+  return createImmediate(options)
+}
+
+/** `rememberedConsent` for options that may have more names. */
+export function createImmediate<User>(options: RememberedConsentOptions<User>) {
   const { consents, subjectOf, askAgain, authenticatedAt, clock = systemClock } = options
   requireVerbs('consents', consents, ['allows'])
   requireOptionalFunctions({ subjectOf, askAgain, authenticatedAt })

@@ -1,17 +1,41 @@
 import type { OAuthError } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 
-const retries = new WeakMap<OAuthError, string>()
+interface Retry {
+  readonly query: string
+  /** The path of the authorization request, if it is known. */
+  readonly path: string | undefined
+}
+
+const retries = new WeakMap<OAuthError, Retry>()
 
 /**
  * The query string (`?response_type=code&…`) that starts the authorization request of an error again, if it is known. Use
  * it for the link on an error page, and for where to continue after a login: it leaves out what the login fulfils
  * (`prompt=login`). It is built from the parameters of the request, so it is the same for GET and POST.
  */
-export const retryOf = (error: OAuthError): string | undefined => retries.get(error)
+export const retryOf = (error: OAuthError): string | undefined => retries.get(error)?.query
+
+/** The path of the authorization request that an error belongs to, if it was seen under another URL. */
+export const retryPathOf = (error: OAuthError): string | undefined => retries.get(error)?.path
 
 /** The error, with the parameters that start its request again. */
-export function withRetry(error: OAuthError, values: FormParameters): OAuthError {
-  retries.set(error, `?${new URLSearchParams({ ...values }).toString()}`)
+export function withRetry(error: OAuthError, values: FormParameters, path?: string): OAuthError {
+  retries.set(error, { query: `?${new URLSearchParams({ ...values }).toString()}`, path })
   return error
+}
+
+/**
+ * The path that a request was sent to, as the browser sees it; `undefined` if it cannot stand in a link. One that begins
+ * with two slashes would lead to another host.
+ */
+export function pathOf(request: {
+  readonly originalUrl?: unknown
+  readonly url?: string | undefined
+}): string | undefined {
+  const { originalUrl, url = '' } = request
+  const full = typeof originalUrl === 'string' ? originalUrl : url
+  const target = /^https?:\/\//i.test(full) && URL.canParse(full) ? new URL(full).pathname : full // RFC 9112 §3.2.2
+  const path = target.split(/[?#]/, 1)[0] ?? ''
+  return path.length <= 2048 && /^\/(?![/\\])/.test(path) ? path : undefined
 }

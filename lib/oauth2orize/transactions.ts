@@ -7,7 +7,7 @@ import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
-import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import {
@@ -22,10 +22,11 @@ import {
   type Oauth2orizeRequest,
   type ParametersRequest,
   parametersOf,
+  queryPairs,
   toOauth2orizeRequest,
 } from './authorization_parameters.ts'
 import { findRequestedClient } from './authorize.ts'
-import { withRetry } from './retry.ts'
+import { pathOf, withRetry } from './retry.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
 /** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
@@ -59,8 +60,29 @@ export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRu
   readonly transactionLifetimeSeconds?: number | undefined
   /** The name of the form field. Default `transaction_id`, as oauth2orize has it. */
   readonly transactionField?: string | undefined
+  /**
+   * The property of the request that holds the user. Default `user`. Set it if the application uses Passport's
+   * `assignProperty` or oauth2orize's `userProperty`, and pass `userProperty` to `server.authorization()` and
+   * `server.decision()` too.
+   */
+  readonly userProperty?: string | undefined
   readonly clock?: Clock | undefined
 }
+
+/** The names of the options, for the constructors that have them all. */
+export const TRANSACTION_OPTIONS = optionNames<SealedTransactionsOptions>({
+  issuer: true,
+  secret: true,
+  findClient: true,
+  replayRegister: true,
+  subjectOf: true,
+  transactionLifetimeSeconds: true,
+  transactionField: true,
+  userProperty: true,
+  clock: true,
+  privateUseSchemes: true,
+  timeoutMilliseconds: true,
+})
 
 /** A transaction store as `oauth2orize.createServer({ store })` takes it. */
 export interface TransactionStore {
@@ -92,6 +114,8 @@ interface Content {
   /** As it was judged; the parameters have it as it was sent, or not at all. */
   readonly scope: readonly string[]
   readonly info?: unknown
+  /** The path of the authorization endpoint, as the browser knows it. */
+  readonly path?: string | undefined
 }
 
 const IV_OCTETS = 12
@@ -110,6 +134,12 @@ const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
  * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
  */
 export function sealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
+  checkOptions('sealedTransactions', options, TRANSACTION_OPTIONS)
+  return createTransactionStore(options)
+}
+
+/** `sealedTransactions` for options that may have more names. */
+export function createTransactionStore<User>(options: SealedTransactionsOptions<User>): TransactionStore {
   const {
     issuer,
     findClient,
@@ -117,12 +147,16 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
     subjectOf,
     clock = systemClock,
     transactionField = 'transaction_id',
+    userProperty = 'user',
   } = options
   requireIssuer(issuer)
   requireFunction('findClient', findClient)
   requireVerbs('replayRegister', replayRegister, ['remember'])
   requireOptionalFunctions({ subjectOf })
   requireFunction('clock', clock)
+  for (const [name, value] of Object.entries({ transactionField, userProperty }))
+    if (typeof value !== 'string' || value === '') throw badOption(name, 'a string that is not empty', value)
+  const userOf = (request: TransactionRequest): unknown => (request as Readonly<Record<string, unknown>>)[userProperty]
   const lifetime = wholeNumber('transactionLifetimeSeconds', options.transactionLifetimeSeconds, 600, 30, 86_400)
   const milliseconds = timeLimitOf(options)
   const keys = keysOf(options.secret)
@@ -156,7 +190,8 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
   async function sealTransaction(request: TransactionRequest, transaction: Oauth2orizeTransaction): Promise<string> {
     const { req = {}, info } = transaction
     const { values } = parametersOf(req)
-    const subject = await subjectOfUser(transaction.user ?? request.user, { subjectOf }, values, milliseconds)
+    const user = transaction.user ?? userOf(request)
+    const subject = await subjectOfUser(user, { subjectOf }, values, milliseconds)
     if (isSilent(values)) {
       const detail = 'the request has prompt=none, and the application is about to show a page'
       throw refusal('silent_interaction', { clientId: values['client_id'], detail })
@@ -168,6 +203,7 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
       values,
       scope: Array.isArray(req.scope) ? req.scope : [],
       ...(info === undefined ? {} : { info }),
+      path: pathOf(request),
     })
   }
 
@@ -184,7 +220,7 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
       })
     }
     const clientId = content.values['client_id'] ?? ''
-    const user = request.user
+    const user = userOf(request)
     if ((await subjectOfUser(user, { subjectOf }, content.values, milliseconds)) !== content.subject) {
       throw refusal('transaction_of_another_user', {
         clientId,
@@ -201,6 +237,7 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
           detail: `it expired ${now - content.expiresAt} s ago`,
         }),
         content.values,
+        content.path,
       )
     }
     const client = await findRequestedClient(clientId, findClient, milliseconds)
@@ -215,6 +252,7 @@ export function sealedTransactions<User = unknown>(options: SealedTransactionsOp
       throw withRetry(
         refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),
         content.values,
+        content.path,
       )
     }
     return {
@@ -251,15 +289,17 @@ function callBack<T>(promise: Promise<T>, done: (error: Error | null, value?: T)
   )
 }
 
-/** A field of the form, or of the query; only a property of its own, and only text. */
+/** A field of the form, or of the query; only a property of its own, and only a string. */
 function fieldOf(request: ParametersRequest, field: string): string | undefined {
   const { body } = request
   if (typeof body === 'object' && body !== null && Object.hasOwn(body, field)) {
     const value: unknown = (body as Record<string, unknown>)[field]
     return typeof value === 'string' && value !== '' ? value : undefined
   }
-  const query = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll(field)
-  return query.length === 1 && query[0] !== '' ? query[0] : undefined
+  const sent: unknown[] = []
+  for (const [name, value] of queryPairs(request)) if (name === field) sent.push(value)
+  const [value] = sent
+  return sent.length === 1 && typeof value === 'string' && value !== '' ? value : undefined
 }
 
 function keysOf(secret: SealedTransactionsOptions['secret']): readonly [Buffer, ...Buffer[]] {
