@@ -41,7 +41,7 @@ export function accountRoutes(options: {
         guard: login.guards.forForm(req, res),
         userName: user.name,
         sessions: await sessions.list(user.sub, APP_SESSION),
-        clientName: (clientId) => clients.find(clientId)?.client_name ?? clientId,
+        clientName: (clientId) => clients.find(clientId)?.client_name || clientId,
       }),
     )
   })

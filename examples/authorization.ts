@@ -74,7 +74,7 @@ export function authorizationRoutes(options: {
         otherUser: `${base}/authorize?${withParameters(queryOf(req), { prompt: 'login' })}`,
         transactionId: transactionID,
         userName: name,
-        clientName: client.client_name ?? client.client_id,
+        clientName: client.client_name || client.client_id,
         redirectUri: redirectURI,
         scope: request.scope ?? [],
         allowedBefore: before && scopeValues(before.scope),

@@ -50,7 +50,7 @@ export function createLogin(options: {
       action: `${base}/login`,
       guard: guards.forForm(req, res),
       authorizationRequest,
-      clientName: client?.client_name ?? client?.client_id,
+      clientName: client?.client_name || client?.client_id,
       failed,
     })
     if (failed?.waitSeconds) res.setHeader('Retry-After', failed.waitSeconds)

@@ -105,7 +105,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
     authorizationCodeLifetimeSeconds: Math.min(codeLifetime, LONGEST_CODE_LIFETIME_SECONDS),
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
-      readClients(path, { httpLoopbackKeySets: isHttpLoopback(issuer ?? 'http://localhost') }),
+      readClients(path, { allowHttpLoopback: isHttpLoopback(issuer ?? 'http://localhost') }),
     ),
   }
   if (value('BASE_SECRET') === undefined)

@@ -116,54 +116,73 @@ const macing = { token_endpoint_auth_method: 'client_secret_jwt' }
 const long = 'a'.repeat(64)
 
 const unsound: readonly (readonly [problem: RegExp, record: object])[] = [
-  [/jwks and jwks_uri must not both/, { ...signing, jwks: { keys: [ec] }, jwks_uri: 'https://keys.example.com' }],
-  [/client_secret is shorter than 32 octets/, { ...macing, client_secret: 'short' }],
   [
-    /client_secret is shorter than 64 octets/,
+    /jwks_uri: must not be there together with jwks/,
+    { ...signing, jwks: { keys: [ec] }, jwks_uri: 'https://keys.example.com' },
+  ],
+  [/client_secret: has 5 bytes, client_secret_jwt needs 32/, { ...macing, client_secret: 'short' }],
+  [
+    /client_secret: has 63 bytes, client_secret_jwt needs 64/,
     { ...macing, client_secret: 'a'.repeat(63), token_endpoint_auth_signing_alg: 'HS512' },
   ],
-  [/client_secret is shorter/, { ...macing, client_secret: [{ value: long, expires_at: 0 }, { value: 'short' }] }],
-  [/signing_alg is none/, { ...signing, jwks: { keys: [ec] }, token_endpoint_auth_signing_alg: 'none' }],
-  [/signing_alg is "HS1"/, { ...macing, client_secret: long, token_endpoint_auth_signing_alg: 'HS1' }],
-  [/HS256 does not fit/, { ...signing, jwks: { keys: [ec] }, token_endpoint_auth_signing_alg: 'HS256' }],
-  [/ES256 does not fit/, { ...macing, client_secret: long, token_endpoint_auth_signing_alg: 'ES256' }],
-  [/auth_method is "tls_client_auth"/, { token_endpoint_auth_method: 'tls_client_auth' }],
-  [/auth_method must be text/, { token_endpoint_auth_method: 5 }],
-  [/jwks or jwks_uri is missing/, signing],
-  [/jwks is not JSON/, { ...signing, jwks: '{' }],
-  [/array named keys/, { ...signing, jwks: {} }],
-  [/array named keys/, { ...signing, jwks: [] }],
-  [/jwks or jwks_uri is missing/, { ...signing, jwks: null }],
-  [/jwks holds no key/, { ...signing, jwks: { keys: [] } }],
-  [/key 1 of jwks cannot be read/, { ...signing, jwks: { keys: [{ ...ec, y: 'AAAA' }] } }],
-  [/key 1 of jwks is a private key/, { ...signing, jwks: { keys: [{ ...ec, d: 'AAAA' }] } }],
-  [/key 1 of jwks is not an object/, { ...signing, jwks: { keys: ['key'] } }],
-  [/key 1 of jwks is not for signatures/, { ...signing, jwks: { keys: [{ ...ec, use: 'enc' }] } }],
-  [/kind that is not supported/, { ...signing, jwks: { keys: [{ kty: 'EC', crv: 'secp256k1' }] } }],
-  [/key 1 of jwks is a secret/, { ...signing, jwks: { keys: [{ kty: 'oct', k: long }] } }],
-  [/key 1 of jwks is no secret/, { ...macing, jwks: { keys: [ec] } }],
-  [/is not one for RS256/, { ...signing, token_endpoint_auth_signing_alg: 'RS256', jwks: { keys: [ec] } }],
-  [/is not one for ES384/, { ...signing, token_endpoint_auth_signing_alg: 'ES384', jwks: { keys: [ec] } }],
-  [/shorter than 2048 bits/, { ...signing, jwks: { keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB' }] } }],
-  [/jwks_uri must be https/, { ...signing, jwks_uri: 'http://keys.example.com' }],
-  [/jwks_uri must not lead to this machine/, { ...signing, jwks_uri: 'https://localhost/keys' }],
+  [/client_secret: has 5 bytes/, { ...macing, client_secret: [{ value: long, expires_at: 0 }, { value: 'short' }] }],
+  [/signing_alg: is "none"/, { ...signing, jwks: { keys: [ec] }, token_endpoint_auth_signing_alg: 'none' }],
+  [/signing_alg: is "HS1"/, { ...macing, client_secret: long, token_endpoint_auth_signing_alg: 'HS1' }],
+  [
+    /signing_alg: is "HS256", which is no algorithm of private_key_jwt/,
+    { ...signing, jwks: { keys: [ec] }, token_endpoint_auth_signing_alg: 'HS256' },
+  ],
+  [
+    /signing_alg: is "ES256", which is no algorithm of client_secret_jwt/,
+    { ...macing, client_secret: long, token_endpoint_auth_signing_alg: 'ES256' },
+  ],
+  [/auth_method: is "tls_client_auth"/, { token_endpoint_auth_method: 'tls_client_auth' }],
+  [/auth_method: must be a string/, { token_endpoint_auth_method: 5 }],
+  [/jwks: is missing, and so is jwks_uri/, signing],
+  [/jwks: cannot be read: it is not valid JSON/, { ...signing, jwks: '{' }],
+  [/jwks: cannot be read: it has no array in keys/, { ...signing, jwks: {} }],
+  [/jwks: is missing, and so is jwks_uri/, { ...signing, jwks: [] }],
+  [/jwks: is missing, and so is jwks_uri/, { ...signing, jwks: null }],
+  [/jwks: has no key that can be used/, { ...signing, jwks: { keys: [] } }],
+  [/jwks.keys\[0\]: the key is malformed/, { ...signing, jwks: { keys: [{ ...ec, y: 'AAAA' }] } }],
+  [/jwks.keys\[0\]: private key members/, { ...signing, jwks: { keys: [{ ...ec, d: 'AAAA' }] } }],
+  [/jwks: has no key that can be used/, { ...signing, jwks: { keys: ['key'] } }],
+  [/jwks.keys\[0\]: its use is "enc"/, { ...signing, jwks: { keys: [{ ...ec, use: 'enc' }] } }],
+  [/jwks.keys\[0\]: its crv is "secp256k1"/, { ...signing, jwks: { keys: [{ kty: 'EC', crv: 'secp256k1' }] } }],
+  [/jwks.keys\[0\]: its kty is "oct"/, { ...signing, jwks: { keys: [{ kty: 'oct', k: long }] } }],
+  [/jwks.keys\[0\]: its kty is "EC"/, { ...macing, jwks: { keys: [ec] } }],
+  [
+    /jwks.keys\[0\]: its kty is "EC", RS256 needs "RSA"/,
+    { ...signing, token_endpoint_auth_signing_alg: 'RS256', jwks: { keys: [ec] } },
+  ],
+  [
+    /jwks.keys\[0\]: its crv is "P-256", ES384 needs "P-384"/,
+    { ...signing, token_endpoint_auth_signing_alg: 'ES384', jwks: { keys: [ec] } },
+  ],
+  [/RSA key must have 2048 to 8192 bits/, { ...signing, jwks: { keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB' }] } }],
+  [/jwks_uri: must be an https URL/, { ...signing, jwks_uri: 'http://keys.example.com' }],
+  [/jwks_uri: must not lead to an address that is not public/, { ...signing, jwks_uri: 'https://localhost/keys' }],
   ...['192.168.0.1', '10.1.2.3', '172.16.0.1', '169.254.169.254', '[fd00::1]', '[fe80::1]', '0x0a000001'].map(
-    (host) => [/must not lead to a private address/, { ...signing, jwks_uri: `https://${host}/keys` }] as const,
+    (host) =>
+      [
+        /jwks_uri: must not lead to an address that is not public/,
+        { ...signing, jwks_uri: `https://${host}/keys` },
+      ] as const,
   ),
-  [/jwks_uri is not a URL/, { ...signing, jwks_uri: 'keys' }],
-  [/client_secret is missing/, {}],
-  [/client_secret is missing/, { token_endpoint_auth_method: 'client_secret_post' }],
-  [/client_secret must be text/, { client_secret: 5 }],
-  [/client_secret must be text/, { client_secret: ['a'] }],
-  [/empty array/, { client_secret: [] }],
-  [/expires_at of a client_secret must be a number/, { client_secret: [{ value: 'a', expires_at: 'soon' }] }],
-  [/redirect_uris must be an array/, { client_secret: 'a', redirect_uris: 'https://app.example.com' }],
-  [/grant_types must be an array/, { client_secret: 'a', grant_types: 'authorization_code' }],
-  [/scope must be scope values/, { client_secret: 'a', scope: ['read'] }],
-  [/scope must be scope values/, { client_secret: 'a', scope: 'réad' }],
+  [/jwks_uri: must be an https URL/, { ...signing, jwks_uri: 'keys' }],
+  [/client_secret: is missing/, {}],
+  [/client_secret: is missing/, { token_endpoint_auth_method: 'client_secret_post' }],
+  [/client_secret: must be a string/, { client_secret: 5 }],
+  [/client_secret: must be a string/, { client_secret: ['a'] }],
+  [/client_secret: is missing/, { client_secret: [] }],
+  [/client_secret_expires_at: is not a time/, { client_secret: [{ value: 'a', expires_at: 'soon' }] }],
+  [/redirect_uris.* array/, { client_secret: 'a', redirect_uris: 'https://app.example.com' }],
+  [/grant_types.* array/, { client_secret: 'a', grant_types: 'authorization_code' }],
+  [/scope is not a string/, { client_secret: 'a', scope: ['read'] }],
+  [/scope.* scope values/, { client_secret: 'a', scope: 'réad' }],
 ]
 for (const [problem, record] of unsound) {
-  test(`an unsound client is named in a warning and not found (${problem.source})`, async () => {
+  test(`E7: an unsound client is named in a warning and not found (${problem.source})`, async () => {
     const path = await file([
       { client_id: 'odd one', ...record },
       { client_id: 'fine', client_secret: 'short' },
@@ -182,7 +201,7 @@ test('a broken key beside a good one is worth a warning, and the client goes on 
   const path = await file([{ client_id: 'two', ...signing, jwks: { keys: [ec, { kty: 'EC', crv: 'P-256' }] } }])
   const settings = await readSettings({ CLIENTS_FILE: path })
   assert.ok(settings.clients.find('two'))
-  assert.match(settings.warnings.join(), /client "two": key 2 of jwks cannot be read/)
+  assert.match(settings.warnings.join(), /client "two": jwks.keys\[1\]: the member x is missing/)
 })
 
 test('a key of another algorithm beside the registered one, and EdDSA by either name, are no reason to refuse', async () => {
@@ -202,12 +221,15 @@ test('a key of another algorithm beside the registered one, and EdDSA by either 
   for (const { client_id } of clients) assert.ok(settings.clients.find(client_id), client_id)
   const warnings = settings.warnings.filter((warning) => warning.startsWith('CLIENTS_FILE'))
   assert.equal(warnings.length, 1)
-  assert.match(warnings[0] ?? '', /client "a": key 1 of jwks is not one for ES256/)
+  assert.match(warnings[0] ?? '', /client "a": jwks.keys\[0\]: its kty is "OKP", ES256 needs "EC"/)
 })
 
 test('a redirect URI that is never accepted is worth a warning', async () => {
   const path = await file([{ client_id: 'a', client_secret: 'b', redirect_uris: ['http://app.example.com/cb'] }])
-  assert.match((await readSettings({ CLIENTS_FILE: path })).warnings.join(), /neither https nor http/)
+  assert.match(
+    (await readSettings({ CLIENTS_FILE: path })).warnings.join(),
+    /client "a": redirect_uris\[0\]: .* cannot be redirected to/,
+  )
 })
 
 test('a key set over http on this machine is taken only while the issuer is http on this machine', async () => {
@@ -230,11 +252,57 @@ test('codes live for ten minutes at most (RFC 6749 §4.1.2), whatever is asked f
   assert.deepEqual(settings.warnings, ['AUTHORIZATION_CODE_TTL: codes live for 600 seconds at most'])
 })
 
-test('what is null in a client record is not there', async () => {
-  const path = await file([{ client_id: 'a', client_secret: 'b', jwks_uri: null, redirect_uris: null, scope: null }])
+test('E7, E6: the package judges the records: what it accepts, the example accepts', async () => {
+  const absent = { jwks_uri: '', redirect_uris: null, scope: null, client_secret_expires_at: null }
+  const rsa = { kty: 'RSA', e: 'AQAB', n: Buffer.alloc(256, 0xa5).fill(0xc3, 0, 1).toString('base64url') }
+  const jwks = [
+    { ...ec, key_ops: [], d: null, use: null },
+    { ...ec, use: '' },
+    { ...ec, key_ops: ['verify'] },
+    { ...rsa, n: `${rsa.n}==` },
+  ]
+  const clients = [
+    { client_id: 'a', client_secret: 'b', jwks: null, ...absent },
+    ...jwks.map((key, at) => ({ client_id: `key ${at}`, ...signing, ...absent, jwks: { keys: [key, 'no key'] } })),
+    { client_id: 'text', ...signing, jwks: JSON.stringify({ keys: [ec] }) },
+    { client_id: 'over', client_secret: [{ value: 'a', expires_at: 1 }] },
+  ]
+  const settings = await readSettings({ CLIENTS_FILE: await file(clients), BASE_SECRET: 'x'.repeat(32) })
+  for (const { client_id } of clients) assert.ok(settings.clients.find(client_id), client_id)
+  assert.deepEqual(settings.warnings, [])
+})
+
+test('E7: keys that the package refuses are warned of', async () => {
+  const bad = [
+    { ...ec, use: 'enc' },
+    { ...ec, key_ops: ['sign'] },
+    { ...ec, alg: 'ES384' },
+    { ...ec, x: 'AAAA' },
+    { ...ec, crv: 'P-999' },
+    { kty: 'OKP', crv: 'Ed25519', x: 'AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' },
+    { kty: 'OKP', crv: 'X25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
+  ]
+  const path = await file([{ client_id: 'many', ...signing, jwks: { keys: [ec, ...bad] } }])
   const { clients, warnings } = await readSettings({ CLIENTS_FILE: path, BASE_SECRET: 'x'.repeat(32) })
-  assert.deepEqual(clients.find('a'), { client_id: 'a', client_secret: 'b' })
-  assert.deepEqual(warnings, [])
+  assert.ok(clients.find('many'))
+  for (const at of bad.keys())
+    assert.match(warnings.join('\n'), new RegExp(`jwks\\.keys\\[${at + 1}\\]: `), `${at + 1}`)
+})
+
+test('a record that contradicts itself is unsound whatever its method uses, an unknown application_type is ignored', async () => {
+  const clients = [
+    { client_id: 'both', client_secret: 'a', jwks: { keys: [ec] }, jwks_uri: 'https://keys.example.com/' },
+    { client_id: 'none', client_secret: 'a', token_endpoint_auth_signing_alg: 'none' },
+    { client_id: 'type', client_secret: 'a', application_type: 'desktop' },
+    { client_id: 'native', client_secret: 'a', application_type: 'native' },
+  ]
+  const settings = await readSettings({ CLIENTS_FILE: await file(clients), BASE_SECRET: 'x'.repeat(32) })
+  assert.deepEqual(settings.warnings, [
+    'CLIENTS_FILE: client "both" will be refused: jwks_uri: must not be there together with jwks',
+    'CLIENTS_FILE: client "none" will be refused: token_endpoint_auth_signing_alg: is none, which signs nothing',
+    'CLIENTS_FILE: client "type": application_type: is ignored, expected web or native',
+  ])
+  assert.ok(settings.clients.find('type') && settings.clients.find('native'))
 })
 
 test('B1: the demo files under another name, or copied, are the demo files', async () => {
