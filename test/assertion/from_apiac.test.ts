@@ -35,15 +35,17 @@ test('with the options of the page it decides as the seed did', async () => {
   const seed = await scene({
     audience: [TOKEN_ENDPOINT],
     audienceForm: 'string',
-    maxLifetimeSeconds: 30,
+    maxLifetimeSeconds: 31,
     clockToleranceSeconds: 0,
   })
   const aud = TOKEN_ENDPOINT
   assert.equal(await seed.outcome({ aud }), 'accepted')
   assert.equal(await seed.outcome({ aud: ISSUER }), 'assertion_audience_mismatch')
   assert.equal(await seed.outcome({ aud: [aud] }), 'assertion_audience_mismatch')
-  assert.equal(await seed.outcome({ aud, iat: NOW - 29 }), 'accepted')
-  assert.equal(await seed.outcome({ aud, iat: NOW - 31 }), 'assertion_too_old')
+  assert.match(page, /^ {2}maxLifetimeSeconds: 31,/m)
+  // F7: the seed refused where now - iat > 30
+  assert.equal(await seed.outcome({ aud, iat: NOW - 30, exp: NOW + 600 }), 'accepted')
+  assert.equal(await seed.outcome({ aud, iat: NOW - 31, exp: NOW + 600 }), 'assertion_too_old')
   assert.equal(await seed.outcome({ aud, exp: NOW - 1 }), 'assertion_expired')
   assert.equal(await seed.outcome({ aud, nbf: NOW + 1 }), 'assertion_not_yet_valid')
   const kept = { aud, jti: 'kept' }
