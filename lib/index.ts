@@ -4,6 +4,7 @@ export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules }
 export type { ReplayRegister } from './assertion/replay.ts'
 export type { ClientRules, PerClient, RuleOptions, ServerName, TypRule } from './assertion/rules.ts'
 export {
+  type AssertionCheck,
   type AssertionContext,
   type AssertionVerifier,
   type AssertionVerifierOptions,

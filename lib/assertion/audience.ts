@@ -2,20 +2,9 @@ import type { RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { isIssuer, requireIssuer, warnOfInsecureIssuer } from '../issuer.ts'
 import { badOption } from '../options.ts'
-import type { Envelope } from './envelope.ts'
+import type { Check, ServerNames } from './attempt.ts'
 import { isTyped } from './header.ts'
 import { type AssertionRules, isTextList, type RuleOptions, type ServerName } from './rules.ts'
-
-/** The names this server goes by in one request. */
-export interface ServerNames {
-  readonly issuer: string
-  /** What `aud` may be. */
-  readonly audiences: readonly string[]
-  /** What `aud` may be when `typ` is `client-authentication+jwt`. */
-  readonly typedAudiences: readonly string[]
-  /** Whether the URL of the endpoint that is called is one more. */
-  readonly takesEndpoint: boolean
-}
 
 const isName = (value: unknown): value is string =>
   typeof value === 'string' && URL.canParse(value) && !value.includes('#')
@@ -110,16 +99,19 @@ function checkAudience(
 
 const shown = (aud: unknown): string => (aud === undefined ? 'none' : JSON.stringify(aud).slice(0, 300))
 
-/** `aud` names this server, or the endpoint that is called. */
-export function checkAddressee(
-  { claims, header }: Envelope,
-  names: ServerNames,
-  endpoint: string | undefined,
-  rules: AssertionRules,
-  own: readonly string[] | undefined,
-): void {
-  const narrowed = rules.typNarrowsAudience && isTyped(header)
-  const accepted = own ?? (narrowed ? names.typedAudiences : names.audiences)
-  const another = own === undefined && names.takesEndpoint && !narrowed ? endpoint : undefined
-  checkAudience(claims.aud, rules.audienceForm, accepted, another)
+export const AUDIENCE_CHECK: Check = {
+  name: 'aud',
+  title: 'aud is this server',
+  needs: ['envelope'],
+  run(attempt) {
+    const { parts, context, rules, audience } = attempt
+    const { claims, header } = attempt.envelope
+    const names = parts.namesFor(context)
+    attempt.names = names
+    const narrowed = rules.typNarrowsAudience && isTyped(header)
+    const accepted = audience ?? (narrowed ? names.typedAudiences : names.audiences)
+    const another = audience === undefined && names.takesEndpoint && !narrowed ? context.endpoint : undefined
+    checkAudience(claims.aud, rules.audienceForm, accepted, another)
+  },
+  report: ({ envelope }) => JSON.stringify(envelope.claims['aud']),
 }

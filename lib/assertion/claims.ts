@@ -1,4 +1,5 @@
 import { refusal } from '../errors.ts'
+import type { Check } from './attempt.ts'
 import { shown } from './header.ts'
 import type { AssertionRules } from './rules.ts'
 
@@ -15,7 +16,7 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]+$/
 const isMoment = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
 /** `sub` can be a client id. It is what the client is looked up by (RFC 7523 §3 point 2). */
-export function checkSubject(claims: Claims): string {
+function checkSubject(claims: Claims): string {
   const { sub } = claims
   if (typeof sub === 'string' && sub.length <= MOST_CLIENT_ID_CHARACTERS && PRINTABLE_ASCII.test(sub)) return sub
   throw refusal('assertion_subject_malformed', {
@@ -24,7 +25,7 @@ export function checkSubject(claims: Claims): string {
 }
 
 /** `iss` is there and, unless the rules say otherwise, the client itself (OpenID Connect Core §9). */
-export function checkIssuer(claims: Claims, subject: string, rules: AssertionRules): void {
+function checkIssuer(claims: Claims, subject: string, rules: AssertionRules): void {
   const { iss } = claims
   if (rules.requireIssuerIsSubject ? iss === subject : typeof iss === 'string' && iss !== '') return
   const expected = rules.requireIssuerIsSubject
@@ -37,7 +38,7 @@ export function checkIssuer(claims: Claims, subject: string, rules: AssertionRul
  * The assertion is in its time (RFC 7523 §3 points 4 to 6). Returns the moment, in epoch seconds and without the
  * tolerance, from which on it is not: `exp`, or the end of the longest age if that is sooner.
  */
-export function checkTimes(claims: Claims, now: number, rules: AssertionRules): number {
+function checkTimes(claims: Claims, now: number, rules: AssertionRules): number {
   const { exp, iat, nbf } = claims
   const tolerance = rules.clockToleranceSeconds
   const longest = rules.maxLifetimeSeconds
@@ -72,11 +73,84 @@ export function checkTimes(claims: Claims, now: number, rules: AssertionRules): 
 }
 
 /** `jti` is a usable id, or is absent where it may be (RFC 7523 §3 point 7, OpenID Connect Core §9). */
-export function checkId(claims: Claims, rules: AssertionRules): string | undefined {
+function checkId(claims: Claims, rules: AssertionRules): string | undefined {
   const { jti } = claims
   if (jti === undefined && rules.jti === 'optional') return undefined
   if (typeof jti === 'string' && jti !== '' && jti.length <= MOST_JTI_CHARACTERS) return jti
   throw refusal('assertion_id_malformed', {
     detail: `expected jti to be a string of 1 to ${MOST_JTI_CHARACTERS} characters, got ${shown(jti)}`,
   })
+}
+
+const dateOf = (seconds: number): string =>
+  Math.abs(seconds) < 8e12 ? new Date(seconds * 1000).toISOString() : `second ${seconds}`
+
+/** Whom the assertion speaks for, as far as that is clear before the client is known. */
+export const IDENTITY_CHECKS: readonly Check[] = [
+  {
+    name: 'sub',
+    title: 'sub can be a client id',
+    needs: ['envelope'],
+    run(attempt) {
+      attempt.clientId = checkSubject(attempt.envelope.claims)
+    },
+    report: ({ clientId }) => clientId,
+  },
+  {
+    name: 'client_id',
+    title: 'The parameter client_id, if there is one, equals sub',
+    needs: ['clientId'],
+    run({ parameter, clientId }) {
+      if (parameter !== undefined && parameter !== clientId)
+        throw refusal('client_id_mismatch', {
+          detail: `expected the parameter client_id to equal sub (${JSON.stringify(clientId)}), got ${JSON.stringify(parameter)}`,
+        })
+    },
+    online: true,
+  },
+]
+
+/** `perClient` may change its rule. */
+export const ISSUER_CHECK: Check = {
+  name: 'iss',
+  title: ({ requireIssuerIsSubject }) => (requireIssuerIsSubject ? 'iss is the client too' : 'iss is there'),
+  needs: ['envelope', 'clientId'],
+  run: ({ envelope, clientId, rules }) => checkIssuer(envelope.claims, clientId, rules),
+  report: ({ envelope }) => String(envelope.claims['iss']),
+}
+
+export const CLAIM_CHECKS: readonly Check[] = [
+  {
+    name: 'time',
+    title: 'Not expired, not too old, not of the future (exp, iat, nbf)',
+    needs: ['envelope'],
+    run(attempt) {
+      attempt.expiresAt = checkTimes(attempt.envelope.claims, attempt.now, attempt.rules)
+    },
+    report: ({ expiresAt, now }) => `valid for another ${Math.round(expiresAt - now)} s, until ${dateOf(expiresAt)}`,
+  },
+  {
+    name: 'jti',
+    title: ({ jti }) => (jti === 'required' ? 'jti is there and usable' : 'jti is usable, if there is one'),
+    needs: ['envelope'],
+    run(attempt) {
+      attempt.jti = checkId(attempt.envelope.claims, attempt.rules)
+    },
+    report: ({ jti }) => (jti === undefined ? 'none: it can be replayed' : undefined),
+  },
+]
+
+/**
+ * A slow look-up, key set or check of the application may have outlasted the assertion, and the replay register forgets
+ * what has expired.
+ */
+export const TIME_LEFT_CHECK: Check = {
+  name: 'time_left',
+  title: 'Not expired in the meantime',
+  needs: ['envelope'],
+  run({ envelope, now, startedAt, rules }) {
+    const waitedSeconds = Math.floor((performance.now() - startedAt) / 1000)
+    if (waitedSeconds > 0) checkTimes(envelope.claims, now + waitedSeconds, rules)
+  },
+  online: true,
 }

@@ -1,5 +1,6 @@
 import { refusal } from '../errors.ts'
-import { algorithmNamed, isSameAlgorithm } from '../keys/algorithms.ts'
+import { type Algorithm, algorithmNamed, isSameAlgorithm } from '../keys/algorithms.ts'
+import type { Check } from './attempt.ts'
 import type { AssertionRules } from './rules.ts'
 
 type Header = Readonly<Record<string, unknown>>
@@ -9,14 +10,14 @@ export const shown = (value: unknown): string =>
   value === undefined ? 'none' : (JSON.stringify(value) ?? 'none').slice(0, 120)
 
 /** `alg` is one the server takes (RFC 8725 §3.1). The name is returned. */
-export function checkAlgorithm(header: Header, rules: AssertionRules): string {
+function checkAlgorithm(header: Header, allowed: readonly string[], edDsaAlias: boolean): string {
   const { alg } = header
   if (typeof alg === 'string') {
-    if (rules.algorithms.includes(alg)) return alg
-    if (algorithmNamed(alg) && rules.algorithms.some((each) => isSameAlgorithm(alg, each, rules.edDsaAlias))) return alg
+    if (allowed.includes(alg)) return alg
+    if (algorithmNamed(alg) && allowed.some((each) => isSameAlgorithm(alg, each, edDsaAlias))) return alg
   }
   throw refusal('assertion_algorithm_not_allowed', {
-    detail: `expected alg out of ${rules.algorithms.join(', ')}, got ${shown(alg)}`,
+    detail: `expected alg out of ${allowed.join(', ')}, got ${shown(alg)}`,
   })
 }
 
@@ -33,7 +34,7 @@ export const isTyped = (header: Header): boolean =>
   header.typ !== undefined && typeof header.typ === 'string' && shortType(header.typ) === TYPED
 
 /** `typ` does not say that this JWT is something else: an access token, a DPoP proof, a logout token (RFC 8725 §3.11). */
-export function checkTyp(header: Header, rules: AssertionRules): void {
+function checkTyp(header: Header, rules: AssertionRules): void {
   if (rules.typ === 'ignored') return
   const { typ } = header
   if (typ === undefined && rules.typ === 'checked') return
@@ -50,7 +51,7 @@ export function checkTyp(header: Header, rules: AssertionRules): void {
  * §4.1.11), `b64` (RFC 7797 §7), or a content type of a nested token. `jwk`, `jku`, `x5u`, `x5c` and `x5t` may be there
  * and are never looked at (RFC 8725 §3.10).
  */
-export function checkExtensions(header: Header): void {
+function checkExtensions(header: Header): void {
   for (const name of ['crit', 'b64'])
     if (Object.hasOwn(header, name))
       throw refusal('assertion_header_not_allowed', { detail: `expected no ${name} in the header, got one` })
@@ -62,14 +63,61 @@ export function checkExtensions(header: Header): void {
 }
 
 /** `kid`, where there is one, is a string (RFC 7515 §4.1.4). */
-export function checkKeyId(header: Header): string | undefined {
+function checkKeyId(header: Header): string | undefined {
   const { kid } = header
   if (kid === undefined || typeof kid === 'string') return kid
   throw refusal('assertion_key_id_malformed', { detail: `expected kid to be a string, got ${shown(kid)}` })
 }
 
 /** There is a `kid`, where the rules demand one. */
-export function checkKeyIdPresent(kid: unknown, rules: AssertionRules): void {
+function checkKeyIdPresent(kid: unknown, rules: AssertionRules): void {
   if (rules.requireKeyId && kid === undefined)
     throw refusal('assertion_key_id_missing', { detail: 'expected a kid in the header, got none' })
 }
+
+export const HEADER_CHECKS: readonly Check[] = [
+  {
+    name: 'alg',
+    title: 'The algorithm is one the server accepts',
+    needs: ['envelope'],
+    run(attempt) {
+      const { rules, context } = attempt
+      attempt.alg = checkAlgorithm(attempt.envelope.header, rules.algorithmsFor(context), rules.edDsaAlias)
+      attempt.algorithm = algorithmNamed(attempt.alg) as Algorithm
+    },
+    report: ({ alg }) => alg,
+  },
+  {
+    name: 'header',
+    title: 'Nothing in the header changes how the token is read (crit, b64, nesting)',
+    needs: ['envelope'],
+    run: ({ envelope }) => checkExtensions(envelope.header),
+  },
+  {
+    name: 'kid',
+    title: 'The key id is a string, if there is one',
+    needs: ['envelope'],
+    run(attempt) {
+      attempt.kid = checkKeyId(attempt.envelope.header)
+    },
+    report: ({ kid }) => kid ?? 'none',
+  },
+]
+
+/** `perClient` may change the rules of these. */
+export const OWN_HEADER_CHECKS: readonly Check[] = [
+  {
+    name: 'typ',
+    title: 'The type (typ) is one of a client assertion',
+    needs: ['envelope'],
+    run: ({ envelope, rules }) => checkTyp(envelope.header, rules),
+    report: ({ envelope }) => String(envelope.header['typ'] ?? 'none'),
+  },
+  {
+    name: 'kid_present',
+    title: 'The key is named (kid), as the profile requires',
+    needs: ['envelope'],
+    run: ({ envelope, rules }) => checkKeyIdPresent(envelope.header['kid'], rules),
+    applies: ({ requireKeyId }) => requireKeyId,
+  },
+]

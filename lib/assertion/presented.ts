@@ -1,15 +1,10 @@
 import { refusal } from '../errors.ts'
+import type { Attempt, Check } from './attempt.ts'
 import { MOST_CLIENT_ID_CHARACTERS } from './claims.ts'
-import type { AssertionRules } from './rules.ts'
+import { openEnvelope } from './envelope.ts'
 
 /** The one `client_assertion_type` there is a verifier for here (RFC 7523 §2.2). */
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-
-/** What a request presents to authenticate its client with. */
-export interface PresentedAssertion {
-  readonly assertion: string
-  readonly clientId: string | undefined
-}
 
 /** A parameter that must be one text. An own property; what was sent empty is absent (RFC 6749 §3.2). */
 function textOf(parameters: Readonly<Record<string, unknown>>, name: string): string | undefined {
@@ -47,11 +42,8 @@ const authorizationOf = (request: unknown): unknown => {
  * The assertion in a request (RFC 7521 §4.2): both parameters once, the type the exact URN, the only means of
  * authentication in the request (RFC 6749 §2.3). The assertion is not opened.
  */
-export function presentedAssertion(
-  parameters: Readonly<Record<string, unknown>>,
-  request: unknown,
-  rules: AssertionRules,
-): PresentedAssertion {
+function findPresented(attempt: Attempt): void {
+  const { parameters, context, rules } = attempt
   const type = textOf(parameters, 'client_assertion_type')
   const assertion = textOf(parameters, 'client_assertion')
   const clientId = textOf(parameters, 'client_id')
@@ -68,7 +60,7 @@ export function presentedAssertion(
       detail: `expected client_assertion_type ${ASSERTION_TYPE}, got ${JSON.stringify(type.slice(0, 120))}`,
     })
   const other =
-    authorizationOf(request) !== undefined
+    authorizationOf(context.request) !== undefined
       ? 'an Authorization header'
       : textOf(parameters, 'client_secret') !== undefined
         ? 'a client_secret'
@@ -83,10 +75,41 @@ export function presentedAssertion(
     throw refusal(clientId === undefined ? 'parameter_missing' : 'parameter_malformed', {
       description: `The parameter client_id is ${clientId === undefined ? 'missing' : 'too long'}.`,
     })
-  if (assertion.length > rules.maxAssertionBytes)
+  attempt.presented = assertion
+  attempt.parameter = clientId
+}
+
+function checkSize(attempt: Attempt): void {
+  const { presented, parameter: clientId, rules } = attempt
+  if (presented.length > rules.maxAssertionBytes)
     throw refusal('assertion_too_large', {
       clientId,
-      detail: `expected an assertion of at most ${rules.maxAssertionBytes} octets, got ${assertion.length}`,
+      detail: `expected an assertion of at most ${rules.maxAssertionBytes} bytes, got ${presented.length}`,
     })
-  return { assertion, clientId }
+  attempt.assertion = presented
 }
+
+export const PRESENTED_CHECKS: readonly Check[] = [
+  {
+    name: 'request',
+    title: 'The request presents one assertion and nothing else',
+    needs: [],
+    run: findPresented,
+    online: true,
+  },
+  {
+    name: 'size',
+    title: ({ maxAssertionBytes }) => `At most ${maxAssertionBytes} bytes`,
+    needs: ['presented'],
+    run: checkSize,
+    report: ({ presented }) => `${presented.length} bytes`,
+  },
+  {
+    name: 'form',
+    title: 'A signed JWT in its one strict spelling',
+    needs: ['assertion'],
+    run(attempt) {
+      attempt.envelope = openEnvelope(attempt.assertion)
+    },
+  },
+]

@@ -1,35 +1,12 @@
-import type { Client } from '../client.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
-import type { Algorithm } from '../keys/algorithms.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
-import type { KeySets, RemoteKeySet } from '../keys/key_sets.ts'
-import type { PublicKeys } from '../keys/public_keys.ts'
-import { isMacOf, isSignedBy, isSignedByInPool, type VerificationPlace } from '../keys/signature.ts'
+import type { RemoteKeySet } from '../keys/key_sets.ts'
+import { isMacOf, isSignedBy, isSignedByInPool } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { readOptional } from '../optional.ts'
-import type { Envelope } from './envelope.ts'
-import type { AssertionRules } from './rules.ts'
+import type { Attempt, Check } from './attempt.ts'
 import { macKeys } from './secrets.ts'
-
-/** What the proof of possession needs of the verifier. */
-export interface ProofParts {
-  readonly publicKeys: PublicKeys
-  readonly keySets: KeySets
-  readonly verification: VerificationPlace
-  readonly misconfiguredClient: 'error' | 'refuse'
-}
-
-/** One assertion whose every other check passed. */
-export interface Claimed {
-  readonly envelope: Envelope
-  readonly alg: string
-  readonly algorithm: Algorithm
-  readonly kid: string | undefined
-  readonly client: Client
-  readonly now: number
-  readonly rules: AssertionRules
-}
 
 /** The key that made the signature, by its id where it has one. */
 export interface Proof {
@@ -40,12 +17,12 @@ const proofBy = (jwk: Jwk): Proof => ({ kid: keyIdOf(jwk) })
 
 /** Why no key proved anything. */
 function noProof(
-  claimed: Claimed,
+  attempt: Attempt,
   keys: readonly Jwk[],
   candidates: readonly Jwk[],
   problems: readonly string[],
 ): OAuthError {
-  const { alg, algorithm, kid, client, rules } = claimed
+  const { alg, algorithm, kid, client, rules } = attempt
   const which = `${alg}${kid === undefined ? '' : ` with kid ${JSON.stringify(kid.slice(0, 120))}`}`
   const clientId = client.client_id
   if (candidates.length === 0) {
@@ -62,26 +39,25 @@ function noProof(
 
 /** Tries the keys in turn; at once where they are ready, later where one must be imported or the thread pool works. */
 function tryKeys(
-  parts: ProofParts,
-  claimed: Claimed,
+  attempt: Attempt,
   candidates: readonly Jwk[],
   problems: string[],
 ): Proof | undefined | Promise<Proof | undefined> {
+  const { parts, envelope, algorithm, alg } = attempt
   let checks = 0
   for (const [index, jwk] of candidates.entries()) {
-    const key = parts.publicKeys.get(jwk, claimed.alg)
+    const key = parts.publicKeys.get(jwk, alg)
     if (isPromise(key) || parts.verification === 'pool')
-      return tryKeysLater(parts, claimed, candidates.slice(index), checks, problems)
+      return tryKeysLater(attempt, candidates.slice(index), checks, problems)
     if ('unusable' in key) problems.push(key.unusable)
-    else if (isSignedBy(claimed.envelope, claimed.algorithm, key)) return proofBy(jwk)
+    else if (isSignedBy(envelope, algorithm, key)) return proofBy(jwk)
     else if (++checks === MOST_CHECKS) break
   }
   return undefined
 }
 
 async function tryKeysLater(
-  parts: ProofParts,
-  { envelope, algorithm, alg }: Claimed,
+  { parts, envelope, algorithm, alg }: Attempt,
   candidates: readonly Jwk[],
   checksBefore: number,
   problems: string[],
@@ -98,20 +74,16 @@ async function tryKeysLater(
 }
 
 /** The proof by a key of this set, or the refusal that says why there is none. */
-function proofIn(
-  parts: ProofParts,
-  claimed: Claimed,
-  keys: readonly Jwk[],
-): Proof | OAuthError | Promise<Proof | OAuthError> {
-  const { alg, algorithm, kid, client, rules } = claimed
+function proofIn(attempt: Attempt, keys: readonly Jwk[]): Proof | OAuthError | Promise<Proof | OAuthError> {
+  const { alg, algorithm, kid, client, rules } = attempt
   const candidates = candidatesIn(keys, alg, algorithm, kid, rules.edDsaAlias)
   const problems: string[] = []
   const judged = (proof: Proof | undefined): Proof | OAuthError => {
     for (const problem of problems)
       publish('client.warning', () => ({ clientId: client.client_id, detail: `a key was skipped: ${problem}` }))
-    return proof ?? noProof(claimed, keys, candidates, problems)
+    return proof ?? noProof(attempt, keys, candidates, problems)
   }
-  const proof = tryKeys(parts, claimed, candidates, problems)
+  const proof = tryKeys(attempt, candidates, problems)
   return isPromise(proof) ? proof.then(judged) : judged(proof)
 }
 
@@ -121,18 +93,18 @@ const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
 }
 
 /** The proof by a key of the client's `jwks_uri`, which is asked once more where the keys at hand do not do. */
-async function proofFromRemote(parts: ProofParts, claimed: Claimed, uri: string): Promise<Proof> {
-  const { client, now } = claimed
+async function proofFromRemote(attempt: Attempt, uri: string): Promise<Proof> {
+  const { parts, client, now } = attempt
   const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending
   const set = await fetched(parts.keySets.get(uri, now, client.client_id))
-  const outcome = await proofIn(parts, claimed, set.keys)
+  const outcome = await proofIn(attempt, set.keys)
   if ('kid' in outcome) return outcome
   const renewed = await parts.keySets.renew(uri, set, now, client.client_id)
-  return proofOrThrow(renewed === undefined ? outcome : await proofIn(parts, claimed, renewed.keys))
+  return proofOrThrow(renewed === undefined ? outcome : await proofIn(attempt, renewed.keys))
 }
 
-function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> {
-  const { client } = claimed
+function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {
+  const { parts, client } = attempt
   const clientId = client.client_id
   const jwks: unknown = readOptional(client.jwks)
   const uri: unknown = readOptional(client.jwks_uri)
@@ -142,7 +114,7 @@ function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<
       detail: 'the client has both jwks and jwks_uri (RFC 7591 section 2 forbids it)',
     })
   if (uri !== undefined) {
-    if (typeof uri === 'string') return proofFromRemote(parts, claimed, uri)
+    if (typeof uri === 'string') return proofFromRemote(attempt, uri)
     throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a string' })
   }
   if (jwks === undefined)
@@ -150,12 +122,11 @@ function proofBySignature(parts: ProofParts, claimed: Claimed): Proof | Promise<
   const keys = readInlineKeys(jwks, parts.keySets.maxKeys)
   if (typeof keys === 'string')
     throw refusal('key_set_malformed', { clientId, detail: `the jwks of the client cannot be read: ${keys}` })
-  const outcome = proofIn(parts, claimed, keys)
+  const outcome = proofIn(attempt, keys)
   return isPromise(outcome) ? outcome.then(proofOrThrow) : proofOrThrow(outcome)
 }
 
-function proofByMac(parts: ProofParts, claimed: Claimed): Proof {
-  const { client, alg, algorithm, kid, now, rules, envelope } = claimed
+function proofByMac({ parts, client, alg, algorithm, kid, now, rules, envelope }: Attempt): Proof {
   const clientId = client.client_id
   for (const key of macKeys(client, alg, algorithm, kid, now, rules, parts.keySets.maxKeys)) {
     if (!isMacOf(envelope, algorithm, key.secret)) continue
@@ -166,6 +137,28 @@ function proofByMac(parts: ProofParts, claimed: Claimed): Proof {
   throw refusal('assertion_signature_wrong', { clientId, detail: `no secret of the client verifies the ${alg} MAC` })
 }
 
-/** Checks that the client made the assertion, with the keys or secrets registered for it and with nothing else. */
-export const prove = (parts: ProofParts, claimed: Claimed): Proof | Promise<Proof> =>
-  claimed.algorithm.kind === 'mac' ? proofByMac(parts, claimed) : proofBySignature(parts, claimed)
+/** Notes how the client was authenticated: what the application sees of it. */
+function describe(attempt: Attempt, proof: Proof): void {
+  const { algorithm, alg, jti, envelope } = attempt
+  attempt.authentication = {
+    method: algorithm.method,
+    alg,
+    ...(proof.kid === undefined ? {} : { kid: proof.kid }),
+    ...(jti === undefined ? {} : { jti }),
+    claims: envelope.claims,
+    header: envelope.header,
+  }
+}
+
+/** The client made the assertion: with the keys or secrets registered for it and with nothing else. */
+export const SIGNATURE_CHECK: Check = {
+  name: 'signature',
+  title: 'A key of the client verifies the signature',
+  needs: ['envelope', 'algorithm', 'client'],
+  run(attempt) {
+    const proof = attempt.algorithm.kind === 'mac' ? proofByMac(attempt) : proofBySignature(attempt)
+    if (isPromise(proof)) return proof.then((made) => describe(attempt, made))
+    return describe(attempt, proof)
+  },
+  report: ({ authentication: { kid } }) => (kid === undefined ? undefined : `the key ${kid}`),
+}

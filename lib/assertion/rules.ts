@@ -1,36 +1,11 @@
 import type { Client, RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
 import { type AssertionMethod, algorithmNamed, allowedAlgorithms } from '../keys/algorithms.ts'
-import { badOption, booleanOption, oneOf, wholeNumber } from '../options.ts'
+import { badOption, booleanOption, checkOptions, oneOf, wholeNumber } from '../options.ts'
 import { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './profiles.ts'
 
 /** A name of the server: one, or one for each request where a process serves several issuers. Never from `Host`. */
 export type ServerName = string | ((context: RequestContext) => string)
-
-/** What may be settled for one client, in place of what holds for all (`perClient`). */
-export interface ClientRules {
-  /** See the option of this name. */
-  readonly maxLifetimeSeconds?: number | undefined
-  /** See the option of this name. */
-  readonly longLifetime?: 'capped' | 'refused' | undefined
-  /** See the option of this name. */
-  readonly jti?: 'required' | 'optional' | undefined
-  /** This client may send one assertion several times until it expires (MSAL does): its `jti` is not registered. */
-  readonly allowReuse?: boolean | undefined
-  /** A MAC key of this client may be shorter than RFC 7518 §3.2 demands. Each use is published as `client.warning`. */
-  readonly allowShortSecrets?: boolean | undefined
-  /** See the option of this name. */
-  readonly requireIat?: boolean | undefined
-  /** See the option of this name. */
-  readonly requireKeyId?: boolean | undefined
-  /** See the option of this name. */
-  readonly requireIssuerIsSubject?: boolean | undefined
-  /** See the option of this name. */
-  readonly typ?: TypRule | undefined
-  /** The audiences taken from this client, in place of all others. */
-  readonly audience?: readonly string[] | undefined
-  /** See the option of this name. */
-  readonly audienceForm?: AudienceForm | undefined
-}
 
 /** What is done about the `typ` header: see the option of this name. */
 export type TypRule = 'checked' | 'required' | 'ignored'
@@ -54,8 +29,11 @@ export interface RuleOptions {
   readonly requireIssuerIsSubject?: boolean | undefined
   /** Whether an assertion without `jti` is taken; it can be replayed until it expires. One that is there is checked. */
   readonly jti?: 'required' | 'optional' | undefined
-  /** JOSE algorithms taken, at most. Never `none`. Default: what the profile says. */
-  readonly algorithms?: readonly string[] | undefined
+  /**
+   * JOSE algorithms that are accepted, never `none`. Default: what the profile says. A function chooses them for each
+   * request, where one process serves several issuers; `algorithms` of the verifier then has those of the profile.
+   */
+  readonly algorithms?: readonly string[] | ((context: RequestContext) => readonly string[]) | undefined
   /** Methods that clients may be registered with. Default: both. */
   readonly methods?: readonly AssertionMethod[] | undefined
   /** Whether `EdDSA` with an Ed25519 key and `Ed25519` are the same (RFC 9864). Default `true`. */
@@ -81,96 +59,140 @@ export interface RuleOptions {
   readonly maxAssertionBytes?: number | undefined
 }
 
-/** The rules of one verifier, decided once. */
-export interface AssertionRules extends Omit<ProfileRules, 'algorithms' | 'mostClockToleranceSeconds'> {
-  readonly methods: readonly AssertionMethod[]
-  readonly algorithms: readonly string[]
-  readonly edDsaAlias: boolean
-  readonly typ: TypRule
-  readonly requireClientId: boolean
-  readonly maxLifetimeSeconds: number
-  readonly requireIat: boolean
-  readonly clockToleranceSeconds: number
-  readonly maxAssertionBytes: number
-  readonly allowReuse: boolean
-  readonly allowShortSecrets: boolean
+/** The options that `perClient` may set, with the meaning they have for all clients. */
+type OwnRuleName =
+  | 'maxLifetimeSeconds'
+  | 'longLifetime'
+  | 'jti'
+  | 'requireIat'
+  | 'requireKeyId'
+  | 'requireIssuerIsSubject'
+  | 'typ'
+  | 'audienceForm'
+
+/** What may be set for one client, instead of what holds for all (`perClient`). */
+export interface ClientRules extends Pick<RuleOptions, OwnRuleName> {
+  /** This client may send one assertion several times until it expires (MSAL does): its `jti` is not registered. */
+  readonly allowReuse?: boolean | undefined
+  /** A MAC key of this client may be shorter than RFC 7518 §3.2 demands. Each use is published as `client.warning`. */
+  readonly allowShortSecrets?: boolean | undefined
+  /** The audiences accepted from this client, instead of all others. */
+  readonly audience?: readonly string[] | undefined
 }
 
-const METHODS: readonly AssertionMethod[] = ['private_key_jwt', 'client_secret_jwt']
-const FORMS: readonly AudienceForm[] = ['sole', 'string', 'containing']
+/** Returns the rules that differ for this client, or `undefined` to use the verifier's own. Synchronous. */
+export type PerClient<C extends Client> = (client: C) => ClientRules | undefined
 
-/** What the options come to. Throws `TypeError` naming the option that can not be. */
+/** What one option may be, what it is without being set, and whom it may be set for. */
+export interface RuleDeclaration {
+  /** The allowed strings; `boolean`; or the least and the greatest whole number, which the profile may decide. */
+  readonly values:
+    | readonly string[]
+    | 'boolean'
+    | { readonly least: number; readonly most: number | ((profile: ProfileRules) => number) }
+  /** `undefined`: what the profile says. */
+  readonly byDefault: string | boolean | number | undefined
+  readonly scope: 'verifier' | 'verifier, client' | 'client'
+}
+
+const declare = (
+  values: RuleDeclaration['values'],
+  byDefault: RuleDeclaration['byDefault'],
+  scope: RuleDeclaration['scope'] = 'verifier',
+): RuleDeclaration => ({ values, byDefault, scope })
+const BY_PROFILE = undefined
+
+/** The options that are one value each. `rulesOf`, `rulesForClient` and the table in docs/assertions.md follow from it. */
+export const RULE_DECLARATIONS = {
+  audienceForm: declare(['sole', 'string', 'containing'], BY_PROFILE, 'verifier, client'),
+  requireIssuerIsSubject: declare('boolean', BY_PROFILE, 'verifier, client'),
+  jti: declare(['required', 'optional'], BY_PROFILE, 'verifier, client'),
+  edDsaAlias: declare('boolean', true),
+  typ: declare(['checked', 'required', 'ignored'], 'checked', 'verifier, client'),
+  requireKeyId: declare('boolean', BY_PROFILE, 'verifier, client'),
+  requireClientId: declare('boolean', false),
+  maxLifetimeSeconds: declare({ least: 1, most: 86_400 }, 300, 'verifier, client'),
+  longLifetime: declare(['capped', 'refused'], BY_PROFILE, 'verifier, client'),
+  requireIat: declare('boolean', false, 'verifier, client'),
+  clockToleranceSeconds: declare({ least: 0, most: (profile) => profile.mostClockToleranceSeconds }, 15),
+  maxAssertionBytes: declare({ least: 256, most: 1_048_576 }, 16_384),
+  allowReuse: declare('boolean', false, 'client'),
+  allowShortSecrets: declare('boolean', false, 'client'),
+} as const satisfies Readonly<Record<string, RuleDeclaration>>
+
+type Rules = Required<RuleOptions & ClientRules>
+
+/** The rules of one verifier, or of one client of it, decided once. */
+export type AssertionRules = Omit<ProfileRules, 'algorithms'> & {
+  readonly [Name in keyof typeof RULE_DECLARATIONS]: NonNullable<Rules[Name]>
+} & {
+  readonly methods: readonly AssertionMethod[]
+  /** For the metadata: the algorithms of every request, or of the profile if they are chosen for each request. */
+  readonly algorithms: readonly string[]
+  readonly algorithmsFor: (context: RequestContext) => readonly string[]
+}
+
+const DECLARATIONS = Object.entries<RuleDeclaration>(RULE_DECLARATIONS)
+const VERIFIER_RULES = DECLARATIONS.filter(([, { scope }]) => scope !== 'client')
+const CLIENT_RULES = DECLARATIONS.filter(([, { scope }]) => scope !== 'verifier')
+const CLIENT_RULE_NAMES = ['audience', ...CLIENT_RULES.map(([name]) => name)]
+const METHODS: readonly AssertionMethod[] = ['private_key_jwt', 'client_secret_jwt']
+
+/** An option, or `fallback` if it is absent. Throws a `TypeError` that names the option unless it is allowed. */
+function read(name: string, value: unknown, { values }: RuleDeclaration, fallback: unknown, profile: ProfileRules) {
+  if (values === 'boolean') return booleanOption(name, value, fallback as boolean)
+  if (!('least' in values)) return oneOf(name, value, fallback as string, values)
+  const most = typeof values.most === 'number' ? values.most : values.most(profile)
+  return wholeNumber(name, value, fallback as number, values.least, most)
+}
+
+/** The algorithms that the application chooses for a request. What it returns is checked each time. */
+const chosenBy =
+  (choose: (context: RequestContext) => readonly string[], methods: readonly AssertionMethod[]) =>
+  (context: RequestContext): readonly string[] => {
+    try {
+      return allowedAlgorithms(choose(context), methods)
+    } catch (cause) {
+      throw refusal('misconfigured', { detail: "option 'algorithms' returned no algorithms for this request", cause })
+    }
+  }
+
+/** What the options result in. Throws a `TypeError` that names the option that is not possible. */
 export function rulesOf(options: RuleOptions): AssertionRules {
   const profile = PROFILES[oneOf('profile', options.profile, 'oidc', Object.keys(PROFILES) as AssertionProfile[])]
-  const wanted: unknown = options.methods ?? METHODS
-  if (!Array.isArray(wanted) || wanted.length === 0 || !wanted.every((each) => METHODS.includes(each)))
-    throw badOption('methods', `a non-empty array out of ${METHODS.join(', ')}`, options.methods)
-  const algorithms = allowedAlgorithms(options.algorithms ?? profile.algorithms, options.methods ?? METHODS)
-  return Object.freeze({
-    addressedTo: profile.addressedTo,
-    typNarrowsAudience: profile.typNarrowsAudience,
-    audienceForm: oneOf('audienceForm', options.audienceForm, profile.audienceForm, FORMS),
-    requireIssuerIsSubject: booleanOption(
-      'requireIssuerIsSubject',
-      options.requireIssuerIsSubject,
-      profile.requireIssuerIsSubject,
-    ),
-    jti: oneOf('jti', options.jti, profile.jti, ['required', 'optional']),
-    algorithms,
-    methods: METHODS.filter((method) => algorithms.some((alg) => algorithmNamed(alg)?.method === method)),
-    edDsaAlias: booleanOption('edDsaAlias', options.edDsaAlias, true),
-    typ: oneOf('typ', options.typ, 'checked', ['checked', 'required', 'ignored']),
-    requireKeyId: booleanOption('requireKeyId', options.requireKeyId, profile.requireKeyId),
-    requireClientId: booleanOption('requireClientId', options.requireClientId, false),
-    maxLifetimeSeconds: wholeNumber('maxLifetimeSeconds', options.maxLifetimeSeconds, 300, 1, 86_400),
-    longLifetime: oneOf('longLifetime', options.longLifetime, profile.longLifetime, ['capped', 'refused']),
-    requireIat: booleanOption('requireIat', options.requireIat, false),
-    clockToleranceSeconds: wholeNumber(
-      'clockToleranceSeconds',
-      options.clockToleranceSeconds,
-      15,
-      0,
-      profile.mostClockToleranceSeconds,
-    ),
-    maxAssertionBytes: wholeNumber('maxAssertionBytes', options.maxAssertionBytes, 16_384, 256, 1_048_576),
-    allowReuse: false,
-    allowShortSecrets: false,
-  })
+  const { methods = METHODS, algorithms: wanted = profile.algorithms } = options
+  if (!Array.isArray(methods) || methods.length === 0 || !methods.every((each) => METHODS.includes(each)))
+    throw badOption('methods', `a non-empty array out of ${METHODS.join(', ')}`, methods)
+  const isChosen = typeof wanted === 'function'
+  const algorithms = allowedAlgorithms(isChosen ? profile.algorithms : wanted, methods)
+  const rules: Record<string, unknown> = { ...profile, algorithms }
+  for (const [name, { byDefault }] of DECLARATIONS) rules[name] ??= byDefault
+  for (const [name, declaration] of VERIFIER_RULES)
+    rules[name] = read(name, options[name as keyof RuleOptions], declaration, rules[name], profile)
+  rules.methods = METHODS.filter((method) =>
+    isChosen ? methods.includes(method) : algorithms.some((alg) => algorithmNamed(alg)?.method === method),
+  )
+  rules.algorithmsFor = isChosen ? chosenBy(wanted, methods) : () => algorithms
+  return Object.freeze(rules) as unknown as AssertionRules
 }
 
-/** Whether a value is a list of audiences. A text alone is not one: it would match by its parts. */
+/** Whether a value is an array of audiences. A string alone is not one: it would match by its parts. */
 export const isTextList = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '')
 
-/** The rules for one client: those of the verifier where `perClient` says nothing. Throws `TypeError` like `rulesOf`. */
+/** The rules for one client: those of the verifier unless `perClient` sets others. Throws `TypeError` like `rulesOf`. */
 export function rulesForClient(rules: AssertionRules, own: ClientRules): AssertionRules {
-  const name = (member: string): string => `perClient(…).${member}`
+  checkOptions('perClient', own, CLIENT_RULE_NAMES)
   if (own.audience !== undefined && !isTextList(own.audience))
-    throw badOption(name('audience'), 'a non-empty array of texts', own.audience)
-  return {
-    ...rules,
-    maxLifetimeSeconds: wholeNumber(
-      name('maxLifetimeSeconds'),
-      own.maxLifetimeSeconds,
-      rules.maxLifetimeSeconds,
-      1,
-      86_400,
-    ),
-    longLifetime: oneOf(name('longLifetime'), own.longLifetime, rules.longLifetime, ['capped', 'refused']),
-    jti: oneOf(name('jti'), own.jti, rules.jti, ['required', 'optional']),
-    allowReuse: booleanOption(name('allowReuse'), own.allowReuse, rules.allowReuse),
-    allowShortSecrets: booleanOption(name('allowShortSecrets'), own.allowShortSecrets, rules.allowShortSecrets),
-    requireIat: booleanOption(name('requireIat'), own.requireIat, rules.requireIat),
-    requireKeyId: booleanOption(name('requireKeyId'), own.requireKeyId, rules.requireKeyId),
-    requireIssuerIsSubject: booleanOption(
-      name('requireIssuerIsSubject'),
-      own.requireIssuerIsSubject,
-      rules.requireIssuerIsSubject,
-    ),
-    typ: oneOf(name('typ'), own.typ, rules.typ, ['checked', 'required', 'ignored']),
-    audienceForm: oneOf(name('audienceForm'), own.audienceForm, rules.audienceForm, FORMS),
-  }
+    throw badOption('perClient(…).audience', 'a non-empty array of strings', own.audience)
+  const settled: Record<string, unknown> = { ...rules }
+  for (const [name, declaration] of CLIENT_RULES)
+    settled[name] = read(
+      `perClient(…).${name}`,
+      own[name as keyof ClientRules],
+      declaration,
+      settled[name],
+      rules as never,
+    )
+  return settled as unknown as AssertionRules
 }
-
-/** Types of the rules' argument, so that a look-up may name the client. */
-export type PerClient<C extends Client> = (client: C) => ClientRules | undefined

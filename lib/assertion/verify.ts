@@ -1,18 +1,21 @@
 import type { AuthenticatedClient, Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
-import { publishFailure } from '../events.ts'
+import { publish, publishFailure } from '../events.ts'
 import type { AssertionMethod } from '../keys/algorithms.ts'
 import { createKeySets, type KeySetOptions } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
 import type { VerificationPlace } from '../keys/signature.ts'
-import { badOption, oneOf, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { type AssertionCheck, readChecks } from './application_checks.ts'
+import { type AssertionContext, type Attempt, beginAttempt, type VerifierParts } from './attempt.ts'
 import { serverNames } from './audience.ts'
-import { type AssertionContext, authenticate, type Trace, type VerifierParts } from './authenticate.ts'
+import { orderChecks } from './checks.ts'
 import type { ReplayRegister } from './replay.ts'
 import { type PerClient, type RuleOptions, rulesOf } from './rules.ts'
 
-export type { AssertionContext } from './authenticate.ts'
+export type { AssertionCheck } from './application_checks.ts'
+export type { AssertionContext } from './attempt.ts'
 
 /**
  * Checks the client assertion among the parameters of a request (RFC 7521 §4.2, RFC 7523 §3) and resolves with the
@@ -57,6 +60,8 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
   readonly misconfiguredClient?: 'error' | 'refuse' | undefined
   /** Where public-key signatures are checked: on this thread, or in the thread pool of Node.js. Default `pool`. */
   readonly verification?: VerificationPlace | undefined
+  /** Checks of the application, in order. They run after all others, before the `jti` is used. */
+  readonly checks?: readonly AssertionCheck<C>[] | undefined
   /** How remote key sets (`jwks_uri`) are fetched and kept. */
   readonly keySets?: KeySetOptions | undefined
   /** Most imported public keys that are kept, 16 to 1000000. Default 20000; each takes some 5 KiB. */
@@ -65,8 +70,40 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
   readonly clock?: Clock | undefined
 }
 
+/** The options of `createAssertionVerifier`, for constructors that pass theirs on. */
+export const VERIFIER_OPTIONS = optionNames<AssertionVerifierOptions>({
+  profile: true,
+  issuer: true,
+  tokenEndpoint: true,
+  pushedAuthorizationRequestEndpoint: true,
+  audience: true,
+  audienceForm: true,
+  requireIssuerIsSubject: true,
+  jti: true,
+  algorithms: true,
+  methods: true,
+  edDsaAlias: true,
+  typ: true,
+  requireKeyId: true,
+  requireClientId: true,
+  maxLifetimeSeconds: true,
+  longLifetime: true,
+  requireIat: true,
+  clockToleranceSeconds: true,
+  maxAssertionBytes: true,
+  findClient: true,
+  replayRegister: true,
+  perClient: true,
+  misconfiguredClient: true,
+  verification: true,
+  checks: true,
+  keySets: true,
+  keyCacheSize: true,
+  clock: true,
+})
+
 /** Whatever happened, as a refusal that names the client as far as it is known. */
-function asRefusal(error: unknown, { clientId }: Trace): OAuthError {
+function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
   if (!(error instanceof OAuthError)) return refusal('unexpected', { cause: error, ...(clientId ? { clientId } : {}) })
   if (error.clientId !== undefined || clientId === undefined) return error
   const { code, reason, message, detail, status, headers, cause } = error
@@ -82,44 +119,57 @@ function asRefusal(error: unknown, { clientId }: Trace): OAuthError {
 }
 
 /**
- * Makes the function that checks client assertions. Framework-free: hand it the parameters of a request, from whatever
- * parsed them. Keep one for the life of the process; its caches of keys and key sets are what makes it quick.
+ * Makes the function that checks client assertions. It needs no framework: pass it the parameters of a request, from any
+ * parser. Keep one for the life of the process; its caches of keys and key sets make it fast.
  *
- * Throws `TypeError` naming the option that can not be.
+ * Throws a `TypeError` that names the option that is unknown or not possible.
  */
 export function createAssertionVerifier<C extends Client = Client>(
   options: AssertionVerifierOptions<C>,
 ): AssertionVerifier<C> {
-  if (typeof options !== 'object' || options === null) throw badOption('options', 'an object', options)
+  checkOptions('createAssertionVerifier', options, VERIFIER_OPTIONS)
+  return assertionVerifierOf(options)
+}
+
+/** `createAssertionVerifier` for constructors that have checked the names of their options, and have more of them. */
+export function assertionVerifierOf<C extends Client>(options: AssertionVerifierOptions<C>): AssertionVerifier<C> {
   const rules = rulesOf(options)
   const namesFor = serverNames(options, rules)
   requireFunction('findClient', options.findClient)
-  if (options.perClient !== undefined) requireFunction('perClient', options.perClient)
-  if (options.clock !== undefined) requireFunction('clock', options.clock)
+  const { perClient, clock = systemClock } = options
+  if (perClient !== undefined) requireFunction('perClient', perClient)
+  requireFunction('clock', clock)
   const register = options.replayRegister ?? (rules.jti === 'optional' ? false : undefined)
   if (register !== false) requireVerbs('replayRegister', register, ['remember'])
-  const parts: VerifierParts<C> = {
+  const parts: VerifierParts = {
     rules,
     namesFor,
     findClient: options.findClient,
+    perClient: perClient as PerClient<Client> | undefined,
     replayRegister: register as ReplayRegister | false,
-    perClient: options.perClient,
     misconfiguredClient: oneOf('misconfiguredClient', options.misconfiguredClient, 'error', ['error', 'refuse']),
-    verification: oneOf('verification', options.verification, 'pool', ['sync', 'pool']),
     publicKeys: createPublicKeys(wholeNumber('keyCacheSize', options.keyCacheSize, 20_000, 16, 1_000_000)),
     keySets: createKeySets(options.keySets),
-    clock: options.clock ?? systemClock,
+    verification: oneOf('verification', options.verification, 'pool', ['sync', 'pool']),
   }
-  const verify = async (
-    parameters: Readonly<Record<string, unknown>>,
-    context: AssertionContext = {},
-  ): Promise<AuthenticatedClient<C>> => {
-    const trace: Trace = { clientId: undefined, kid: undefined }
+  const checks = orderChecks(perClient !== undefined, readChecks(options.checks))
+  const verify: VerifyAssertion<C> = async (parameters, context = {}) => {
+    let attempt: Attempt | undefined
     try {
-      return await authenticate(parts, parameters, context, trace)
+      const now = context.now ?? clock()
+      if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock returned no number' }) // no time is past it
+      attempt = beginAttempt(parts, parameters, context, now)
+      for (const { run } of checks) {
+        const pending = run(attempt)
+        if (pending !== undefined) await pending
+      }
     } catch (error) {
-      throw publishFailure(asRefusal(error, trace), trace.kid)
+      throw publishFailure(asRefusal(error, attempt?.clientId ?? attempt?.parameter), attempt?.kid)
     }
+    const { client, clientId, authentication } = attempt
+    const { method, alg, kid } = authentication
+    publish('client.authenticated', () => ({ clientId, method, alg, kid }))
+    return { client: client as C, authentication }
   }
   return Object.assign(verify, { algorithms: rules.algorithms, methods: rules.methods })
 }

@@ -4,7 +4,7 @@ import type { AssertionProfile } from '../assertion/profiles.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { systemClock } from '../clock.ts'
 import { escapeUnprintable } from '../printable.ts'
-import { type Check, type Explanation, explainAssertion, type Question } from './checks.ts'
+import { type CheckResult, type Explanation, explainAssertion, type Question } from './explanation.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
 
 const OPTIONS = {
@@ -94,7 +94,7 @@ const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
 }
 
 function asText({ verdict, reason, checks, header, claims }: Explanation, paint: Paint): string {
-  const line = ({ outcome, title, reason, detail }: Check): string[] => [
+  const line = ({ outcome, title, reason, detail }: CheckResult): string[] => [
     `${paint(outcome, MARKS[outcome])}  ${title}${outcome === 'passed' && detail ? paint('quiet', `: ${escapeUnprintable(detail)}`) : ''}`,
     ...(outcome === 'passed'
       ? []

@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net'
 import { type OAuthError, refusal } from '../errors.ts'
-import { badOption, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { IsAllowedAddress } from '../remote/address.ts'
 import { createBoundedCache } from '../remote/bounded_cache.ts'
 import { getDocument } from '../remote/document.ts'
@@ -48,6 +48,21 @@ export interface KeySetOptions {
   /** Most URIs that are remembered, 1 to 1000000. Default 1000. */
   readonly maxSets?: number | undefined
 }
+
+const NAMES = optionNames<KeySetOptions>({
+  allowHttpLoopback: true,
+  isAllowedAddress: true,
+  ca: true,
+  lookup: true,
+  fetch: true,
+  timeoutMilliseconds: true,
+  maxBytes: true,
+  maxKeys: true,
+  cacheLifetimeSeconds: true,
+  cooldownSeconds: true,
+  staleIfErrorSeconds: true,
+  maxSets: true,
+})
 
 /** The keys that a `jwks_uri` gave at one moment. */
 export interface RemoteKeySet {
@@ -101,7 +116,7 @@ const isUsable = ({ fetchedAt, expiresAt }: RemoteKeySet, now: number, graceSeco
 
 /** Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. */
 export function createKeySets(options: KeySetOptions = {}): KeySets {
-  if (typeof options !== 'object' || options === null) throw badOption('keySets', 'an object', options)
+  checkOptions('keySets', options, NAMES)
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
     wholeNumber(`keySets.${name}`, options[name], fallback, least, most)
   const request = readRemoteOptions('keySets', options, { accept: 'application/jwk-set+json, application/json' })

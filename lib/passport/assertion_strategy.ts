@@ -2,14 +2,15 @@ import { ASSERTION_TYPE, presentsAssertion } from '../assertion/presented.ts'
 import {
   type AssertionContext,
   type AssertionVerifierOptions,
-  createAssertionVerifier,
+  assertionVerifierOf,
+  VERIFIER_OPTIONS,
   type VerifyAssertion,
 } from '../assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { badOption, booleanOption, oneOf, requireFunction } from '../options.ts'
+import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 
 /** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
 export interface StrategyRequest {
@@ -74,6 +75,15 @@ export interface AssertionStrategyBehaviour {
 export type AssertionStrategyOptions<C extends Client = Client> = AssertionStrategyBehaviour &
   (AssertionVerifierOptions<C> | { readonly verifyAssertion: VerifyAssertion<C> })
 
+const BEHAVIOUR = optionNames<AssertionStrategyBehaviour>({
+  name: true,
+  passReqToCallback: true,
+  onInvalid: true,
+  onForeignType: true,
+  acceptJsonBody: true,
+  endpoint: true,
+})
+
 /** What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`. */
 export interface AssertionRouteOptions {
   /** The advertised URL of this endpoint, where it is not the token endpoint. */
@@ -113,14 +123,19 @@ export class ClientAssertionStrategy<C extends Client = Client> {
   )
   constructor(options: AssertionStrategyOptions<C>, verify?: VerifyClient<C>)
   constructor(options: AssertionStrategyOptions<C>, verify?: VerifyClient<C> | VerifyClientWithRequest<C>) {
-    if (typeof options !== 'object' || options === null) throw badOption('options', 'an object', options)
+    const hasVerifier = typeof options === 'object' && options !== null && 'verifyAssertion' in options
+    // next to a verifier, the options of a verifier would be ignored
+    checkOptions('ClientAssertionStrategy', options, [
+      ...BEHAVIOUR,
+      ...(hasVerifier ? ['verifyAssertion'] : VERIFIER_OPTIONS),
+    ])
     if (verify !== undefined) requireFunction('verify', verify)
     const { name = 'client-assertion-jwt', endpoint } = options
     if (typeof name !== 'string' || name === '') throw badOption('name', 'a non-empty string', name)
     if (endpoint !== undefined && typeof endpoint !== 'string') throw badOption('endpoint', 'an absolute URL', endpoint)
     if ('verifyAssertion' in options) requireFunction('verifyAssertion', options.verifyAssertion)
     this.name = name
-    this.verifyAssertion = 'verifyAssertion' in options ? options.verifyAssertion : createAssertionVerifier(options)
+    this.verifyAssertion = 'verifyAssertion' in options ? options.verifyAssertion : assertionVerifierOf(options)
     this.verifyClient = verify as ((...arguments_: readonly unknown[]) => unknown) | undefined
     this.behaviour = {
       passReqToCallback: booleanOption('passReqToCallback', options.passReqToCallback, false),

@@ -165,11 +165,13 @@ test('perClient settles rules for one client and leaves those of others alone', 
     { typ: 'x' },
     { audience: ISSUER },
     { audience: [] },
+    { maxLifetime: 60 },
     Promise.resolve({ requireIat: true }),
     5,
+    true,
   ]) {
     const { outcome: broken } = await scene({ perClient: () => wrong as never })
-    assert.equal(await broken(), wrong === 5 ? 'accepted' : 'misconfigured', JSON.stringify(wrong))
+    assert.equal(await broken(), 'misconfigured', JSON.stringify(wrong))
   }
 })
 
@@ -209,7 +211,6 @@ test('every option that can not be throws TypeError at construction and names it
     ['misconfiguredClient', 'ignore'],
     ['verification', 'async'],
     ['keyCacheSize', 1],
-    ['keySets', 5],
   ] as const)
     assert.throws(
       () => createAssertionVerifier({ ...sound, [name]: value } as unknown as AssertionVerifierOptions),
@@ -217,6 +218,9 @@ test('every option that can not be throws TypeError at construction and names it
       `${name}: ${JSON.stringify(value)}`,
     )
   for (const options of [undefined, null, 5])
-    assert.throws(() => createAssertionVerifier(options as never), /'options'/)
+    assert.throws(() => createAssertionVerifier(options as never), {
+      name: 'TypeError',
+      message: `createAssertionVerifier needs an object with options, got ${options}`,
+    })
   assert.doesNotThrow(() => createAssertionVerifier(Object.freeze({ ...sound })))
 })

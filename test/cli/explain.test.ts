@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ASSERTION_TYPE } from '../../lib/assertion/presented.ts'
 import type { AssertionProfile } from '../../lib/assertion/profiles.ts'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
-import { type Check, explainAssertion } from '../../lib/cli/checks.ts'
+import { type CheckResult as Check, explainAssertion } from '../../lib/cli/explanation.ts'
 import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { type AssertionOverrides, createTestClient, type TestClient } from '../../lib/testing/test_client.ts'
@@ -126,8 +126,8 @@ test('explain has one title for each check, and reports a missing kid where the 
     assert.deepEqual(titles, [...new Set(titles)])
     const aboutKid = checks.filter(({ name }) => name.startsWith('kid')).map(({ title, outcome }) => [title, outcome])
     assert.deepEqual(aboutKid, [
-      ['The key id is a text, if there is one', 'passed'],
-      ['The key is named (kid), as the profile demands', 'kid' in header ? 'failed' : 'passed'],
+      ['The key id is a string, if there is one', 'passed'],
+      ['The key is named (kid), as the profile requires', 'kid' in header ? 'failed' : 'passed'],
     ])
   }
 })
@@ -307,7 +307,7 @@ test('the output in docs/command-line.md is what is printed', async (t) => {
     text
       .replaceAll(kid, 'KID')
       .replace(/"jti":"[^"]*"/, '"jti":"JTI"')
-      .replace(/: \d+ octets/, ': N octets')
+      .replace(/: \d+ bytes/, ': N bytes')
       .trim()
   const kid = String(client.jwks.keys[0]?.['kid'])
   assert.equal(comparable(out, kid), comparable(documented?.code ?? '', '1b0fVGQ7X2s'))

@@ -516,7 +516,11 @@ test('mistakes in its options throw at construction and name the option', () => 
       (error: unknown) => error instanceof TypeError && error.message.includes(`'${name}'`),
       name,
     )
-  assert.throws(() => new ClientAssertionStrategy(undefined as never), /'options'/)
+  assert.throws(() => new ClientAssertionStrategy(undefined as never), /ClientAssertionStrategy needs an object/)
+  const misspelt = { verifyAssertion: takesAll, acceptJSONBody: true }
+  assert.throws(() => new ClientAssertionStrategy(misspelt as never), /Did you mean "acceptJsonBody"/)
+  const two = { verifyAssertion: takesAll, issuer: ISSUER }
+  assert.throws(() => new ClientAssertionStrategy(two as never), /Unknown option "issuer"/)
   assert.throws(() => new ClientAssertionStrategy({ verifyAssertion: takesAll }, 'x' as never), /'verify'/)
   assert.throws(() => new ClientAssertionStrategy({ issuer: ISSUER } as never), /'findClient'/)
 })

@@ -36,7 +36,7 @@ for (const [entry, names] of Object.entries(NAMES)) {
 /** The types each entry exports: what somebody must name to write a callback, a store or the options of a call. */
 const TYPES: Readonly<Record<string, string>> = {
   'index.ts': `
-    AccessTokenClaims Adopt AdoptedPermission Answer AssertionContext AssertionMethod AssertionProfile
+    AccessTokenClaims Adopt AdoptedPermission Answer AssertionCheck AssertionContext AssertionMethod AssertionProfile
     AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification
     AssertionVerifier AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient
     AuthenticationContext AuthenticationMethod AuthenticationOptions AuthorizationCode AuthorizationCodeOptions

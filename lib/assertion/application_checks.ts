@@ -1,0 +1,79 @@
+import type { AuthenticatedClient, Client, RequestContext } from '../client.ts'
+import { awaitAnswer, OAuthError, refusal, unavailable } from '../errors.ts'
+import { isPromise } from '../maybe_promise.ts'
+import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
+import type { Check } from './attempt.ts'
+
+/**
+ * A check of the application on an assertion that passed all others. It runs after the signature was verified and before
+ * the `jti` is used, so that an assertion that it refuses may be sent again.
+ */
+export interface AssertionCheck<C extends Client = Client> {
+  /** For operators: it stands in the `detail` of a refusal. */
+  readonly name: string
+  /**
+   * Returns, or resolves with, `true` to accept. `false`, or a string that says why, refuses the client with the reason
+   * `client_rejected`; an `OAuthError` that it returns or throws refuses with that error. If it throws or rejects with
+   * anything else, or takes longer than 30 seconds, the request fails with 503; any other value is a 500. `facts` has the
+   * client's record, how it authenticated (method, algorithm, key id, `jti`, claims and header) and the request's context.
+   */
+  check(
+    facts: AuthenticatedClient<C> & { readonly context: RequestContext },
+  ): boolean | string | OAuthError | Promise<boolean | string | OAuthError>
+}
+
+const NAMES = optionNames<AssertionCheck>({ name: true, check: true })
+
+const isRefusal = (value: unknown): value is OAuthError => value instanceof OAuthError
+
+/** The checks of the option `checks` in the form of the verifier's own. Throws a `TypeError` for what is none. */
+export function readChecks(checks: unknown): readonly Check[] {
+  if (checks === undefined) return []
+  if (!Array.isArray(checks)) throw badOption('checks', 'an array of { name, check }', checks)
+  return checks.map((own: AssertionCheck, index) => {
+    checkOptions(`checks[${index}]`, own, NAMES)
+    if (typeof own.name !== 'string' || own.name === '')
+      throw badOption(`checks[${index}].name`, 'a non-empty string', own.name)
+    requireFunction(`checks[${index}].check`, own.check)
+    return toCheck(own)
+  })
+}
+
+function toCheck(own: AssertionCheck): Check {
+  const said = `the check '${own.name}' of the application`
+  const judge = (answer: unknown, clientId: string): void => {
+    if (answer === true) return
+    if (isRefusal(answer)) throw answer
+    if (answer === false || typeof answer === 'string')
+      throw refusal('client_rejected', { clientId, detail: `${said} refused${answer ? `: ${answer}` : ''}` })
+    throw refusal('misconfigured', { clientId, detail: `${said} returned neither true, false nor a string` })
+  }
+  const failed = (thrown: unknown): unknown =>
+    isRefusal(thrown) ? thrown : unavailable(new Error(`${said} failed`, { cause: thrown }))
+  return {
+    name: own.name,
+    title: `The application's check '${own.name}'`,
+    needs: ['client', 'authentication'],
+    run({ client, authentication, context }) {
+      let answer: unknown
+      try {
+        answer = own.check({ client, authentication, context })
+      } catch (thrown) {
+        throw failed(thrown)
+      }
+      if (!isPromise(answer)) return judge(answer, client.client_id)
+      const settled = Promise.resolve(answer).then(
+        (value: unknown) => () => judge(value, client.client_id),
+        (thrown: unknown) => () => {
+          throw failed(thrown)
+        },
+      )
+      return awaitAnswer(settled, (outcome) => outcome).then(
+        (outcome) => outcome(),
+        (late: OAuthError) => {
+          throw failed(late.cause)
+        },
+      )
+    },
+  }
+}

@@ -1,0 +1,77 @@
+import type { Client } from '../client.ts'
+import { lookUpClient } from '../client_lookup.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { isSameAlgorithm } from '../keys/algorithms.ts'
+import { isPromise } from '../maybe_promise.ts'
+import { readOptional } from '../optional.ts'
+import type { Attempt, Check } from './attempt.ts'
+import { rulesForClient } from './rules.ts'
+
+/** A member of a client's record that should be a name, for operators. It may be anything. */
+const named = (value: unknown): string =>
+  typeof value === 'string'
+    ? JSON.stringify(value)
+    : value === undefined
+      ? 'nothing'
+      : `a value of type ${typeof value}`
+
+/**
+ * The client is registered for this method, which the endpoint offers, and for this algorithm if the registration names
+ * one (RFC 7591 §2).
+ */
+function checkRegistration({ client, alg, algorithm, context, rules }: Attempt): void {
+  const clientId = client.client_id
+  const registered: unknown = readOptional(client.token_endpoint_auth_method)
+  const { method } = algorithm
+  const methods: readonly string[] = context.methods ?? rules.methods
+  if (registered !== method || !methods.includes(method))
+    throw refusal('client_method_mismatch', {
+      clientId,
+      detail:
+        registered === method
+          ? `${method} is not offered here`
+          : `alg ${alg} is one of ${method}, the client is registered for ${named(registered)}`,
+    })
+  const only: unknown = readOptional(client.token_endpoint_auth_signing_alg)
+  if (only === undefined) return
+  if (typeof only !== 'string' || !isSameAlgorithm(alg, only, rules.edDsaAlias))
+    throw refusal('client_algorithm_mismatch', { clientId, detail: `expected alg ${named(only)}, got ${alg}` })
+}
+
+/** Takes over the client that was looked up, and the rules and audiences for this client. */
+function acceptClient(attempt: Attempt, looked: Client | OAuthError): void {
+  if (looked instanceof OAuthError) throw looked
+  attempt.client = looked
+  const { perClient, rules } = attempt.parts
+  if (perClient === undefined) return
+  try {
+    const own = perClient(looked)
+    if (own === undefined || own === null) return
+    // a promise has none of the rules, and would be taken for none
+    if (isPromise(own)) throw new TypeError('perClient must return at once, got a promise')
+    attempt.rules = rulesForClient(rules, own)
+    attempt.audience = own.audience
+  } catch (cause) {
+    throw refusal('misconfigured', { clientId: looked.client_id, detail: 'perClient failed', cause })
+  }
+}
+
+export const CLIENT_CHECK: Check = {
+  name: 'client',
+  title: 'The client is known',
+  needs: ['clientId'],
+  run(attempt) {
+    const looked = lookUpClient(attempt.parts.findClient, attempt.clientId, attempt.context)
+    if (isPromise(looked)) return looked.then((client) => acceptClient(attempt, client))
+    return acceptClient(attempt, looked)
+  },
+  report: ({ client }) => client.client_name,
+}
+
+export const REGISTRATION_CHECK: Check = {
+  name: 'registration',
+  title: 'The client is registered for this method and algorithm',
+  needs: ['client', 'algorithm'],
+  run: checkRegistration,
+  report: ({ algorithm }) => algorithm.method,
+}
