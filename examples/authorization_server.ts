@@ -166,7 +166,9 @@ function withoutIssuerPath(base: string): RequestHandler {
   }
 }
 
+/** For every response, redirects included. Documents that may be stored say so themselves. */
 const securityHeaders: RequestHandler = (_req, res, next) => {
+  res.setHeader('Cache-Control', 'no-store')
   res.setHeader('X-Content-Type-Options', 'nosniff')
   res.setHeader('Referrer-Policy', 'no-referrer')
   next()

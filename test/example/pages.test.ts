@@ -37,6 +37,8 @@ describe('the pages', () => {
           ],
         }),
         client('wide', { scope: 'profile email notes.write' }),
+        client('phone', { redirect_uris: ['http://localhost/callback'], application_type: 'native' }),
+        client('browser', { redirect_uris: ['http://localhost/callback'], application_type: 'web' }),
         client('several', { redirect_uris: ['https://app.example.com/1', 'https://app.example.com/2'] }),
         client('machine', { grant_types: ['client_credentials'] }),
       ],
@@ -166,6 +168,24 @@ describe('the pages', () => {
         assert.match(page.headers.get('Content-Type') ?? '', /^text\/html/)
       })
     }
+
+    test('C1: another port of localhost is accepted for a native application only, and never another host', async () => {
+      for (const [client_id, redirect_uri, status] of [
+        ['phone', 'http://localhost:53076/callback', 200],
+        ['phone', 'http://localhost/callback', 200],
+        ['phone', 'http://127.0.0.1:53076/callback', 400],
+        ['phone', 'http://localhost:53076/other', 400],
+        ['phone', 'https://localhost:53076/callback', 400],
+        ['browser', 'http://localhost:53076/callback', 400],
+        ['browser', 'http://localhost/callback', 200],
+      ] as const) {
+        const page = await createFormBrowser(example.url).visit(authorizationUrl({ client_id, redirect_uri }))
+        assert.equal(page.status, status, `${client_id} ${redirect_uri}`)
+      }
+      const native = { client_id: 'phone', redirect_uri: 'http://localhost:53076/callback' }
+      const arrival = await createFormBrowser(example.url).authorize(authorizationUrl(native), ALICE)
+      assert.ok(arrival.href.startsWith('http://localhost:53076/callback?code='))
+    })
 
     for (const redirectUri of ['http://127.0.0.1:61234/cb', 'http://[::1]:61234/cb', 'http://localhost:5000/cb']) {
       test(`RFC 8252 §7.3: ${redirectUri} is taken`, async () => {
@@ -760,6 +780,45 @@ describe('the pages', () => {
       }
       for (const page of [await bob.visit(`${example.url}/account`), await browser.visit(`${example.url}/authorize`)])
         assert.match(policyOf(page), /; form-action 'self';/)
+    })
+
+    test('is not stored, whatever it is: pages, redirects, refused forms, what is not there', async () => {
+      const [address = '', body = ''] = authorizationUrl().split('?')
+      const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
+      for (const [url, init] of [
+        [`${example.url}/`, {}],
+        [`${example.url}/login`, {}],
+        [`${example.url}/login`, { method: 'POST', headers: form, body: 'username=alice' }],
+        [`${example.url}/login`, { method: 'POST', headers: form, body: 'x'.repeat(70_000) }],
+        [
+          `${example.url}/account/disconnect`,
+          { method: 'POST', headers: { ...form, 'Sec-Fetch-Site': 'same-origin' } },
+        ],
+        [address, { method: 'POST', headers: { ...form, 'Sec-Fetch-Site': 'cross-site' }, body }],
+        [authorizationUrl({ prompt: 'none' }), {}],
+        [`${example.url}/nowhere`, {}],
+        [`${example.url}/%`, {}],
+      ] as const) {
+        const { headers, status } = await fetch(url, { redirect: 'manual', ...init })
+        assert.match(headers.get('Cache-Control') ?? '', /no-store/, `${url} ${status}`)
+      }
+      const login = await fetch(`${example.url}/login`, {
+        method: 'POST',
+        headers: { ...form, 'Sec-Fetch-Site': 'same-origin' },
+        body: new URLSearchParams(ALICE),
+        redirect: 'manual',
+      })
+      assert.deepEqual([login.status, login.headers.get('Cache-Control')], [303, 'no-store'])
+    })
+
+    test('is the same for HEAD, without a body', async () => {
+      for (const path of ['/', '/login', '/account', '/authorize', authorizationUrl().slice(example.url.length)]) {
+        const [head, get] = [await fetch(example.url + path, { method: 'HEAD' }), await fetch(example.url + path)]
+        assert.equal(head.status, get.status, path)
+        for (const name of ['Content-Type', 'Content-Security-Policy', 'Cache-Control'])
+          assert.equal(head.headers.get(name), get.headers.get(name), `${path} ${name}`)
+        assert.equal(await head.text(), '')
+      }
     })
 
     test('for another method is 405 with Allow, and nobody keeps it', async () => {

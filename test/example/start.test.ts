@@ -196,6 +196,20 @@ describe('an issuer that is not the address it listens on', () => {
     })
   }
 
+  test('C16, E3: links to start again are below the path of the issuer', async () => {
+    const query = 'response_type=code&client_id=none&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb&state=s'
+    const refused = await fetch(`${example.url}/tenant/one/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', 'Sec-Fetch-Site': 'cross-site' },
+      body: new URLSearchParams({ authorization_request: query }),
+    })
+    assert.equal(refused.status, 403)
+    const href = /<a href="([^"]+)">Start again<\/a>/.exec(await refused.text())?.[1]?.replaceAll('&amp;', '&')
+    assert.equal(href, `/tenant/one/authorize?${query}`)
+    const again = await fetch(example.url + href, { redirect: 'manual' })
+    assert.equal(again.status, 302)
+  })
+
   test('iss of the authorization response is the issuer', async () => {
     const query = 'response_type=code&client_id=none&redirect_uri=https://app.example.com/cb&state=s'
     const response = await fetch(`${example.url}/tenant/one/authorize?${query}`, { redirect: 'manual' })
