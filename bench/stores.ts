@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { createClient } from 'redis'
-import type { ReplayRegister } from '../lib/assertion/replay.ts'
+import type { ReplayRegister } from '../lib/replay_register.ts'
 import type { CodeStore } from '../lib/code/store.ts'
 import type { SessionStore } from '../lib/session/store.ts'
 import { memoryStores } from '../lib/stores/memory.ts'

@@ -1,7 +1,6 @@
 // The public names. What is not listed here is private, wherever it stands.
 
 export { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './assertion/profiles.ts'
-export type { ReplayRegister } from './assertion/replay.ts'
 export type { ClientRules, PerClient, RuleOptions, ServerName, TypRule } from './assertion/rules.ts'
 export {
   type AssertionCheck,
@@ -42,7 +41,7 @@ export type { AuthorizationParameters, AuthorizationRules, PkcePolicy } from './
 export type { RedirectUriRules } from './code/redirect_uri.ts'
 export type { CodeStore } from './code/store.ts'
 export { type Consent, type Consents, type ConsentsOptions, createConsents } from './consent/consents.ts'
-export type { AuthenticationOptions, EndpointFacts } from './endpoints/authentication.ts'
+export type { AuthenticationOptions } from './endpoints/authentication.ts'
 export { type Answer, type ClientEndpointOptions, createClientEndpoint } from './endpoints/client_endpoint.ts'
 export {
   createIntrospection,
@@ -61,6 +60,7 @@ export {
 export { createRevocation, createRevocationEndpoint, type Revoke } from './endpoints/revocation.ts'
 export type { EndpointOptions, RequestHandler } from './endpoints/shell.ts'
 export { createTokenEndpoint, type TokenEndpoint, type TokenEndpointOptions } from './endpoints/token.ts'
+export type { EndpointFacts } from './endpoints/turn.ts'
 export { OAuthError, type OAuthErrorCode, type OAuthErrorOptions, REASONS, type Reason } from './errors.ts'
 export { type Events, onEvent, type SessionEvent } from './events.ts'
 export type { AuthorizationCodeOptions } from './exchanges/authorization_code.ts'
@@ -147,6 +147,7 @@ export {
 export type { ClientDone } from './passport/done.ts'
 export { PublicClientStrategy, type PublicClientStrategyOptions } from './passport/public_client_strategy.ts'
 export { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
+export type { ReplayRegister } from './replay_register.ts'
 export type { ScopeRules } from './scope.ts'
 export type { Permits } from './session/permits.ts'
 export type { RefreshedSession } from './session/refresh.ts'

@@ -1,80 +1,145 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { test } from 'node:test'
 
 /**
- * What each folder of lib/ may import: its own files, the small files at the top of lib/, and what stands here.
- * `type:` allows a name for `import type` only.
+ * What each folder of lib/ and each file at its top may import. Its own files go without saying. A folder is named by its
+ * name, a file at the top by its file name, a package by its specifier. `type:` allows a name for `import type` only.
+ * SMALL is what every folder may import.
  */
+const SMALL = [
+  'client.ts',
+  'clock.ts',
+  'constant_time.ts',
+  'errors.ts',
+  'events.ts',
+  'identifier.ts',
+  'maybe_promise.ts',
+  'options.ts',
+  'parameters.ts',
+  'scope.ts',
+] as const
+
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  remote: ['node:buffer', 'node:https', 'node:http', 'node:net', 'node:dns', 'node:tls'],
-  keys: ['jose', 'node:crypto', 'type:node:net', 'remote'],
-  assertion: ['keys', 'remote'],
-  client_authentication: ['node:buffer', 'node:crypto', 'keys'],
+  assertion: [
+    'client_lookup.ts',
+    'client_secret.ts',
+    'issuer.ts',
+    'keys',
+    'optional.ts',
+    'remote',
+    'type:replay_register.ts',
+  ],
+  cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:util', 'printable.ts'],
+  'client.ts': ['optional.ts'],
+  client_authentication: ['client_lookup.ts', 'client_secret.ts', 'keys', 'node:buffer'],
+  'client_lookup.ts': ['client.ts', 'errors.ts', 'maybe_promise.ts'],
+  'client_problems.ts': [
+    'client.ts',
+    'client_lookup.ts',
+    'client_secret.ts',
+    'clock.ts',
+    'code',
+    'keys',
+    'node:net',
+    'optional.ts',
+    'options.ts',
+    'remote',
+    'scope.ts',
+  ],
+  'client_secret.ts': ['type:client.ts', 'constant_time.ts', 'node:crypto'],
+  'clock.ts': [],
   code: ['node:crypto'],
-  consent: ['node:crypto', 'session'],
-  session: [],
-  token: ['node:crypto', 'keys', 'type:session'],
-  exchanges: ['code', 'session', 'token'],
-  stores: ['node:crypto', 'type:assertion', 'type:code', 'type:session'],
-  hosts: ['node:http', 'type:http'],
-  http: ['node:buffer', 'node:http', 'client_authentication', 'hosts', 'type:exchanges'],
+  consent: ['node:crypto', 'optional.ts', 'session'],
+  'constant_time.ts': ['node:crypto'],
   endpoints: [
-    'type:node:http',
     'client_authentication',
-    'exchanges',
+    'client_lookup.ts',
+    'type:exchanges',
     'hosts',
     'http',
+    'issuer.ts',
     'oauth2orize',
     'type:session',
     'token',
   ],
-  passport: ['type:node:http', 'type:assertion', 'assertion', 'client_authentication'],
-  cli: ['assertion', 'keys', 'jose', 'node:fs', 'node:util'],
-  oauth2orize: [
-    'node:crypto',
-    'type:node:http',
-    'code',
+  'errors.ts': ['maybe_promise.ts'],
+  'events.ts': [
+    'type:client.ts',
+    'errors.ts',
+    'maybe_promise.ts',
+    'node:diagnostics_channel',
+    'node:util',
+    'options.ts',
+    'printable.ts',
+  ],
+  exchanges: ['code', 'optional.ts', 'session', 'token'],
+  hosts: ['type:http', 'node:http'],
+  http: ['client_authentication', 'type:exchanges', 'hosts', 'node:buffer', 'node:http'],
+  'identifier.ts': ['node:crypto'],
+  'index.ts': [
+    'assertion',
+    'type:client.ts',
+    'client_authentication',
+    'client_problems.ts',
+    'client_secret.ts',
+    'clock.ts',
+    'type:code',
+    'consent',
+    'endpoints',
+    'errors.ts',
+    'events.ts',
+    'type:exchanges',
+    'hosts',
     'http',
-    'type:assertion',
+    'type:keys',
+    'oauth2orize',
+    'type:parameters.ts',
+    'passport',
+    'remote',
+    'type:replay_register.ts',
+    'type:scope.ts',
+    'session',
+    'token',
+  ],
+  'issuer.ts': ['options.ts'],
+  keys: ['jose', 'node:crypto', 'type:node:net', 'optional.ts', 'remote'],
+  'maybe_promise.ts': [],
+  oauth2orize: [
+    'client_lookup.ts',
+    'code',
     'type:consent',
     'exchanges',
-    'type:oauth2orize',
-  ],
-  testing: [
-    'node:assert',
-    'node:assert/strict',
-    'type:assertion',
-    'type:code',
-    'type:session',
-    'keys',
-    'jose',
+    'http',
+    'issuer.ts',
     'node:crypto',
+    'type:node:http',
+    'type:replay_register.ts',
+    'server_secrets.ts',
   ],
-}
-
-/** The small files at the top that everything may import, and what they may import themselves. */
-const SMALL: Readonly<Record<string, readonly string[]>> = {
-  'errors.ts': ['maybe_promise.ts'],
-  'options.ts': [],
-  'clock.ts': [],
   'optional.ts': [],
-  'issuer.ts': ['options.ts'],
-  'scope.ts': ['errors.ts', 'options.ts'],
-  'client.ts': ['optional.ts'],
-  'client_lookup.ts': ['client.ts', 'errors.ts', 'maybe_promise.ts'],
-  'maybe_promise.ts': [],
+  'options.ts': [],
   'parameters.ts': ['errors.ts'],
-  'identifier.ts': ['node:crypto'],
-  'constant_time.ts': ['node:crypto'],
-  'server_secrets.ts': ['options.ts'],
-  'client_secret.ts': ['node:crypto', 'client.ts', 'constant_time.ts'],
+  passport: ['assertion', 'client_authentication', 'type:node:http'],
   'printable.ts': [],
-  'events.ts': [
-    ...['node:diagnostics_channel', 'node:util'],
-    ...['client.ts', 'errors.ts', 'maybe_promise.ts', 'options.ts', 'printable.ts'],
+  remote: ['node:buffer', 'node:dns', 'node:http', 'node:https', 'node:net'],
+  'replay_register.ts': [],
+  'scope.ts': ['errors.ts', 'options.ts'],
+  'server_secrets.ts': ['options.ts'],
+  session: [],
+  stores: ['type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
+  'strategy.ts': ['passport'],
+  testing: [
+    'type:code',
+    'jose',
+    'keys',
+    'node:assert/strict',
+    'node:crypto',
+    'type:replay_register.ts',
+    'type:session',
   ],
+  token: ['issuer.ts', 'keys', 'node:crypto', 'optional.ts', 'server_secrets.ts', 'type:session'],
 }
 
 interface Import {
@@ -87,9 +152,8 @@ const importsOf = (file: string): Import[] => {
   const found: Import[] = []
   for (const [, kind = '', from = ''] of source.matchAll(
     /^(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'/gm,
-  )) {
+  ))
     found.push({ from, typeOnly: kind !== '' })
-  }
   for (const [, from = ''] of source.matchAll(/\bimport\('([^']+)'\)/g)) found.push({ from, typeOnly: false })
   return found
 }
@@ -100,50 +164,103 @@ const filesBelow = (folder: string): string[] =>
     return statSync(path).isDirectory() ? filesBelow(path) : path.endsWith('.ts') ? [path] : []
   })
 
-for (const [folder, allowed] of Object.entries(MAY)) {
-  for (const file of filesBelow(join('lib', folder))) {
-    test(`${file} imports only what its layer may`, () => {
-      for (const { from, typeOnly } of importsOf(file)) {
-        if (from.startsWith('./')) continue
-        const target = from.startsWith('../') ? from.replace(/^(\.\.\/)+/, '').replace(/\/.*/, '') : from
-        if (from.startsWith('../') && target in SMALL) continue
-        const fine = allowed.includes(target) || (typeOnly && allowed.includes(`type:${target}`))
-        assert.ok(fine, `${file} imports ${typeOnly ? 'types of ' : ''}'${from}'`)
-      }
-    })
-  }
-}
+/** The room of a file below lib/: its folder, or the file itself at the top. */
+const roomOf = (file: string): string => file.replace(/^lib\//, '').replace(/\/.*/, '')
 
-test('every folder of lib/ has its line in the table', () => {
-  const folders = readdirSync('lib').filter((name) => statSync(join('lib', name)).isDirectory())
-  for (const folder of folders) assert.ok(folder in MAY, `lib/${folder} has no line`)
+const files = filesBelow('lib')
+const rooms = [...new Set(files.map(roomOf))].sort()
+
+/** What a file imports that is not of its own room, named as in the table. */
+const outside = (file: string): Import[] =>
+  importsOf(file).flatMap(({ from, typeOnly }) => {
+    if (!from.startsWith('.')) return [{ from, typeOnly }]
+    const room = roomOf(normalize(join(dirname(file), from)))
+    return room === roomOf(file) ? [] : [{ from: room, typeOnly }]
+  })
+
+const isSmall = (name: string): boolean => (SMALL as readonly string[]).includes(name)
+
+test('every folder and every file at the top of lib/ has its row, and no row is left over', () => {
+  assert.deepEqual(rooms, Object.keys(MAY).sort())
 })
 
-for (const [file, allowed] of Object.entries(SMALL)) {
-  test(`lib/${file} stays small: it imports only what it may`, () => {
-    for (const { from } of importsOf(join('lib', file))) {
-      assert.ok(allowed.includes(from.replace(/^\.\//, '')), `lib/${file} imports '${from}'`)
+for (const room of rooms) {
+  const allowed = MAY[room] ?? []
+  const mayImport = ({ from, typeOnly }: Import): boolean =>
+    allowed.includes(from) || (typeOnly && allowed.includes(`type:${from}`)) || (isSmall(from) && !room.endsWith('.ts'))
+
+  test(`lib/${room} imports only what its row allows`, () => {
+    for (const file of files.filter((each) => roomOf(each) === room))
+      for (const each of outside(file))
+        assert.ok(mayImport(each), `${file} imports ${each.typeOnly ? 'types of ' : ''}'${each.from}'`)
+  })
+
+  test(`lib/${room} uses every permission of its row`, () => {
+    const used = files.filter((each) => roomOf(each) === room).flatMap(outside)
+    for (const permission of allowed) {
+      const isUsed = permission.startsWith('type:')
+        ? used.some(({ from }) => from === permission.slice(5)) && !allowed.includes(permission.slice(5))
+        : used.some(({ from, typeOnly }) => from === permission && !typeOnly)
+      assert.ok(isUsed, `lib/${room} may import '${permission}' and does not`)
     }
   })
 }
 
-test('no file of lib/ imports a framework, a database client or a test runner', () => {
-  const outside = /^(express|passport.*|oauth2orize.*|redis|ioredis|pg|postgres|node:test)$/
-  for (const file of filesBelow('lib')) {
-    for (const { from, typeOnly } of importsOf(file))
-      assert.ok(typeOnly || !outside.test(from), `${file} imports '${from}'`)
+/** The first circle among the files that `next` leads to, or `undefined`. */
+function circleIn(all: readonly string[], next: (file: string) => readonly string[]): string[] | undefined {
+  const done = new Set<string>()
+  const path: string[] = []
+  const visit = (file: string): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file]
+    if (done.has(file)) return undefined
+    path.push(file)
+    for (const each of next(file)) {
+      const circle = visit(each)
+      if (circle !== undefined) return circle
+    }
+    path.pop()
+    done.add(file)
+    return undefined
   }
+  for (const file of all) {
+    const circle = visit(file)
+    if (circle !== undefined) return circle
+  }
+  return undefined
+}
+
+test('no files of lib/ import each other in a circle, types included', () => {
+  const next = (file: string): string[] =>
+    importsOf(file).flatMap(({ from }) => (from.startsWith('.') ? [normalize(join(dirname(file), from))] : []))
+  assert.equal(circleIn(files, next)?.join(' -> '), undefined)
+})
+
+test('no rooms of lib/ import each other in a circle', () => {
+  const next = (room: string): string[] =>
+    files
+      .filter((file) => roomOf(file) === room)
+      .flatMap(outside)
+      .filter(({ from, typeOnly }) => !typeOnly && rooms.includes(from))
+      .map(({ from }) => from)
+  assert.equal(circleIn(rooms, next)?.join(' -> '), undefined)
+})
+
+test('no file of lib/ imports a framework, a database client or a test runner', () => {
+  const foreign = /^(express|passport.*|oauth2orize.*|redis|ioredis|pg|postgres|node:test)$/
+  for (const file of files)
+    for (const { from, typeOnly } of importsOf(file))
+      assert.ok(typeOnly || !foreign.test(from), `${file} imports '${from}'`)
 })
 
 test('every value that a file of lib/ exports is named in another file', () => {
   const roots = ['lib', 'test', 'examples', 'bench', 'scripts']
-  const files = roots.flatMap(filesBelow).filter((file) => !/node_modules|\/\./.test(file))
-  const words = new Map(files.map((file) => [file, new Set(readFileSync(file, 'utf8').match(/\w+/g))]))
+  const all = roots.flatMap(filesBelow).filter((file) => !/node_modules|\/\./.test(file))
+  const words = new Map(all.map((file) => [file, new Set(readFileSync(file, 'utf8').match(/\w+/g))]))
   const alone: string[] = []
-  for (const file of filesBelow('lib')) {
+  for (const file of files) {
     const values = /^export (?:default )?(?:async )?(?:const|function|class) (\w+)/gm
     for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(values))
-      if (!files.some((other) => other !== file && words.get(other)?.has(name))) alone.push(`${file}: ${name}`)
+      if (!all.some((other) => other !== file && words.get(other)?.has(name))) alone.push(`${file}: ${name}`)
   }
   assert.deepEqual(alone, [])
 })

@@ -3,8 +3,8 @@ import type { Algorithm } from '../keys/algorithms.ts'
 import type { KeySets } from '../keys/key_sets.ts'
 import type { PublicKeys } from '../keys/public_keys.ts'
 import type { VerificationPlace } from '../keys/signature.ts'
+import type { ReplayRegister } from '../replay_register.ts'
 import type { Envelope } from './envelope.ts'
-import type { ReplayRegister } from './replay.ts'
 import type { AssertionRules, PerClient } from './rules.ts'
 
 /** What the endpoint that is called knows of the request. */

@@ -8,7 +8,8 @@ import {
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
-import { ENDPOINT_OPTIONS, type Turn } from './shell.ts'
+import { ENDPOINT_OPTIONS } from './shell.ts'
+import type { EndpointAuthentication } from './turn.ts'
 
 /** Passport strategies that authenticate clients. */
 export interface PassportAuthentication extends Omit<StrategyAuthenticationOptions, 'endpoint'> {
@@ -61,25 +62,6 @@ export function checkEndpointOptions(caller: string, options: unknown, own: read
       throw new TypeError(`${caller}: option '${name}' has no effect beside '${way}'`)
     }
   }
-}
-
-/** What an endpoint says about itself, for the metadata document. */
-export interface EndpointFacts {
-  /** The client authentication methods it accepts. */
-  readonly methods: readonly string[]
-  /** The JOSE algorithms it accepts for assertions. */
-  readonly signingAlgorithms: readonly string[]
-}
-
-/** The client of a request, and how it was authenticated. `client` is absent if the user of a strategy is none. */
-export interface Authenticated {
-  readonly client: Client | undefined
-  readonly authentication?: ClientAuthentication | undefined
-}
-
-/** Authenticates the client of a request. */
-export interface EndpointAuthentication extends EndpointFacts {
-  authenticate(turn: Turn): Promise<Authenticated>
 }
 
 /** Makes what authenticates the clients of an endpoint from its options, which are checked already. */

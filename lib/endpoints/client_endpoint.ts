@@ -1,14 +1,9 @@
 import { refusal } from '../errors.ts'
 import type { ExchangeRequest } from '../exchanges/exchange.ts'
 import { requireFunction } from '../options.ts'
-import {
-  type Authenticated,
-  type AuthenticationOptions,
-  checkEndpointOptions,
-  createAuthentication,
-  type EndpointFacts,
-} from './authentication.ts'
-import { createShell, type EndpointOptions, type Reply, type RequestHandler, type Turn } from './shell.ts'
+import { type AuthenticationOptions, checkEndpointOptions, createAuthentication } from './authentication.ts'
+import { createShell, type EndpointOptions, type Reply, type RequestHandler } from './shell.ts'
+import type { Authenticated, EndpointFacts, Turn } from './turn.ts'
 
 /** The options of `createClientEndpoint`, which all endpoints have. */
 export type ClientEndpointOptions = AuthenticationOptions & EndpointOptions

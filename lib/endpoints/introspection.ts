@@ -8,9 +8,10 @@ import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { AccessTokenClaims, RefreshTokenClaims } from '../token/claims.ts'
 import type { Tokens } from '../token/token_set.ts'
-import { checkEndpointOptions, type EndpointFacts } from './authentication.ts'
+import { checkEndpointOptions } from './authentication.ts'
 import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
 import type { RequestHandler } from './shell.ts'
+import type { EndpointFacts } from './turn.ts'
 
 /** A request about a token, whose client is authenticated and whose parameters are sound. */
 export interface TokenRequest {

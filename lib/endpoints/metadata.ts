@@ -6,7 +6,7 @@ import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
-import type { EndpointFacts } from './authentication.ts'
+import type { EndpointFacts } from './turn.ts'
 
 /** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
 export interface AdvertisedEndpoint {

@@ -4,10 +4,11 @@ import { requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Adopt, adoptedSessionId, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
-import { checkEndpointOptions, type EndpointFacts } from './authentication.ts'
+import { checkEndpointOptions } from './authentication.ts'
 import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
 import type { TokenRequest } from './introspection.ts'
 import type { RequestHandler } from './shell.ts'
+import type { EndpointFacts } from './turn.ts'
 
 /** Answers `revocation_endpoint` requests; see `createRevocation`. */
 export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>

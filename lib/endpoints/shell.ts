@@ -8,8 +8,7 @@ import { answerJson } from '../http/json_response.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
 import { badOption, optionNames, wholeNumber } from '../options.ts'
-import type { FormParameters } from '../parameters.ts'
-import type { Authenticated, EndpointAuthentication } from './authentication.ts'
+import type { Authenticated, EndpointAuthentication, Turn } from './turn.ts'
 
 /** The options that all endpoints have in common. */
 export interface EndpointOptions extends ErrorResponseOptions, FormBodyOptions {
@@ -51,21 +50,6 @@ export const ENDPOINT_OPTIONS = optionNames<EndpointOptions>({
 export type RequestHandler = (request: Request, response: Response, next?: Next) => void
 
 type Headers = Readonly<Record<string, string>>
-
-/** A request on its way through an endpoint. */
-export interface Turn {
-  readonly request: Request
-  readonly response: Response
-  readonly parameters: FormParameters
-  /** The CORS headers of the response. */
-  readonly cors: Headers
-  /** The one reading of the clock for this request, epoch seconds. */
-  now: number
-  /** Whether the client is authenticated. */
-  isAuthenticated: boolean
-  /** Whether the time limit ended it. */
-  isOver: boolean
-}
 
 /** What an endpoint sends: the JSON of the body, and what differs from a plain 200. */
 export interface Reply {

@@ -9,9 +9,10 @@ import { NO_STORE } from '../http/no_store.ts'
 import { type ExchangeStep, guardedExchange } from '../oauth2orize/foreign_exchange.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
-import { checkEndpointOptions, createAuthentication, type EndpointFacts } from './authentication.ts'
+import { checkEndpointOptions, createAuthentication } from './authentication.ts'
 import { type ClientEndpointOptions, exchangeRequest } from './client_endpoint.ts'
 import { createShell, type RequestHandler } from './shell.ts'
+import type { EndpointFacts } from './turn.ts'
 
 /** An exchange, plain or in the shape of oauth2orize. */
 type AnyExchange = Exchange | { readonly exchange: Exchange }

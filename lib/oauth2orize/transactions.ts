@@ -1,5 +1,4 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import type { ReplayRegister } from '../assertion/replay.ts'
 import type { Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
@@ -9,6 +8,7 @@ import { refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
+import type { ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import {
   askStore,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ReplayRegister } from '../assertion/replay.ts'
+import type { ReplayRegister } from '../replay_register.ts'
 import {
   AWKWARD,
   allAtOnce,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ReplayRegister } from '../../lib/assertion/replay.ts'
 import { type AssertionVerifierOptions, createAssertionVerifier } from '../../lib/assertion/verify.ts'
+import type { ReplayRegister } from '../../lib/replay_register.ts'
 import { memoryReplayRegister } from '../../lib/stores/memory.ts'
 import {
   assertionBy,

@@ -1,6 +1,5 @@
 import { createHmac, KeyObject, sign } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
-import type { ReplayRegister } from '../../lib/assertion/replay.ts'
 import {
   type AssertionContext,
   type AssertionVerifier,
@@ -9,6 +8,7 @@ import {
 } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { OAuthError, type Reason } from '../../lib/errors.ts'
+import type { ReplayRegister } from '../../lib/replay_register.ts'
 
 /** The moment at which the clocks of tests stand, in epoch seconds. */
 export const NOW = 1_800_000_000
