@@ -202,6 +202,7 @@ const CODE_OF_REASON = {
   // faults: never the client's mistake
   store_unavailable: 'temporarily_unavailable',
   contention: 'temporarily_unavailable',
+  too_many_codes: 'temporarily_unavailable',
   misconfigured: 'server_error',
   unexpected: 'server_error',
 } as const satisfies Record<string, KnownErrorCode>

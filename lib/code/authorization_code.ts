@@ -19,7 +19,7 @@ export interface AuthorizationCode {
   readonly sessionId: string
   readonly issuedAt: number
   readonly expiresAt: number
-  /** Until when the store keeps the record, spent or not, so that a replay is recognised. */
+  /** Until when the store keeps the record of a spent code, so that a replay is recognised. */
   readonly keepUntil: number
   /** Wrong verifiers from the right client so far. */
   readonly failures: number

@@ -28,7 +28,7 @@ export interface CodesOptions {
   readonly store: CodeStore
   /** Seconds for which a code can be redeemed. Default 60, from 1 to 86 400; RFC 6749 §4.1.2 recommends 600 at most. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number
-  /** Seconds for which a code is kept after its expiry, so that a replay is recognised. Default 1800, 0 to a year. */
+  /** Seconds for which a redeemed code is kept after its expiry, so that a replay is recognised. Default 1800, 0 to a year. */
   readonly keepSpentCodeSeconds?: number
 }
 
@@ -79,7 +79,10 @@ export interface RedeemOptions {
 }
 
 export interface Codes {
-  /** Issues a code: 32 random octets, base64url. The store sees its SHA-256 only. Rejects with 503 if the store fails. */
+  /**
+   * Issues a code: 32 random bytes, base64url. The store sees its SHA-256 only. Rejects with 503 if the store fails, or
+   * if the user has too many live codes of this client (`too_many_codes`).
+   */
   issue(permission: CodePermission, now: number): Promise<string>
   /**
    * Redeems a code: looks at everything that can refuse it, then spends it in one atomic step. A wrong verifier is
@@ -135,7 +138,7 @@ export function createCodes(options: CodesOptions): Codes {
     const sessionId = newIdentifier()
     const { subject, clientId, extra = {} } = permission
     const expiresAt = now + lifetime
-    await answerOf(() =>
+    const answer = await answerOf(() =>
       store.add({
         id: codeId(code),
         clientId,
@@ -154,6 +157,13 @@ export function createCodes(options: CodesOptions): Codes {
         version: CODE_VERSION,
       }),
     )
+    if (answer === 'too_many') {
+      throw refusal('too_many_codes', {
+        clientId,
+        detail: 'the user has too many codes of this client that are neither redeemed nor expired',
+        headers: { 'Retry-After': String(lifetime) },
+      })
+    }
     publish('code.issued', () => ({ clientId, subject, sessionId }))
     return code
   }

@@ -245,7 +245,7 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
     const target = redirectTarget({ values: content.values, unsound: [] }, client, options)
     if ('refused' in target) throw target.refused
     const isFirst: unknown = await askStore(milliseconds, () =>
-      replayRegister.remember(namespace, clientId, content.id, content.expiresAt),
+      replayRegister.remember(namespace, content.subject, content.id, content.expiresAt),
     )
     if (typeof isFirst !== 'boolean') throw returnedWrong('replayRegister.remember', 'true or false')
     if (!isFirst) {

@@ -7,18 +7,18 @@ import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { createExpiryBuckets } from './expiry_buckets.ts'
-import { copyCode, copySession, endOf } from './records.ts'
+import { type CodeLimitOptions, codeLimitOf, copyCode, copySession, endOf, ownerOf, unspentUntil } from './records.ts'
 import { replayKey } from './replay_key.ts'
 
 /** The options of the memory stores: the clock, and how much they may hold. */
-export interface MemoryStoresOptions {
+export interface MemoryStoresOptions extends CodeLimitOptions {
   /** Tells the time; default: the clock of this machine. */
   readonly clock?: Clock | undefined
   /** Assertion ids remembered at once. Default 4,000,000 (at most 150 octets each). */
   readonly maximumAssertions?: number | undefined
   /** Assertion ids of one client remembered at once. Default 500,000. */
   readonly maximumAssertionsPerClient?: number | undefined
-  /** Codes kept at once, spent ones included. Default 1,000,000. */
+  /** Codes kept at once: live ones, and redeemed ones until a replay need not be recognised. Default 1,000,000. */
   readonly maximumCodes?: number | undefined
   /** Sessions and markers of ended ones kept at once. Default 4,000,000 (at most 1 KiB each). */
   readonly maximumSessions?: number | undefined
@@ -50,6 +50,7 @@ const settings = (options: MemoryStoresOptions) => {
       MOST,
     ),
     maximumCodes: wholeNumber('maximumCodes', options.maximumCodes, 1_000_000, 1, MOST),
+    maximumCodesPerUser: codeLimitOf(options),
     maximumSessions: wholeNumber('maximumSessions', options.maximumSessions, 4_000_000, 1, MOST),
   }
 }
@@ -59,37 +60,77 @@ const full = (what: string, most: number): Error =>
 
 /** So many parts, that no single part is ever so large that its growth is felt as a pause. */
 const SHARDS = 256
-const CLIENT_SLOTS = 65_536
+
+/**
+ * What is not an assertion, such as the answered forms of users, has a part of the room: a half of the whole, and a tenth for each
+ * subject. So users cannot use up what clients need.
+ */
+const PART_OF_ALL = 2
+const PART_OF_ONE = 10
+
+/** The entries of one kind: how many there are, and how many of each slot. */
+interface Share {
+  readonly counts: Map<number, number>
+  readonly most: number
+  readonly mostOfOne: number
+  size: number
+}
+
+/** What an entry counts against. */
+interface Counted {
+  readonly share: Share
+  readonly slot: number
+}
 
 /**
  * A replay register in the memory of this process: for a server that is one process. What it remembers is lost with the
- * process: an assertion presented before a restart is accepted once more after it, until it expires. Each is remembered a
+ * process: an assertion presented before a restart is accepted again after it, until it expires. Each is remembered a
  * minute longer than it lives, in case the clock is set back.
  *
  * Bounded, and without ever dropping an entry that has not expired: a client at its limit is answered with a rejection,
- * hence 503, and cannot push out what others presented. Clients are counted in 65,536 slots under a random number of
- * this process, so two of them may share a limit.
+ * hence 503, and cannot push out what others presented. An issuer with a fragment (`https://as.example#transaction`) names
+ * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are told apart by a hash of 31
+ * bits under a random number of this process, so two of them share a limit only by a rare chance.
  */
 export function memoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
   const { clock, maximumAssertions, maximumAssertionsPerClient } = settings(options)
-  // digest to the slot of its client
-  const shards = Array.from({ length: SHARDS }, () => new Map<string, number>())
-  const counts = new Uint32Array(CLIENT_SLOTS)
+  const shards = Array.from({ length: SHARDS }, () => new Map<string, number>()) // digest to slot
   const seed = randomInt(2 ** 31)
   const expiring = createExpiryBuckets<string>(1)
-  let size = 0
+  const assertions: Share = {
+    counts: new Map(),
+    most: maximumAssertions,
+    mostOfOne: maximumAssertionsPerClient,
+    size: 0,
+  }
+  const others: Share = {
+    counts: new Map(),
+    most: Math.ceil(maximumAssertions / PART_OF_ALL),
+    mostOfOne: Math.ceil(maximumAssertionsPerClient / PART_OF_ONE),
+    size: 0,
+  }
 
   const shardOf = (key: string) => shards[key.charCodeAt(0)] as Map<string, number>
+
+  // The sign of what is kept with a digest says which share it is.
+  const kept = ({ share, slot }: Counted): number => (share === assertions ? slot : -1 - slot)
+  const countedAs = (value: number): Counted =>
+    value >= 0 ? { share: assertions, slot: value } : { share: others, slot: -1 - value }
+
+  const forget = ({ share, slot }: Counted): void => {
+    const left = (share.counts.get(slot) ?? 0) - 1
+    if (left > 0) share.counts.set(slot, left)
+    else share.counts.delete(slot)
+    share.size -= 1
+  }
 
   const sweep = (now: number): void => {
     for (let left = SWEEP; left > 0; left -= 1) {
       const key = expiring.take(now)
       if (key === undefined) return
       const shard = shardOf(key)
-      const slot = shard.get(key) as number
+      forget(countedAs(shard.get(key) as number))
       shard.delete(key)
-      counts[slot] = (counts[slot] as number) - 1
-      size -= 1
     }
   }
 
@@ -99,24 +140,26 @@ export function memoryReplayRegister(options: MemoryStoresOptions = {}): ReplayR
       const key = replayKey(issuer, clientId, jti, 'binary')
       const shard = shardOf(key)
       if (shard.has(key)) return false
-      const slot = slotOf(clientId, seed)
-      const count = counts[slot] as number
-      if (count >= maximumAssertionsPerClient) throw full('the assertions of one client', maximumAssertionsPerClient)
-      if (size >= maximumAssertions) throw full('assertions', maximumAssertions)
-      shard.set(key, slot)
-      counts[slot] = count + 1
-      size += 1
+      const share = issuer.includes('#') ? others : assertions
+      const slot = slotOf(`${issuer.length}:${issuer}${clientId}`, seed)
+      const count = share.counts.get(slot) ?? 0
+      if (count >= share.mostOfOne)
+        throw full(`the entries of one ${share === others ? 'user' : 'client'}`, share.mostOfOne)
+      if (share.size >= share.most) throw full(share === others ? 'the entries of users' : 'assertions', share.most)
+      shard.set(key, kept({ share, slot }))
+      share.counts.set(slot, count + 1)
+      share.size += 1
       expiring.add(key, expiresAt + CLOCK_DIFFERENCE_SECONDS)
       return true
     },
   }
 }
 
-/** FNV-1a, begun at a number that nobody outside knows. */
+/** FNV-1a, begun at a number that nobody outside knows. Of 31 bits: a small integer, which costs no memory of its own. */
 function slotOf(text: string, seed: number): number {
   let mixed = seed
   for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193)
-  return (mixed ^ (mixed >>> 16)) & (CLIENT_SLOTS - 1)
+  return (mixed ^ (mixed >>> 16)) & 0x7fffffff
 }
 
 /**
@@ -125,47 +168,83 @@ function slotOf(text: string, seed: number): number {
  */
 const SPENDING_MILLISECONDS = 5
 
+/** A code as the memory keeps it. */
+interface KeptCode {
+  readonly code: AuthorizationCode
+  /** Whose live codes it is counted among; `undefined` once it was spent or has expired. */
+  readonly liveOf: string | undefined
+}
+
 /** A code store in the memory of this process. Codes are lost with the process. */
 export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
-  const { clock, maximumCodes } = settings(options)
-  const codes = new Map<string, AuthorizationCode>()
-  const expiring = createExpiryBuckets<string>(15)
+  const { clock, maximumCodes, maximumCodesPerUser } = settings(options)
+  const codes = new Map<string, KeptCode>()
+  const live = new Map<string, number>()
+  const expiring = createExpiryBuckets<string>(1)
 
-  const kept = (id: string): AuthorizationCode | undefined => {
-    const now = clock()
+  const count = (owner: string | undefined, change: 1 | -1): void => {
+    if (owner === undefined) return
+    const left = (live.get(owner) ?? 0) + change
+    if (left === 0) live.delete(owner)
+    else live.set(owner, left)
+  }
+
+  const endOfCode = (code: AuthorizationCode): number => (code.spent ? code.keepUntil : unspentUntil(code))
+
+  /** Clears away what is due. A code is filed under its expiry, then under the moment from which it is not kept. */
+  const sweep = (now: number): void => {
     for (let left = SWEEP; left > 0; left -= 1) {
       const due = expiring.take(now)
-      if (due === undefined) break
-      if ((codes.get(due)?.keepUntil ?? 0) <= now) codes.delete(due)
+      if (due === undefined) return
+      const kept = codes.get(due)
+      if (kept === undefined) continue
+      const { code, liveOf } = kept
+      count(liveOf, -1)
+      if (endOfCode(code) <= now) codes.delete(due)
+      else {
+        codes.set(due, { code, liveOf: undefined })
+        expiring.add(due, endOfCode(code))
+      }
     }
-    const code = codes.get(id)
-    return code !== undefined && now < code.keepUntil ? code : undefined
+  }
+
+  const kept = (id: string, now = clock()): KeptCode | undefined => {
+    sweep(now)
+    const found = codes.get(id)
+    return found !== undefined && now < endOfCode(found.code) ? found : undefined
   }
 
   return {
     async add(code) {
-      if (kept(code.id) !== undefined) throw new Error('a code with this id was added before')
+      const now = clock()
+      if (kept(code.id, now) !== undefined) throw new Error('a code with this id was added before')
+      const owner = ownerOf(code)
+      if ((live.get(owner) ?? 0) >= maximumCodesPerUser) return 'too_many'
       if (codes.size >= maximumCodes) throw full('codes', maximumCodes)
-      codes.set(code.id, copyCode(code))
-      expiring.add(code.id, code.keepUntil)
+      const liveOf = now <= code.expiresAt ? owner : undefined
+      codes.set(code.id, { code: copyCode(code), liveOf })
+      count(liveOf, 1)
+      expiring.add(code.id, code.expiresAt + 1)
+      return 'added'
     },
     async find(id) {
-      const code = kept(id)
-      return code === undefined ? undefined : copyCode(code)
+      const found = kept(id)
+      return found === undefined ? undefined : copyCode(found.code)
     },
     async countFailure(id) {
-      const code = kept(id)
-      if (code === undefined) return 0
-      const failures = code.failures + 1
-      codes.set(id, { ...code, failures })
+      const found = kept(id)
+      if (found === undefined) return 0
+      const failures = found.code.failures + 1
+      codes.set(id, { ...found, code: { ...found.code, failures } })
       return failures
     },
     async spend(id) {
       await new Promise((resolve) => setTimeout(resolve, SPENDING_MILLISECONDS))
-      const code = kept(id)
-      if (code === undefined) return 'unknown'
-      if (code.spent) return 'already_spent'
-      codes.set(id, { ...code, spent: true })
+      const found = kept(id)
+      if (found === undefined) return 'unknown'
+      if (found.code.spent) return 'already_spent'
+      count(found.liveOf, -1)
+      codes.set(id, { code: { ...found.code, spent: true }, liveOf: undefined })
       return 'spent'
     },
   }

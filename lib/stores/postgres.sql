@@ -18,6 +18,10 @@ create table if not exists "oauth_codes" (
 
 create index if not exists "oauth_codes_keep_until" on "oauth_codes" (keep_until);
 
+alter table "oauth_codes" add column if not exists owner text;
+
+create index if not exists "oauth_codes_owner" on "oauth_codes" (owner) where spent_at is null;
+
 create table if not exists "oauth_sessions" (
   id text primary key,
   type text not null,

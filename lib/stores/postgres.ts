@@ -7,7 +7,16 @@ import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
-import { codeOf, endOf, listed, sessionOf } from './records.ts'
+import {
+  type CodeLimitOptions,
+  codeLimitOf,
+  codeOf,
+  endOf,
+  listed,
+  ownerOf,
+  sessionOf,
+  unspentUntil,
+} from './records.ts'
 import { replayKey } from './replay_key.ts'
 
 /**
@@ -30,7 +39,7 @@ export type PostgresQuery = (
 export type { BoundedCallsOptions, PostgresTables }
 
 /** The options of `postgresStores`. */
-export interface PostgresStoresOptions extends BoundedCallsOptions {
+export interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
   /** The schema the tables are in. Default: whichever the connection's search path gives. */
@@ -70,6 +79,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
   const names = postgresSchema(options.schema, options.tables)
   const { assertions, codes, sessions } = names
   const bounded = createBoundedCalls('PostgreSQL', options)
+  const mostCodes = codeLimitOf(options)
 
   const rows = async (text: string, ...values: (string | number)[]): Promise<readonly Row[]> => {
     const answer = await bounded(() => query(text, values))
@@ -93,9 +103,7 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     returning 1`
 
   const codeStore: CodeStore = {
-    async add(code) {
-      await rows(addCode, code.id, JSON.stringify(code), code.keepUntil)
-    },
+    add: (code) => outcome(addCode, code.id, JSON.stringify(code), unspentUntil(code), ownerOf(code), mostCodes),
     async find(id) {
       const [row] = await rows(findCode, id)
       return row === undefined
@@ -108,7 +116,20 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     },
     spend: (id) => outcome(spendCode, id),
   }
-  const addCode = `insert into ${codes} (id, record, keep_until) values ($1, $2, to_timestamp($3::float8))`
+  // Until it is spent a code is kept for as long as it can be redeemed. The limit is counted by the clock of the database.
+  const addCode = `
+    with live as materialized (
+      select count(*) as codes from (
+        select 1 from ${codes} where owner = $4 and spent_at is null
+          and keep_until > now() + interval '${CLOCK_DIFFERENCE_SECONDS} seconds' limit $5::int4
+      ) as found
+    ),
+    done as (
+      insert into ${codes} (id, record, keep_until, owner)
+      select $1, $2, to_timestamp($3::float8), $4 from live where codes < $5::int4
+      returning 1
+    )
+    select case when exists (select from done) then 'added' else 'too_many' end as outcome`
   const findCode = `
     select record, failures, spent_at is not null as spent from ${codes} where id = $1 and keep_until > now()`
   const countFailure = `
@@ -118,7 +139,9 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     select failures from done`
   const spendCode = `
     with done as (
-      update ${codes} set spent_at = now() where id = $1 and spent_at is null and keep_until > now() returning 1
+      update ${codes} set spent_at = now(),
+        keep_until = greatest(keep_until, to_timestamp((record::json ->> 'keepUntil')::float8))
+      where id = $1 and spent_at is null and keep_until > now() returning 1
     )
     select case
       when exists (select from done) then 'spent'

@@ -76,6 +76,8 @@ export function postgresSchema(
   keep_until timestamptz not null
 )`,
     `create index if not exists ${indexOf('codes', 'keep_until')} on ${codes} (keep_until)`,
+    `alter table ${codes} add column if not exists owner text`,
+    `create index if not exists ${indexOf('codes', 'owner')} on ${codes} (owner) where spent_at is null`,
     `create table if not exists ${sessions} (
   id text primary key,
   type text not null,

@@ -1,5 +1,8 @@
+import { hash } from 'node:crypto'
+import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import { publish } from '../events.ts'
+import { wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 
 /** A copy of plain JSON, as it would come back from a database: what JSON cannot say is dropped. */
@@ -66,6 +69,26 @@ export function listed(id: string, read: () => Session | undefined): Session | u
     return undefined
   }
 }
+
+/** Until when a code that was not redeemed is kept: a clock may be behind the one that wrote its expiry. */
+export const unspentUntil = ({ expiresAt }: AuthorizationCode): number => expiresAt + CLOCK_DIFFERENCE_SECONDS
+
+/** Codes of one user for one client that may be live at once, unless the options of the store say otherwise. */
+const MOST_CODES_PER_USER = 1000
+
+/** The option that bounds the live codes of one user for one client. */
+export interface CodeLimitOptions {
+  /** Authorization codes of one user for one client that are neither redeemed nor expired. Default 1000. */
+  readonly maximumCodesPerUser?: number | undefined
+}
+
+/** The bound among the options, checked. */
+export const codeLimitOf = ({ maximumCodesPerUser }: CodeLimitOptions): number =>
+  wholeNumber('maximumCodesPerUser', maximumCodesPerUser, MOST_CODES_PER_USER, 1, 1_000_000)
+
+/** Whose share of the live codes a code counts against: a digest of subject and client. */
+export const ownerOf = ({ subject, clientId }: Pick<AuthorizationCode, 'subject' | 'clientId'>): string =>
+  hash('sha256', `${subject.length}:${subject}${clientId}`, 'base64url')
 
 /** The object that was written as JSON. Throws on anything that is no record of ours. */
 const recordOf = <T extends { readonly id: string; readonly subject: string }>(json: string): T => {

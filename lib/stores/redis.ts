@@ -6,7 +6,17 @@ import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
-import { codeOf, endOf, listed, sessionOf } from './records.ts'
+import {
+  type CodeLimitOptions,
+  codeLimitOf,
+  codeOf,
+  copyCode,
+  endOf,
+  listed,
+  ownerOf,
+  sessionOf,
+  unspentUntil,
+} from './records.ts'
 import { replayKey } from './replay_key.ts'
 import { createSeal } from './sealed.ts'
 
@@ -28,7 +38,7 @@ export type RedisCommand = (args: [name: string, ...rest: string[]], key: string
 export type { BoundedCallsOptions }
 
 /** The options of `redisStores`. */
-export interface RedisStoresOptions extends BoundedCallsOptions {
+export interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand
   /**
@@ -55,7 +65,8 @@ const FORMAT = '1'
  * one key; every key expires, by the clock of Redis. Moments are written by the clock of the process: keep both within a
  * minute of each other. What Redis loses in a crash or a fail-over is lost. docs/scaling.md has the settings that matter.
  *
- * Round trips: 1 to remember an assertion, 1 to find, spend or count a failure of a code, 1 to get and 1 to save a
+ * Round trips: 1 to remember an assertion, 2 to add a code, 1 to find, spend or count a failure of one (and one more after a
+ * code was spent, which nobody waits for), 1 to get and 1 to save a
  * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way), 3 to
  * save one that will live longer than the index was told, once in an idle lifetime.
  */
@@ -66,6 +77,7 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     throw badOption('prefix', 'text without braces and blanks', prefix)
   const seal = createSeal(options.signingKeys)
   const bounded = createBoundedCalls('Redis', options)
+  const mostCodes = codeLimitOf(options)
 
   const send = (key: string, name: string, ...rest: string[]): Promise<unknown> =>
     bounded(() => command([name, key, ...rest], key))
@@ -73,7 +85,7 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     bounded(() => command(['EVAL', script, '1', key, ...values.map(String)], key))
 
   // The braces make a cluster place a key by what stands between them, whatever else an id contains.
-  const keyOf = (kind: 'j' | 'c' | 's' | 'u', name: string): string => `${prefix}:${FORMAT}:${kind}:{${name}}`
+  const keyOf = (kind: 'j' | 'c' | 'l' | 's' | 'u', name: string): string => `${prefix}:${FORMAT}:${kind}:{${name}}`
   const indexOf = (subject: string, type: string): string =>
     keyOf('u', createHash('sha256').update(`${type.length}:${type}${subject}`).digest('base64url'))
 
@@ -84,11 +96,19 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
     },
   }
 
+  const strikeLive = async (id: string, sealed: string): Promise<unknown> =>
+    send(keyOf('l', ownerOf(codeOf(sealed.slice(sealed.indexOf('.') + 1), 0, true))), 'ZREM', id)
+
   const codeStore: CodeStore = {
     async add(code) {
-      const value = `0 0 ${seal.close('code', code.id, JSON.stringify(code))}`
-      const reply = await send(keyOf('c', code.id), 'SET', value, 'NX', 'EXAT', String(code.keepUntil))
+      // The index of live codes first: what is not counted is not kept.
+      const counted = await run(COUNT_LIVE, keyOf('l', ownerOf(code)), code.id, code.expiresAt, mostCodes - 1)
+      if (outcomeOf(counted, ['added', 'too_many']) === 'too_many') return 'too_many'
+      // The order of the members is that of copyCode: SPEND goes by it.
+      const value = `0 0 ${seal.close('code', code.id, JSON.stringify(copyCode(code)))}`
+      const reply = await send(keyOf('c', code.id), 'SET', value, 'NX', 'EXAT', String(unspentUntil(code)))
       if (reply === null) throw new Error('a code with this id was added before')
+      return 'added'
     },
     async find(id) {
       const value = await send(keyOf('c', id), 'GET')
@@ -100,7 +120,11 @@ export function redisStores(options: RedisStoresOptions): RedisStores {
       return Number(await run(COUNT_FAILURE, keyOf('c', id)))
     },
     async spend(id) {
-      return outcomeOf(await run(SPEND, keyOf('c', id)), ['spent', 'already_spent', 'unknown'])
+      const reply = await run(SPEND, keyOf('c', id))
+      if (!Array.isArray(reply)) return outcomeOf(reply, ['already_spent', 'unknown'])
+      // Nobody waits for it: until its score removes it, it only counts for longer than it is live.
+      void strikeLive(id, String(reply[0])).catch(ignored)
+      return 'spent'
     },
   }
 
@@ -244,13 +268,28 @@ failures = failures + 1
 redis.call('SET', KEYS[1], string.format('%d', failures) .. rest, 'KEEPTTL')
 return failures`
 
+/**
+ * Answers with the sealed record of a code that was spent now. From then on it is kept until its `keepUntil`: the first of
+ * that name, because the members before it are strings, in which JSON escapes quotes.
+ */
 const SPEND = `
 local value = redis.call('GET', KEYS[1])
 if not value then return 'unknown' end
-local failures, spent, rest = string.match(value, '^(%d+) ([01])( .*)$')
+local failures, spent, sealed = string.match(value, '^(%d+) ([01]) (.*)$')
 if spent == '1' then return 'already_spent' end
-redis.call('SET', KEYS[1], failures .. ' 1' .. rest, 'KEEPTTL')
-return 'spent'`
+local spentValue = failures .. ' 1 ' .. sealed
+local keep = string.match(sealed, '"keepUntil":(%d+)')
+if keep then redis.call('SET', KEYS[1], spentValue, 'EXAT', keep) else redis.call('SET', KEYS[1], spentValue, 'KEEPTTL') end
+return {sealed}`
+
+/** ARGV: id, expiry, one less than the limit. Counts a code among the live ones of its user and client. */
+const COUNT_LIVE = `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1])
+if redis.call('ZRANGE', KEYS[1], ARGV[3], ARGV[3])[1] then return 'too_many' end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('EXPIREAT', KEYS[1], last[2])
+return 'added'`
 
 /**
  * ARGV: id, horizon. Drops what is beyond its horizon, and lets the index expire with the last one. Never shortens a horizon: a

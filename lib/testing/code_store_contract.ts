@@ -20,7 +20,7 @@ const codeAt = (moment: number, changes: Partial<AuthorizationCode> = {}): Autho
   return {
     id: unique('code-id'),
     clientId: 'client',
-    subject: 'subject',
+    subject: unique('subject'),
     scope: 'openid profile',
     redirectUri: 'https://client.example/callback?a=b',
     redirectUriWasSent: true,
@@ -37,6 +37,15 @@ const codeAt = (moment: number, changes: Partial<AuthorizationCode> = {}): Autho
   }
 }
 
+/** Asks until it is so: what a store need not have done before it answered. */
+async function eventually(ask: () => Promise<boolean>, message: string): Promise<void> {
+  for (let attempt = 1; attempt <= 50; attempt += 1) {
+    if (await ask()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  assert.fail(message)
+}
+
 /**
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
@@ -45,7 +54,7 @@ export function codeStoreContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<CodeStore>,
-  { connection = true }: ContractOptions = {},
+  { connection = true, maximumCodesPerUser }: ContractOptions = {},
 ): void {
   describe(`${title}: code store`, () => {
     it(
@@ -55,7 +64,9 @@ export function codeStoreContract(
           codeAt(now()),
           codeAt(now(), { codeChallenge: undefined, scope: '', redirectUriWasSent: false }),
           codeAt(now(), { extra: { nonce: 'n', auth_time: 1_790_000_000.5, nested: { list: [1, null, true, 'x'] } } }),
-          ...AWKWARD.map((text) => codeAt(now(), { subject: text, clientId: text, extra: { [`k${text}`]: text } })),
+          ...AWKWARD.map((text) =>
+            codeAt(now(), { subject: unique(text), clientId: text, extra: { [`k${text}`]: text } }),
+          ),
         ]) {
           await store.add(code)
           alike(await store.find(code.id), code)
@@ -147,26 +158,71 @@ export function codeStoreContract(
     )
 
     it(
-      'judges nothing else: an expired code is found and spent until its keepUntil',
+      'keeps a code until it expires, and one that was spent until its keepUntil',
       withStore(open, async ({ store, now, waitUntil }) => {
-        const keepUntil = Math.ceil(now()) + 3
-        const [fresh, spent] = [
-          codeAt(now(), { expiresAt: Math.floor(now()) - 5, keepUntil }),
-          codeAt(now(), { keepUntil }),
+        const expiresAt = Math.ceil(now()) + 2
+        const keepUntil = expiresAt + 2
+        const [unspent, spent, late] = [0, 1, 2].map(() => codeAt(now(), { expiresAt, keepUntil })) as [
+          AuthorizationCode,
+          AuthorizationCode,
+          AuthorizationCode,
         ]
-        await store.add(fresh)
-        await store.add(spent)
+        for (const code of [unspent, spent, late]) assert.equal(await store.add(code), 'added')
         assert.equal(await store.spend(spent.id), 'spent')
         assert.equal(await store.countFailure(spent.id), 1)
-        await waitUntil(keepUntil - 1)
-        alike(await store.find(fresh.id), fresh)
-        assert.equal(await store.spend(fresh.id), 'spent')
-        assert.equal(await store.spend(spent.id), 'already_spent')
+        await waitUntil(expiresAt - 0.5)
+        alike(await store.find(unspent.id), unspent)
+        assert.equal(await store.spend(late.id), 'spent')
+        await waitUntil(keepUntil - 0.5)
+        alike(await store.find(spent.id), { ...spent, spent: true, failures: 1 })
+        for (const { id } of [spent, late]) assert.equal(await store.spend(id), 'already_spent')
         await waitUntil(keepUntil + 0.3)
-        assert.notEqual(await store.spend(fresh.id), 'spent')
-        assert.notEqual(await store.spend(spent.id), 'spent')
+        for (const { id } of [spent, late]) assert.notEqual(await store.spend(id), 'spent')
       }),
     )
+
+    it(
+      'forgets a code that was never spent a minute after its expiry at the latest, whatever its keepUntil',
+      withStore(open, async ({ store, now }) => {
+        const expiresAt = Math.floor(now()) - 61
+        const code = codeAt(now(), { expiresAt, keepUntil: expiresAt + 3600 })
+        await store.add(code)
+        assert.equal(await store.find(code.id), undefined)
+        assert.equal(await store.countFailure(code.id), 0)
+        assert.equal(await store.spend(code.id), 'unknown')
+      }),
+    )
+
+    if (maximumCodesPerUser !== undefined) {
+      it(
+        'keeps so many live codes of one user for one client and no more, and others are not concerned',
+        withStore(open, async ({ store, other, now, waitUntil }) => {
+          const [subject, clientId] = [unique('subject'), unique('client')]
+          const expiresAt = Math.ceil(now()) + 3
+          const mine = (changes: Partial<AuthorizationCode> = {}) => codeAt(now(), { subject, clientId, ...changes })
+          const codes = Array.from({ length: maximumCodesPerUser }, () => mine())
+          const [first] = codes
+          for (const [at, code] of codes.entries()) {
+            const expiring = at === 0 ? { expiresAt: expiresAt + 60 } : { expiresAt }
+            assert.equal(await (at % 2 ? other : store).add({ ...code, ...expiring }), 'added')
+          }
+          const refused = mine()
+          assert.equal(await store.add(refused), 'too_many')
+          assert.equal(await other.add(refused), 'too_many')
+          assert.equal(await store.find(refused.id), undefined, 'it was not kept')
+          for (const elsewhere of [{ subject: unique('subject') }, { clientId: unique('client') }])
+            assert.equal(await store.add(mine(elsewhere)), 'added')
+          assert.equal(await store.spend(first?.id ?? ''), 'spent')
+          await eventually(
+            async () => (await store.add(mine({ expiresAt }))) === 'added',
+            'one that was spent leaves room',
+          )
+          assert.equal(await store.add(mine()), 'too_many')
+          await waitUntil(expiresAt + 1.3)
+          assert.equal(await other.add(mine()), 'added', 'those that expired leave room')
+        }),
+      )
+    }
 
     if (!connection) return
     it(

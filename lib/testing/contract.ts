@@ -16,6 +16,8 @@ export interface ContractOptions {
    * and fails unless `open` gives `disconnect`.
    */
   readonly connection?: boolean | undefined
+  /** How many live codes of one user for one client the code store under test keeps. Give it: without it, that is not tested. */
+  readonly maximumCodesPerUser?: number | undefined
 }
 
 /** A store opened for one test. */

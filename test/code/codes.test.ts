@@ -22,7 +22,7 @@ async function issued(permission: Partial<CodePermission> = {}) {
     ...memory,
     add: async (code) => {
       added.push(code)
-      await memory.add(code)
+      return memory.add(code)
     },
   }
   const codes = createCodes({ store })

@@ -30,5 +30,5 @@ const opening =
   }
 
 replayRegisterContract({ describe, it }, 'MongoDB recipe', opening('replayRegister'))
-codeStoreContract({ describe, it }, 'MongoDB recipe', opening('codeStore'))
+codeStoreContract({ describe, it }, 'MongoDB recipe', opening('codeStore'), { maximumCodesPerUser: 50 })
 sessionStoreContract({ describe, it }, 'MongoDB recipe', opening('sessionStore'))

@@ -77,7 +77,7 @@ describe('PGlite', () => {
     const end = now() + 4
     for (let at = 0; at < 7; at += 1) {
       await replayRegister.remember('i', 'c', `${at}`, end - CLOCK_DIFFERENCE_SECONDS)
-      await codeStore.add(newCode({ keepUntil: end }))
+      await codeStore.add(newCode({ expiresAt: end - CLOCK_DIFFERENCE_SECONDS }))
       await sessionStore.create(newSession({ refreshExpiresAt: end }))
       await sessionStore.end(`never-${at}`, end)
     }

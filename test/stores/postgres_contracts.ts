@@ -5,6 +5,7 @@ import type { OpenedStore } from '../../lib/testing/contract.ts'
 import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
 import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
 
+const maximumCodesPerUser = 20
 const timeoutMilliseconds = 20_000 // a busy machine is not what is tested
 
 export interface Connection {
@@ -23,8 +24,14 @@ export const hold = (name: string, connect: Connect) => {
       const [one, two] = (await Promise.all(shared)) as [Connection, Connection]
       let mine = one
       return {
-        store: pick(postgresStores({ query: (text, values) => mine.query(text, values), timeoutMilliseconds })),
-        other: pick(postgresStores({ query: two.query, timeoutMilliseconds })),
+        store: pick(
+          postgresStores({
+            query: (text, values) => mine.query(text, values),
+            timeoutMilliseconds,
+            maximumCodesPerUser,
+          }),
+        ),
+        other: pick(postgresStores({ query: two.query, timeoutMilliseconds, maximumCodesPerUser })),
         disconnect: async () => {
           mine = await connect()
           await mine.query('select 1', [])
@@ -45,6 +52,7 @@ export const hold = (name: string, connect: Connect) => {
       { describe, it },
       name,
       opened((stores) => stores.codeStore),
+      { maximumCodesPerUser },
     )
     sessionStoreContract(
       { describe, it },

@@ -8,6 +8,7 @@ import { redisServer, without } from '../support/programs.ts'
 import { type ConnectRedis, redisClients, redisClusterClients } from '../support/redis_clients.ts'
 import { startRedis, startRedisCluster } from '../support/redis_server.ts'
 
+const maximumCodesPerUser = 20
 const timeoutMilliseconds = 20_000 // a busy machine is not what is tested
 const signingKeys = 'a secret of these tests, more than 32 octets'
 
@@ -21,8 +22,8 @@ const opened =
       connected = false
     }
     return {
-      store: pick(redisStores({ command: one.command, signingKeys, timeoutMilliseconds })),
-      other: pick(redisStores({ command: two.command, signingKeys, timeoutMilliseconds })),
+      store: pick(redisStores({ command: one.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
+      other: pick(redisStores({ command: two.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
       disconnect,
       close: async () => {
         await disconnect()
@@ -43,6 +44,7 @@ const hold = (clients: Readonly<Record<string, ConnectRedis>>, ports: () => read
         { describe, it },
         name,
         opened(connect, ports, (stores) => stores.codeStore),
+        { maximumCodesPerUser },
       )
       sessionStoreContract(
         { describe, it },

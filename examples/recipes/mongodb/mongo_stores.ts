@@ -18,8 +18,12 @@ interface CodeDocument extends Document {
   readonly record: string
   readonly failures: number
   readonly spent: boolean
+  /** Until when it is kept: once it was spent, for as long as its record says. */
   readonly keepUntil: number
   readonly removeAt: Date
+  /** Its subject and client, whose live codes are bounded. */
+  readonly owner: string
+  readonly expiresAt: number
 }
 
 interface SessionDocument extends Document {
@@ -42,6 +46,11 @@ interface EpochDocument extends Document {
   readonly _id: string
   readonly count: number
 }
+
+/** Codes of one user for one client that may be neither spent nor expired. */
+const MOST_CODES_PER_USER = 50
+/** How far the clocks of the nodes may be apart. */
+const CLOCK_DIFFERENCE_SECONDS = 60
 
 const dateOf = (at: number): Date => new Date(at * 1000)
 const digest = (...parts: readonly string[]): string =>
@@ -98,9 +107,16 @@ export function mongoStores(db: Db, now: () => number = () => Date.now() / 1000)
   const codeStore: CodeStore = {
     async add(code) {
       const { failures, spent, ...rest } = code
-      const removeAt = dateOf(code.keepUntil)
+      const { expiresAt } = code
+      const owner = digest(code.subject, code.clientId)
+      const live = { owner, spent: false, expiresAt: { $gt: now() } }
+      const found = await codes.find(live, { projection: { _id: 1 }, limit: MOST_CODES_PER_USER }).toArray()
+      if (found.length >= MOST_CODES_PER_USER) return 'too_many'
       const record = JSON.stringify(rest)
-      await codes.insertOne({ _id: code.id, record, failures, spent, keepUntil: code.keepUntil, removeAt })
+      const keepUntil = expiresAt + CLOCK_DIFFERENCE_SECONDS
+      const removeAt = dateOf(keepUntil)
+      await codes.insertOne({ _id: code.id, record, failures, spent, keepUntil, removeAt, owner, expiresAt })
+      return 'added'
     },
     async find(id) {
       const found = await codes.findOne(keptCode(id))
@@ -111,7 +127,11 @@ export function mongoStores(db: Db, now: () => number = () => Date.now() / 1000)
       return after?.failures ?? 0
     },
     async spend(id) {
-      const before = await codes.findOneAndUpdate(keptCode(id), { $set: { spent: true } }, { returnDocument: 'before' })
+      const found = await codes.findOne(keptCode(id))
+      if (found === null) return 'unknown'
+      const { keepUntil } = codeOf(found)
+      const change = { $set: { spent: true, keepUntil, removeAt: dateOf(keepUntil) } }
+      const before = await codes.findOneAndUpdate(keptCode(id), change, { returnDocument: 'before' })
       if (before === null) return 'unknown'
       return before.spent ? 'already_spent' : 'spent'
     },
@@ -197,6 +217,7 @@ export function mongoStores(db: Db, now: () => number = () => Date.now() / 1000)
     for (const collection of [assertions, codes, sessions])
       await collection.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0 })
     await sessions.createIndex({ subject: 1, type: 1, ended: 1 })
+    await codes.createIndex({ owner: 1, spent: 1 })
   }
 
   return { replayRegister, codeStore, sessionStore, prepare }
