@@ -16,6 +16,9 @@ export interface ApplicationClasses {
   readonly ServerResponse: typeof ServerResponse
 }
 
+/** Whether this is Node itself. Other runtimes make requests and responses without calling the classes of node:http. */
+const isNode = process.versions['bun'] === undefined && process.versions['deno'] === undefined
+
 type Constructor = (this: object, ...parameters: unknown[]) => void
 
 /**
@@ -52,12 +55,15 @@ function withPrototype<Base extends typeof IncomingMessage | typeof ServerRespon
  * A mounted sub-application sets prototypes of its own on what reaches it, as always: that works, and costs what it
  * costs without this helper. A router (`express.Router()`) in its place costs nothing.
  *
+ * On other runtimes than Node (Bun, Deno) the classes are those of `node:http`, unchanged.
+ *
  * @throws TypeError where `app` is not an Express application.
  */
 export function getServerClasses(app: ApplicationWithPrototypes): ApplicationClasses {
   const { request, response } = Object(app) as { request?: unknown; response?: unknown }
   if (typeof app !== 'function' || !(request instanceof IncomingMessage) || !(response instanceof ServerResponse))
     throw badOption('app', 'an Express application', app)
+  if (!isNode) return { IncomingMessage, ServerResponse }
   return {
     IncomingMessage: withPrototype(IncomingMessage, request),
     ServerResponse: withPrototype(ServerResponse, response),
@@ -66,7 +72,7 @@ export function getServerClasses(app: ApplicationWithPrototypes): ApplicationCla
 
 /**
  * An HTTP server for an Express 4 or 5 application: what `http.createServer(app)` gives, for about a third less per
- * request (see `getServerClasses`). It does not listen yet.
+ * request (see `getServerClasses`). On other runtimes than Node it is exactly that. It does not listen yet.
  *
  * ```ts
  * createExpressServer(app).listen(3000)
@@ -79,7 +85,7 @@ export function createExpressServer(app: ApplicationWithPrototypes, options: Ser
   const classes = getServerClasses(app)
   for (const name of ['IncomingMessage', 'ServerResponse'] as const)
     if (options[name] !== undefined) throw badOption(name, 'absent: it comes from the application', options[name])
-  return createHttpServer({ ...options, ...classes }, app as unknown as RequestListener)
+  return createHttpServer(isNode ? { ...options, ...classes } : options, app as unknown as RequestListener)
 }
 
 /** The members that Express and its parsers add to a request, as far as they are read. */

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const program = fileURLToPath(new URL('./runtime_program.ts', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What each runtime needs in front of the program. */
+const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
+  bun: ['run'],
+  deno: ['run', '--allow-all', '--no-lock', '--node-modules-dir=manual'],
+}
+
+for (const [runtime, parameters] of Object.entries(RUNTIMES)) {
+  // 100 MB each: not among the dependencies. `npm install --no-save bun deno` brings them.
+  test(`E12: createExpressServer serves a token endpoint on ${runtime}`, async (t) => {
+    const path = `${root}node_modules/.bin:${process.env['PATH'] ?? ''}`
+    const options = { cwd: root, env: { ...process.env, PATH: path }, timeout: 60_000 }
+    const isThere = await run(runtime, ['--version'], options).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) {
+      t.skip(`${runtime} is not installed`)
+      return
+    }
+    const { stdout } = await run(runtime, [...parameters, program], options)
+    assert.equal(stdout.trim(), '[200,"Bearer"]')
+  })
+}
+
+for (const runtime of ['bun', 'deno']) {
+  test(`E12: where the runtime calls itself ${runtime}, the classes of node:http are left alone`, async () => {
+    const script = `
+      const versions = { ...process.versions, ${runtime}: '1.0.0' }
+      Object.defineProperty(process, 'versions', { value: versions })
+      const { createExpressServer, getServerClasses } = await import('./lib/hosts/express.ts')
+      const http = await import('node:http')
+      const { default: express } = await import('express')
+      const classes = getServerClasses(express())
+      console.log(classes.IncomingMessage === http.IncomingMessage, classes.ServerResponse === http.ServerResponse)
+      try { createExpressServer(() => {}) } catch (error) { console.log(error.message) }
+    `
+    const { stdout } = await run(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
+      cwd: root,
+    })
+    assert.equal(stdout, "true true\noption 'app' must be an Express application, got a function\n")
+  })
+}
