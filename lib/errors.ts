@@ -295,6 +295,23 @@ export class OAuthError extends Error {
 export const refusal = (reason: Reason, options: Omit<OAuthErrorOptions, 'reason'> = {}): OAuthError =>
   new OAuthError(CODE_OF_REASON[reason], { ...options, reason })
 
+/** The challenge of RFC 7617 §2. An endpoint replaces it by one with its own realm. */
+const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="OAuth"' }
+
+/**
+ * The error for a request that used the `Authorization` header: a failed client authentication is a 401 with a challenge
+ * then (RFC 6749 §5.2), whatever writes the response. Other errors are returned unchanged.
+ */
+export function withChallenge(error: unknown): unknown {
+  if (!(error instanceof OAuthError) || error.code !== 'invalid_client') return error
+  if (error.status === 401 && Object.hasOwn(error.headers, 'WWW-Authenticate')) return error
+  const { code, reason, message, detail, clientId, headers, cause } = error
+  return new OAuthError(code, {
+    ...{ reason, detail, clientId, cause, description: message, status: 401 },
+    headers: { ...CHALLENGE, ...headers },
+  })
+}
+
 /** Seconds after which a client may try again what a broken store refused. */
 const RETRY_AFTER_SECONDS = '5'
 

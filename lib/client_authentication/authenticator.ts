@@ -1,4 +1,5 @@
 import type { AuthenticatedClient, ClientAuthenticationMethod, FindClient } from '../client.ts'
+import { withChallenge } from '../errors.ts'
 import { publish, publishFailure } from '../events.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
@@ -95,6 +96,19 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
     parameters: FormParameters,
     context: AuthenticationContext = {},
   ): Promise<AuthenticatedClient> => {
+    const outcome = attempt(request, parameters, context)
+    return request.headers['authorization'] === undefined
+      ? outcome
+      : outcome.catch((error: unknown) => {
+          throw withChallenge(error)
+        })
+  }
+
+  function attempt(
+    request: RequestHead,
+    parameters: FormParameters,
+    context: AuthenticationContext,
+  ): Promise<AuthenticatedClient> {
     let choice: Choice
     try {
       choice = choose(request, parameters)

@@ -12,7 +12,7 @@ import {
   readMethods,
 } from '../client_authentication/own_method.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { asError, refusal } from '../errors.ts'
+import { asError, refusal, withChallenge } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import {
   createStrategyRunner,
@@ -234,7 +234,8 @@ function finish(request: Request, next: Next, error: unknown, user: unknown, inf
     request.authInfo = info
     next()
   } else {
-    next(error ?? noClient())
+    const failure = error ?? noClient()
+    next(request.headers.authorization === undefined ? failure : withChallenge(failure))
   }
 }
 

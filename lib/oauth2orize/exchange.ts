@@ -6,7 +6,7 @@ import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
-import { requireFunction } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
 
 /** An exchange of this package in the shape that oauth2orize's `server.exchange(…)` takes. */
 export interface Oauth2orizeExchange {
@@ -23,9 +23,18 @@ export interface ToOauth2orizeOptions {
    * Default: `req.user` itself, if it has a `client_id`.
    */
   readonly toClient?: ((user: unknown) => Client | undefined) | undefined
+  /** The property of the request that holds the authenticated client, as in oauth2orize's own exchanges. Default `user`. */
+  readonly userProperty?: string | undefined
   /** Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
+
+/** The names of `ToOauth2orizeOptions`, for `checkOptions`. */
+export const TO_OAUTH2ORIZE_OPTIONS = optionNames<ToOauth2orizeOptions>({
+  toClient: true,
+  userProperty: true,
+  clock: true,
+})
 
 /** `req.user` if it is a client by its looks: somebody's browser session is none. */
 const asClient = (user: unknown): Client | undefined =>
@@ -46,14 +55,26 @@ const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
  * authenticate: without a client in `req.user` it refuses.
  */
 export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions = {}): Oauth2orizeExchange {
-  const { toClient = asClient, clock = systemClock } = options
+  checkOptions('toOauth2orize', options, TO_OAUTH2ORIZE_OPTIONS)
+  return wrapExchange(exchange, options)
+}
+
+/** As `toOauth2orize`, from options that are checked already and may have others among them. */
+export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions): Oauth2orizeExchange {
+  const { toClient = asClient, userProperty = 'user', clock = systemClock } = options
   requireFunction('toClient', toClient)
-  requireFunction('exchange.run', exchange.run)
+  requireFunction('exchange.run', (exchange as Exchange | undefined)?.run)
+  if (typeof userProperty !== 'string' || userProperty === '') {
+    throw badOption('userProperty', 'a string, not empty', userProperty)
+  }
 
   async function run(request: Request) {
-    const client = request.user ? toClient(request.user) : undefined
+    const user = (request as unknown as Readonly<Record<string, unknown>>)[userProperty]
+    const client = user ? toClient(user) : undefined
     if (client === undefined) {
-      throw refusal('client_authentication_missing', { detail: 'expected an authenticated client in req.user' })
+      throw refusal('client_authentication_missing', {
+        detail: `expected an authenticated client in req.${userProperty}`,
+      })
     }
     const { body } = request
     if (typeof body !== 'object' || body === null) {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type ClientAuthenticatorOptions, createClientAuthenticator } from '../client_authentication/authenticator.ts'
 import type { FormParameters } from '../parameters.ts'
-import { type ClientDone, report, with401 } from './done.ts'
+import { type ClientDone, report } from './done.ts'
 import { sentParameters } from './sent.ts'
 
 /** The options of `basicVerify`. */
@@ -24,11 +24,6 @@ export function basicVerify(options: BasicVerifyOptions): BasicVerify {
     methods: ['client_secret_basic'],
   })
   return (request, _userid, _password, done) => {
-    const outcome = authenticate(request, sentParameters(request) as FormParameters, { request }).catch(
-      (error: unknown) => {
-        throw with401(error)
-      },
-    )
-    report(outcome, done)
+    report(authenticate(request, sentParameters(request) as FormParameters, { request }), done)
   }
 }

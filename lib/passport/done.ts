@@ -1,5 +1,4 @@
 import type { AuthenticatedClient } from '../client.ts'
-import { OAuthError } from '../errors.ts'
 
 /** How a verify function of this package answers: an error, or the client, and how it authenticated. */
 export type ClientDone = (error: unknown, client?: object | false, info?: object) => void
@@ -14,15 +13,3 @@ export function report(outcome: Promise<AuthenticatedClient>, done: ClientDone):
     (error: unknown) => done(error),
   )
 }
-
-/** The error with 401, which is due where the `Authorization` header was used, for hosts that read `status`. */
-export const with401 = (error: unknown): unknown =>
-  error instanceof OAuthError && error.code === 'invalid_client'
-    ? new OAuthError(error.code, {
-        reason: error.reason,
-        detail: error.detail,
-        clientId: error.clientId,
-        status: 401,
-        cause: error.cause,
-      })
-    : error
