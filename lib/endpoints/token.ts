@@ -34,13 +34,15 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
         /** The application's oauth2orize server, with its exchanges: ours and any others. */
         readonly server: ServerLike
         readonly exchanges?: undefined
+        /** The property of the request in which the server's exchanges look for the client. Default `user`. */
+        readonly userProperty?: string | undefined
       }
   )
 
 /** The token endpoint, and what it offers. */
 export type TokenEndpoint = RequestHandler & EndpointFacts & { readonly grantTypes: readonly string[] }
 
-const OWN = ['server', 'exchanges', 'enforceGrantTypes']
+const OWN = ['server', 'exchanges', 'enforceGrantTypes', 'userProperty']
 
 /**
  * Makes the token endpoint (RFC 6749 §3.2): path, method, form, CORS, client authentication, grant type, exchange, errors.
@@ -57,13 +59,20 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   if (server !== undefined && exchanges !== undefined) {
     throw new TypeError("createTokenEndpoint: the options 'server' and 'exchanges' exclude each other")
   }
+  const { userProperty = 'user' } = options as { readonly userProperty?: unknown }
+  if (typeof userProperty !== 'string' || userProperty === '') {
+    throw badOption('userProperty', 'a string, not empty', userProperty)
+  }
+  if (server === undefined && userProperty !== 'user') {
+    throw new TypeError("createTokenEndpoint: option 'userProperty' has no effect without 'server'")
+  }
   if (server === undefined && exchanges === undefined) {
     throw new TypeError("createTokenEndpoint needs one of the options 'exchanges' and 'server'")
   }
   const isEnforced = booleanOption('enforceGrantTypes', options.enforceGrantTypes, true)
   return server === undefined
     ? withPlainExchanges(options, exchanges, isEnforced)
-    : withServer(options, server, isEnforced)
+    : withServer(options, server, isEnforced, userProperty)
 }
 
 /** The grant type of a request. Throws an `OAuthError` if it is not offered, or the client is not registered for it. */
@@ -114,7 +123,12 @@ function exchangeMap(given: unknown): ReadonlyMap<string, Exchange> {
   return exchanges
 }
 
-function withServer(options: ClientEndpointOptions, server: ServerLike, isEnforced: boolean): TokenEndpoint {
+function withServer(
+  options: ClientEndpointOptions,
+  server: ServerLike,
+  isEnforced: boolean,
+  userProperty: string,
+): TokenEndpoint {
   requireFunction('server.token', server?.token)
   const layers = guardedLayers(server)
   const token = (layers() === undefined ? server : withExchanges(server, layers)).token() as Middleware
@@ -135,6 +149,7 @@ function withServer(options: ClientEndpointOptions, server: ServerLike, isEnforc
       request.user = client
       request.authInfo = how
     }
+    if (userProperty !== 'user') Object.assign(request, { [userProperty]: request.user })
     return new Promise((resolve, reject) => {
       prepare(response, cors)
       response.once('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more

@@ -29,8 +29,7 @@ export interface ToOauth2orizeOptions {
   readonly clock?: Clock | undefined
 }
 
-/** The names of `ToOauth2orizeOptions`, for `checkOptions`. */
-export const TO_OAUTH2ORIZE_OPTIONS = optionNames<ToOauth2orizeOptions>({
+const NAMES = optionNames<ToOauth2orizeOptions>({
   toClient: true,
   userProperty: true,
   clock: true,
@@ -55,7 +54,7 @@ const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
  * authenticate: without a client in `req.user` it refuses.
  */
 export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions = {}): Oauth2orizeExchange {
-  checkOptions('toOauth2orize', options, TO_OAUTH2ORIZE_OPTIONS)
+  checkOptions('toOauth2orize', options, NAMES)
   return wrapExchange(exchange, options)
 }
 

@@ -7,19 +7,52 @@ import {
   clientCredentials as clientCredentialsExchange,
 } from '../exchanges/client_credentials.ts'
 import { type RefreshTokenOptions, refreshToken as refreshTokenExchange } from '../exchanges/refresh_token.ts'
-import { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './exchange.ts'
+import { checkOptions, optionNames } from '../options.ts'
+import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } from './exchange.ts'
+
+const OF_WRAPPER = { toClient: true, userProperty: true, clock: true } as const
+const OF_SCOPE = { commaSeparatesScope: true, defaultScope: true } as const
+const OF_AUTHORIZATION_CODE = optionNames<AuthorizationCodeOptions & ToOauth2orizeOptions>({
+  codes: true,
+  sessions: true,
+  tokens: true,
+  permits: true,
+  onSimultaneousRedemption: true,
+  scopeParameter: true,
+  ...OF_SCOPE,
+  ...OF_WRAPPER,
+})
+const OF_REFRESH_TOKEN = optionNames<RefreshTokenOptions & ToOauth2orizeOptions>({
+  sessions: true,
+  tokens: true,
+  permits: true,
+  adopt: true,
+  ...OF_SCOPE,
+  ...OF_WRAPPER,
+})
+const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2orizeOptions>({
+  tokens: true,
+  ...OF_SCOPE,
+  ...OF_WRAPPER,
+})
 
 /**
  * The exchange for `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5), for `server.exchange(…)` of
  * oauth2orize and for `createTokenEndpoint`.
  */
-export const authorizationCode = (options: AuthorizationCodeOptions & ToOauth2orizeOptions): Oauth2orizeExchange =>
-  toOauth2orize(authorizationCodeExchange(options), options)
+export function authorizationCode(options: AuthorizationCodeOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+  checkOptions('authorizationCode', options, OF_AUTHORIZATION_CODE)
+  return wrapExchange(authorizationCodeExchange(options), options)
+}
 
 /** The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`. */
-export const refreshToken = (options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange =>
-  toOauth2orize(refreshTokenExchange(options), options)
+export function refreshToken(options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+  checkOptions('refreshToken', options, OF_REFRESH_TOKEN)
+  return wrapExchange(refreshTokenExchange(options), options)
+}
 
 /** The exchange for `grant_type=client_credentials` (RFC 6749 §4.4), for `server.exchange(…)` and for `createTokenEndpoint`. */
-export const clientCredentials = (options: ClientCredentialsOptions & ToOauth2orizeOptions): Oauth2orizeExchange =>
-  toOauth2orize(clientCredentialsExchange(options), options)
+export function clientCredentials(options: ClientCredentialsOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+  checkOptions('clientCredentials', options, OF_CLIENT_CREDENTIALS)
+  return wrapExchange(clientCredentialsExchange(options), options)
+}

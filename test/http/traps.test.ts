@@ -8,9 +8,11 @@ import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
 import {
+  authorizationCode,
   basicVerify,
   type Client,
   clientAuthentication,
+  clientCredentials,
   clientPasswordVerify,
   createClientAuthenticator,
   createTokenEndpoint,
@@ -19,6 +21,7 @@ import {
   formBody,
   OAuthError,
   onEvent,
+  refreshToken,
   safeExchange,
   safeIssue,
   type TokenSet,
@@ -619,6 +622,57 @@ test("what Passport's own middleware hands to next is never taken for an authent
     await route.close()
   }
 })
+
+test('G3: exchanges that look for the client in another property of the request find it there', async () => {
+  const passport = new Passport()
+  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  const server = oauth2orize.createServer()
+  const issue = (client: unknown, _scope: unknown, done: Done) => done(null, `token of ${(client as Client).client_id}`)
+  server.exchange(oauth2orize.exchange.clientCredentials({ userProperty: 'client' }, issue))
+  server.exchange(toOauth2orize(echo, { userProperty: 'client' }))
+  const ways = [{ findClient }, { passport, strategies: { basic: 'basic' } }]
+  const use = async (route: Route): Promise<void> => {
+    const theirs = await oneAnswer(route, { grant_type: 'client_credentials' }, 200, undefined)
+    assert.equal(theirs.json.access_token, 'token of any')
+    assert.equal((await oneAnswer(route, { grant_type: 'echo' }, 200, undefined)).json.client_id, 'any')
+  }
+  for (const way of ways) {
+    const app = express()
+    app.use(
+      '/token',
+      createTokenEndpoint({ ...way, server, userProperty: 'client', enforceGrantTypes: false }) as never,
+    )
+    const route = await listen(createServer(app))
+    await use(route)
+    await route.close()
+  }
+  // a chain of the application, with Passport's assignProperty
+  const app = express()
+  const assign = passport.authenticate('basic', { session: false, assignProperty: 'client' })
+  app.post('/token', formBody() as RequestHandler, assign, server.token() as RequestHandler, errorResponse())
+  const route = await listen(createServer(app))
+  assert.equal((await post(route.url, { grant_type: 'echo' }, BASIC)).json.client_id, 'any')
+  await route.close()
+  for (const userProperty of ['', 7]) {
+    assert.throws(() => toOauth2orize(echo, { userProperty: userProperty as never }), /option 'userProperty'/)
+    assert.throws(
+      () => createTokenEndpoint({ server, findClient, userProperty: userProperty as never }),
+      /userProperty/,
+    )
+  }
+  assert.throws(() => createTokenEndpoint({ exchanges: [], findClient, userProperty: 'client' } as never), /no effect/)
+})
+
+test('C12, C20: exchanges and their wrapper refuse unknown options, and say what they need', () => {
+  assert.throws(() => toOauth2orize(undefined as never), /option 'exchange.run'/)
+  assert.throws(() => toOauth2orize(echo, { toclient: asIs } as never), /Did you mean "toClient"/)
+  for (const make of [authorizationCode, refreshToken, clientCredentials] as readonly ((options: never) => unknown)[]) {
+    assert.throws(() => make(undefined as never), new RegExp(`^TypeError: ${make.name} needs an object with options`))
+    assert.throws(() => make({ token: {} } as never), /Did you mean "tokens"/)
+  }
+})
+
+const asIs = (user: unknown): unknown => user
 
 test('strategies may be given as instances, without Passport, also under overlapping requests', async () => {
   const slow: typeof findClient = async (id, context) => {
