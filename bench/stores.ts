@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { createClient } from 'redis'
-import type { ReplayRegister } from '../lib/replay_register.ts'
 import type { CodeStore } from '../lib/code/store.ts'
+import type { ReplayRegister } from '../lib/replay_register.ts'
 import type { SessionStore } from '../lib/session/store.ts'
 import { memoryStores } from '../lib/stores/memory.ts'
 import { postgresStores } from '../lib/stores/postgres.ts'
