@@ -123,7 +123,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'parameters.ts': ['errors.ts'],
   passport: ['assertion', 'client_authentication', 'type:node:http'],
   'printable.ts': [],
-  remote: ['node:buffer', 'node:dns', 'node:http', 'node:https', 'node:net'],
+  remote: ['node:buffer', 'node:dns', 'node:fs', 'node:http', 'node:https', 'node:net'],
   'replay_register.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],

@@ -98,9 +98,15 @@ async function proofFromRemote(attempt: Attempt, uri: string): Promise<Proof> {
   const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending
   const set = await fetched(parts.keySets.get(uri, now, client.client_id))
   const outcome = await proofIn(attempt, set.keys)
-  if ('kid' in outcome) return outcome
+  if ('kid' in outcome) {
+    if (!set.isProven) parts.keySets.confirm(uri)
+    return outcome
+  }
   const renewed = await parts.keySets.renew(uri, set, now, client.client_id)
-  return proofOrThrow(renewed === undefined ? outcome : await proofIn(attempt, renewed.keys))
+  if (renewed === undefined) throw outcome
+  const proof = proofOrThrow(await proofIn(attempt, renewed.keys))
+  parts.keySets.confirm(uri)
+  return proof
 }
 
 function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {

@@ -115,7 +115,7 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     replayRegister: false,
     misconfiguredClient: 'refuse',
     publicKeys: createPublicKeys(64),
-    keySets: { maxKeys: 100, get: noFetch, renew: async () => undefined },
+    keySets: { maxKeys: 100, get: noFetch, renew: async () => undefined, confirm: () => {} },
     verification: 'sync',
   }
   const attempt = beginAttempt(parts, {}, { now, endpoint }, now)

@@ -1,9 +1,11 @@
 import type { LookupFunction } from 'node:net'
-import { type OAuthError, refusal } from '../errors.ts'
+import { type OAuthError, refusal, unavailable } from '../errors.ts'
 import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { IsAllowedAddress } from '../remote/address.ts'
-import { createBoundedCache } from '../remote/bounded_cache.ts'
+import { createRequestBudget } from '../remote/budget.ts'
+import { readLifetimeSeconds } from '../remote/cache_control.ts'
 import { getDocument } from '../remote/document.ts'
+import { RemoteFailure } from '../remote/failure.ts'
 import { type RemoteDocument, readRemoteOptions } from '../remote/request.ts'
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
@@ -20,7 +22,11 @@ export interface KeySetOptions {
   readonly isAllowedAddress?: IsAllowedAddress | undefined
   /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. Not with a `fetch` of one's own. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
-  /** Resolves host names in place of the system (`net.connect`'s `lookup`). What it finds is checked all the same. */
+  /**
+   * Resolves host names (`net.connect`'s `lookup`). What it finds is checked all the same. Default: the hosts file and
+   * DNS queries that end with the request. `dns.lookup` asks the other sources of the system as well, but occupies a
+   * thread of the pool of Node.js while a name server is silent.
+   */
   readonly lookup?: LookupFunction | undefined
   /**
    * Fetches in place of this package, for instance through a proxy. Size, time, status, redirects and content are
@@ -34,19 +40,27 @@ export interface KeySetOptions {
   /** The most keys in a set, also in the `jwks` of a client record: 1 to 1000. Default 100. */
   readonly maxKeys?: number | undefined
   /**
-   * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the answer takes its place, within 60 (or
-   * `cooldownSeconds`, if that is more) to 3600. A key that was withdrawn is refused after this time at the latest.
+   * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the response overrides it, within
+   * 60 (or `cooldownSeconds`, if that is more) to 3600; `no-store` and `no-cache` count as 0. A key that was withdrawn is
+   * refused after this time at the latest.
    */
   readonly cacheLifetimeSeconds?: number | undefined
   /**
-   * Least time between two requests to one URI, also after a failure: 1 to 3600 seconds, and no more than
-   * `cacheLifetimeSeconds`. Default 30.
+   * The least time between two requests to one URI, also after a failure: 1 to 3600 seconds, and no more than
+   * `cacheLifetimeSeconds`. Default 30. It doubles with each failure in a row, up to ten times as much.
    */
   readonly cooldownSeconds?: number | undefined
-  /** How long a set may be used after its time when it can not be fetched, 0 to 86400. Default 0: not at all. */
+  /** How long a set may be used after its lifetime if it cannot be fetched, 0 to 86400. Default 0: not at all. */
   readonly staleIfErrorSeconds?: number | undefined
-  /** Most URIs that are remembered, 1 to 1000000. Default 1000. */
+  /**
+   * The most sets that are kept, 1 to 1000000. Default 1000. Set it to at least the number of clients with a `jwks_uri`.
+   * Sets that have verified a signature are kept longer than others.
+   */
   readonly maxSets?: number | undefined
+  /** The most requests under way at once, 1 to 1000. Default 64. Others wait for `timeoutMilliseconds` at most. */
+  readonly maxRequests?: number | undefined
+  /** The most requests under way to one host at once, 1 to 1000. Default 16. */
+  readonly maxRequestsPerHost?: number | undefined
 }
 
 const NAMES = optionNames<KeySetOptions>({
@@ -62,46 +76,53 @@ const NAMES = optionNames<KeySetOptions>({
   cooldownSeconds: true,
   staleIfErrorSeconds: true,
   maxSets: true,
+  maxRequests: true,
+  maxRequestsPerHost: true,
 })
 
-/** The keys that a `jwks_uri` gave at one moment. */
+/** The keys that a `jwks_uri` had at one time. */
 export interface RemoteKeySet {
   readonly keys: readonly Jwk[]
   readonly fetchedAt: number
   readonly expiresAt: number
+  /** Whether a key of the URI has verified a signature: only its client can bring that about. */
+  readonly isProven: boolean
 }
 
 /** The remote key sets of all clients, one for each `jwks_uri`. */
 export interface KeySets {
   /** The most keys in a set, which holds for the sets in client records as well. */
   readonly maxKeys: number
-  /** The set in its time: at once where it is at hand. Refuses where it can not be had. */
+  /** Returns the set, at once if it is kept and within its lifetime. Throws or rejects if it cannot be fetched. */
   get(uri: string, now: number, clientId: string): RemoteKeySet | Promise<RemoteKeySet>
-  /** A set other than the one that did not do; `undefined` where there is none, or it was asked for just now. */
+  /** Fetches a set other than the one that did not do; `undefined` if there is none, or it was requested just now. */
   renew(uri: string, seen: RemoteKeySet, now: number, clientId: string): Promise<RemoteKeySet | undefined>
+  /** Notes that a key of the set has verified a signature, so that sets without proof are dropped first. */
+  confirm(uri: string): void
 }
 
-/** What is known of one URI. */
-interface Entry {
-  set: RemoteKeySet | undefined
-  /** When it was last asked, whatever came of it. */
+/** The requests to one URI. Kept apart from the set, so that it can be dropped without forgetting them. */
+interface Contact {
+  /** When the URI was last requested, whatever came of it. */
   askedAt: number | undefined
-  /** The request under way, which all who need it wait for. */
+  /** Failures in a row. */
+  failures: number
+  /** The request under way, which all callers wait for. */
   pending: Promise<void> | undefined
   problem: string
+  /** Whether the last attempt was not made because too many others were under way. */
+  isBusy: boolean
 }
 
 const LEAST_LIFETIME_SECONDS = 60
 const MOST_LIFETIME_SECONDS = 3600
+/** How often the cool-down doubles at most, and how many times as long it gets. */
+const MOST_COOLDOWNS = 10
 /** How far back a clock may be set before what was noted by it no longer counts. */
 const CLOCK_STEP_SECONDS = 60
-
-/** The lifetime that an answer asks for, within bounds: no shorter than the time in which it can not be asked for again. */
-function lifetimeOf(cacheControl: string | undefined, usual: number, cooldown: number): number {
-  const age = cacheControl === undefined ? null : /(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})/i.exec(cacheControl)
-  if (age === null) return usual
-  return Math.min(Math.max(Number(age[1]), LEAST_LIFETIME_SECONDS, cooldown), MOST_LIFETIME_SECONDS)
-}
+/** Contacts are kept for this many sets as many; each takes some 300 bytes, and it is forgotten when it has cooled down. */
+const CONTACTS_PER_SET = 4
+const LEAST_CONTACTS = 10_000
 
 const notAllowed = (clientId: string): OAuthError =>
   refusal('key_set_uri_not_allowed', { clientId, detail: 'jwks_uri must be an https URL without user information' })
@@ -110,11 +131,59 @@ const notAllowed = (clientId: string): OAuthError =>
 const isWithin = (since: number | undefined, seconds: number, now: number): boolean =>
   since !== undefined && now < since + seconds && now > since - CLOCK_STEP_SECONDS
 
-/** Whether a set is in its time, or not longer past it than this. */
+/** Whether a set is within its lifetime, or not longer past it than this. */
 const isUsable = ({ fetchedAt, expiresAt }: RemoteKeySet, now: number, graceSeconds = 0): boolean =>
   isWithin(fetchedAt, expiresAt - fetchedAt + graceSeconds, now)
 
-/** Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. */
+/** The sets that are kept: the ones with a proof are dropped only for others with a proof. */
+function createShelf(most: number) {
+  const proven = new Map<string, RemoteKeySet>()
+  const others = new Map<string, RemoteKeySet>()
+  /** Some room is left for sets without proof, or no new client could ever give one. */
+  const mostProven = most - Math.ceil(most / 10)
+  const oldest = (sets: ReadonlyMap<string, RemoteKeySet>): string | undefined => sets.keys().next().value
+
+  return {
+    get: (uri: string): RemoteKeySet | undefined => proven.get(uri) ?? others.get(uri),
+    /** Keeps a set. Returns the URI of a set with proof that was dropped for it. */
+    put(uri: string, set: RemoteKeySet): string | undefined {
+      if (proven.delete(uri)) {
+        proven.set(uri, { ...set, isProven: true })
+        return undefined
+      }
+      others.delete(uri)
+      let dropped: string | undefined
+      if (proven.size + others.size >= most) {
+        const from = others.size > 0 ? others : proven
+        const last = oldest(from) as string
+        if (from.get(last)?.isProven) dropped = last
+        from.delete(last)
+      }
+      others.set(uri, set)
+      return dropped
+    },
+    confirm(uri: string): void {
+      const set = others.get(uri)
+      if (set === undefined) return
+      const confirmed = { ...set, isProven: true }
+      if (mostProven === 0) {
+        others.set(uri, confirmed)
+        return
+      }
+      others.delete(uri)
+      proven.set(uri, confirmed)
+      if (proven.size <= mostProven) return
+      const last = oldest(proven) as string
+      others.set(last, proven.get(last) as RemoteKeySet)
+      proven.delete(last)
+    },
+  }
+}
+
+/**
+ * Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. What is
+ * fetched for unauthenticated requests cannot displace the sets of clients that have authenticated.
+ */
 export function createKeySets(options: KeySetOptions = {}): KeySets {
   checkOptions('keySets', options, NAMES)
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
@@ -127,69 +196,111 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
     throw badOption('keySets.cooldownSeconds', `at most cacheLifetimeSeconds (${usualLifetime})`, cooldown)
   }
   const staleIfError = number('staleIfErrorSeconds', 0, 0, 86_400)
-  const entries = createBoundedCache<Entry>(number('maxSets', 1000, 1, 1_000_000))
+  const maxSets = number('maxSets', 1000, 1, 1_000_000)
+  const shelf = createShelf(maxSets)
+  const contacts = new Map<string, Contact>()
+  const mostContacts = Math.max(LEAST_CONTACTS, CONTACTS_PER_SET * maxSets)
+  const budget = createRequestBudget({
+    maxRequests: number('maxRequests', 64, 1, 1000),
+    maxRequestsPerHost: number('maxRequestsPerHost', 16, 1, 1000),
+    waitMilliseconds: request.timeoutMilliseconds,
+  })
 
-  const entryOf = (uri: string): Entry => {
-    const known = entries.get(uri)
-    if (known !== undefined) return known
-    const entry: Entry = { set: undefined, askedAt: undefined, pending: undefined, problem: '' }
-    entries.set(uri, entry)
-    return entry
-  }
+  const cooldownOf = ({ failures }: Contact): number =>
+    cooldown * Math.min(2 ** Math.max(0, failures - 1), MOST_COOLDOWNS)
 
-  const read = ({ body, cacheControl }: RemoteDocument, now: number): RemoteKeySet => {
-    const keys = parseKeySet(body)
-    const problem = typeof keys === 'string' ? keys : countProblem(keys, maxKeys)
-    if (typeof keys === 'string' || problem !== undefined) throw new Error(`the response is no key set: ${problem}`)
-    return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(cacheControl, usualLifetime, cooldown) }
-  }
-
-  const ask = async (url: URL, entry: Entry, now: number): Promise<void> => {
-    try {
-      entry.set = read(await getDocument(url, request), now)
-      entry.problem = ''
-    } catch (problem) {
-      entry.problem = problem instanceof Error ? problem.message : 'the request failed'
-    } finally {
-      entry.pending = undefined
+  /** Forgets some contacts that no longer matter, starting with the oldest; the others get to the end of the line. */
+  const sweep = (now: number): void => {
+    let steps = 0
+    for (const [uri, contact] of contacts) {
+      contacts.delete(uri)
+      const matters = contact.pending !== undefined || isWithin(contact.askedAt, 2 * cooldownOf(contact), now)
+      if (matters) contacts.set(uri, contact)
+      if (++steps === 4) return
     }
   }
 
-  /** Asks the URI, or waits for the one who does. Nothing happens while it cools down. */
-  const refresh = async (uri: string, entry: Entry, now: number, clientId: string): Promise<void> => {
-    if (entry.pending === undefined) {
-      if (isWithin(entry.askedAt, cooldown, now)) return
+  const createContact = (uri: string, now: number): Contact => {
+    sweep(now)
+    if (contacts.size >= mostContacts) throw unavailable(new Error(`more than ${mostContacts} key sets were requested`))
+    const contact = { askedAt: undefined, failures: 0, pending: undefined, problem: '', isBusy: false }
+    contacts.set(uri, contact)
+    return contact
+  }
+
+  /** No shorter than the time in which the URI cannot be requested again. */
+  const lifetimeOf = ({ cacheControl }: RemoteDocument): number => {
+    const asked = readLifetimeSeconds(cacheControl)
+    return asked === undefined
+      ? usualLifetime
+      : Math.min(Math.max(asked, LEAST_LIFETIME_SECONDS, cooldown), MOST_LIFETIME_SECONDS)
+  }
+
+  const read = (document: RemoteDocument, now: number): RemoteKeySet => {
+    const keys = parseKeySet(document.body)
+    const problem = typeof keys === 'string' ? keys : countProblem(keys, maxKeys)
+    if (typeof keys === 'string' || problem !== undefined) throw new Error(`the response is not a key set: ${problem}`)
+    return { keys, fetchedAt: now, expiresAt: now + lifetimeOf(document), isProven: false }
+  }
+
+  const ask = async (uri: string, url: URL, contact: Contact, now: number): Promise<void> => {
+    try {
+      const document = await budget.run(url.host, () => {
+        contact.askedAt = now
+        return getDocument(url, request)
+      })
+      const dropped = shelf.put(uri, read(document, now))
+      contact.failures = 0
+      contact.problem = ''
+      contact.isBusy = false
+      // Its client has authenticated and is one too many for maxSets: it may be requested again at once.
+      const displaced = dropped === undefined ? undefined : contacts.get(dropped)
+      if (displaced !== undefined) displaced.askedAt = undefined
+    } catch (problem) {
+      contact.problem = problem instanceof Error ? problem.message : 'the request failed'
+      contact.isBusy = problem instanceof RemoteFailure && problem.problem === 'busy'
+      if (!contact.isBusy) contact.failures += 1
+    } finally {
+      contact.pending = undefined
+    }
+  }
+
+  /** Requests the URI, or waits for the request under way. Does nothing while it cools down. */
+  const refresh = async (uri: string, now: number, clientId: string): Promise<Contact> => {
+    let contact = contacts.get(uri)
+    if (contact?.pending === undefined) {
+      if (contact !== undefined && isWithin(contact.askedAt, cooldownOf(contact), now)) return contact
       const url = documentUrl(uri, request.allowHttpLoopback)
       if (url === undefined) throw notAllowed(clientId)
-      entry.askedAt = now
-      entry.pending = ask(url, entry, now)
+      contact ??= createContact(uri, now)
+      contact.pending = ask(uri, url, contact, now)
     }
-    await entry.pending
+    await contact.pending
+    return contact
   }
 
-  const getLater = async (uri: string, entry: Entry, now: number, clientId: string): Promise<RemoteKeySet> => {
-    await refresh(uri, entry, now, clientId)
-    const { set } = entry
+  const getLater = async (uri: string, now: number, clientId: string): Promise<RemoteKeySet> => {
+    const contact = await refresh(uri, now, clientId)
+    const set = shelf.get(uri)
     if (set !== undefined && isUsable(set, now, staleIfError)) return set
-    throw refusal('key_set_unavailable', {
-      clientId,
-      detail: `the key set at jwks_uri can not be had: ${entry.problem || 'it was asked for just now'}`,
-    })
+    if (contact.isBusy) throw unavailable(new Error(contact.problem))
+    const why = contact.problem || 'it was requested just now'
+    throw refusal('key_set_unavailable', { clientId, detail: `the key set at jwks_uri cannot be fetched: ${why}` })
   }
 
   return {
     maxKeys,
     get(uri, now, clientId) {
       if (uri.length > MOST_URL_CHARACTERS) throw notAllowed(clientId)
-      const entry = entryOf(uri)
-      const { set } = entry
-      return set !== undefined && isUsable(set, now) ? set : getLater(uri, entry, now, clientId)
+      const set = shelf.get(uri)
+      return set !== undefined && isUsable(set, now) ? set : getLater(uri, now, clientId)
     },
     async renew(uri, seen, now, clientId) {
-      const entry = entryOf(uri)
-      if (entry.set === seen) await refresh(uri, entry, now, clientId)
-      const { set } = entry
-      return set !== undefined && set !== seen && isUsable(set, now) ? set : undefined
+      // A confirmed set is a copy: what was fetched tells whether it is another one.
+      if (shelf.get(uri)?.keys === seen.keys) await refresh(uri, now, clientId)
+      const set = shelf.get(uri)
+      return set !== undefined && set.keys !== seen.keys && isUsable(set, now) ? set : undefined
     },
+    confirm: shelf.confirm,
   }
 }

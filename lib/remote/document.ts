@@ -1,4 +1,3 @@
-import { lookup as systemLookup } from 'node:dns'
 import { type ClientRequest, get as getHttp, type IncomingMessage, type RequestOptions } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
@@ -6,6 +5,7 @@ import { type IsAllowedAddress, isLoopbackAddress, isPublicAddress } from './add
 import { networkFailure, RemoteFailure } from './failure.ts'
 import { getByFetch } from './fetched.ts'
 import type { RemoteDocument, RemoteOptions, RemoteRequest } from './request.ts'
+import { startResolution } from './resolution.ts'
 import { hostOf } from './url.ts'
 
 /** Name resolution that returns allowed addresses only, so that the address that was checked is the one connected to. */
@@ -56,6 +56,7 @@ function getGuarded(url: URL, options: RemoteRequest): Promise<RemoteDocument> {
       return
     }
     let request: ClientRequest | undefined
+    const resolution = options.lookup === undefined ? startResolution(options.timeoutMilliseconds) : undefined
     let settled = false
     const settle = (conclude: () => void): void => {
       if (settled) return
@@ -63,6 +64,7 @@ function getGuarded(url: URL, options: RemoteRequest): Promise<RemoteDocument> {
       clearTimeout(timer)
       conclude()
       request?.destroy()
+      resolution?.cancel()
     }
     const fail = (failure: unknown): void => settle(() => reject(networkFailure(failure)))
     const timer = setTimeout(
@@ -72,7 +74,7 @@ function getGuarded(url: URL, options: RemoteRequest): Promise<RemoteDocument> {
     const settings: RequestOptions & { ca?: RemoteOptions['ca'] } = {
       agent: false,
       headers: { accept: options.accept, 'accept-encoding': 'identity' },
-      lookup: guardedLookup(options.lookup ?? (systemLookup as LookupFunction), isAllowed),
+      lookup: guardedLookup(resolution?.lookup ?? (options.lookup as LookupFunction), isAllowed),
       maxHeaderSize: 16_384,
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     }

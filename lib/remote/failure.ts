@@ -6,8 +6,9 @@
  * - `status`: a status other than 200, in `status`
  * - `content_type`, `encoding`: not the expected media type, or compressed
  * - `size`, `time`: too large, or not complete in time
+ * - `busy`: not requested, because too many requests are under way
  */
-export type RemoteProblem = 'address' | 'network' | 'status' | 'content_type' | 'encoding' | 'size' | 'time'
+export type RemoteProblem = 'address' | 'network' | 'status' | 'content_type' | 'encoding' | 'size' | 'time' | 'busy'
 
 /** A document could not be fetched. The message is for operators; never send it to the party that named the URL. */
 export class RemoteFailure extends Error {

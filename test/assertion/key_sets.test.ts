@@ -546,6 +546,126 @@ test('the number of key sets that are kept is bounded', async () => {
   assert.equal(asked, 51)
 })
 
+/** Clients `c0`, `c1`, … with a `jwks_uri` each, and how often each was requested. */
+async function manyClients(keySets: KeySetOptions, fetch?: () => Promise<Response>) {
+  now = NOW
+  const asked = new Map<string, number>()
+  const { verify } = await scene({
+    clock: () => now,
+    keySets: {
+      ...keySets,
+      fetch: async (url) => {
+        asked.set(String(url), (asked.get(String(url)) ?? 0) + 1)
+        return fetch === undefined ? Response.json(set(asFirst())) : fetch()
+      },
+    },
+    findClient: (client_id) => ({
+      client_id,
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks_uri: `https://${client_id}.example/`,
+    }),
+  })
+  const by = (key: TestKey, id: string) =>
+    outcomeOf(verify(formWith(assertionBy(key, { iss: id, sub: id, iat: now, exp: now + 60 }))))
+  return { by, asked, total: () => [...asked.values()].reduce((sum, each) => sum + each, 0) }
+}
+
+test('A6: 1000 sets fit into maxSets 1000, and four rounds of forged assertions request each URI once', async () => {
+  const { by, asked, total } = await manyClients({ maxSets: 1000 })
+  for (let round = 0; round < 4; round++)
+    for (let count = 0; count < 1000; count++) assert.equal(await by(second, `c${count}`), 'assertion_signature_wrong')
+  assert.equal(asked.size, 1000)
+  assert.equal(total(), 1000)
+})
+
+test('A6: the time of the last request survives the set: what is dropped is not requested again within the cool-down', async () => {
+  const { by, total } = await manyClients({ maxSets: 10 })
+  for (let round = 0; round < 4; round++)
+    for (let count = 0; count < 30; count++)
+      assert.match((await by(second, `c${count}`)) ?? '', /assertion_signature_wrong|key_set_unavailable/)
+  assert.equal(total(), 30)
+  now = NOW + 30
+  assert.equal(await by(second, 'c0'), 'assertion_signature_wrong')
+  assert.equal(total(), 31)
+})
+
+test('A6: a flood of forged assertions does not displace the sets of clients that have authenticated', async () => {
+  const { by, asked } = await manyClients({ maxSets: 10 })
+  for (let count = 0; count < 9; count++) assert.equal(await by(first, `c${count}`), 'accepted')
+  for (let count = 0; count < 200; count++) await by(second, `junk${count}`)
+  for (let count = 0; count < 9; count++) assert.equal(await by(first, `c${count}`), 'accepted')
+  for (let count = 0; count < 9; count++) assert.equal(asked.get(`https://c${count}.example/`), 1)
+  // and a new client still gets in
+  assert.equal(await by(first, 'new'), 'accepted')
+})
+
+test('A6: more honest clients than maxSets are served all the same', async () => {
+  for (const maxSets of [1, 2, 10]) {
+    const { by } = await manyClients({ maxSets })
+    for (let round = 0; round < 3; round++)
+      for (let count = 0; count < 25; count++)
+        assert.equal(await by(first, `c${count}`), 'accepted', `maxSets ${maxSets}`)
+  }
+})
+
+test('A6: more requests than maxRequests wait for their turn, and for too long a wait the answer is 503', async () => {
+  let under = 0
+  let most = 0
+  const slow = async () => {
+    under += 1
+    most = Math.max(most, under)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    under -= 1
+    return Response.json(set(asFirst()))
+  }
+  const patient = await manyClients({ maxRequests: 4 }, slow)
+  const outcomes = await Promise.all(Array.from({ length: 40 }, (_, count) => patient.by(first, `c${count}`)))
+  assert.deepEqual(new Set(outcomes), new Set(['accepted']))
+  assert.equal(most, 4)
+  const stuck = await manyClients({ maxRequests: 2, timeoutMilliseconds: 100 }, () => new Promise(() => {}))
+  const refused = await Promise.all(Array.from({ length: 6 }, (_, count) => stuck.by(first, `c${count}`)))
+  assert.deepEqual(refused.sort(), [...Array(2).fill('key_set_unavailable'), ...Array(4).fill('store_unavailable')])
+})
+
+test('A5: the cool-down of a URI that keeps failing doubles up to ten times as long, and a success ends that', async () => {
+  let works = false
+  const { by, total } = await manyClients({}, async () =>
+    works ? Response.json(set(asFirst())) : new Response('', { status: 500 }),
+  )
+  const times: number[] = []
+  for (let second = 0; second <= 1200; second += 5) {
+    now = NOW + second
+    const before = total()
+    assert.equal(await by(first, 'c'), 'key_set_unavailable')
+    if (total() > before) times.push(second)
+  }
+  assert.deepEqual(times, [0, 30, 90, 210, 450, 750, 1050])
+  now = NOW + 1350
+  works = true
+  assert.equal(await by(first, 'c'), 'accepted')
+  works = false
+  now = NOW + 1950
+  const before = total()
+  assert.equal(await by(first, 'c'), 'key_set_unavailable')
+  now = NOW + 1980
+  assert.equal(await by(first, 'c'), 'key_set_unavailable')
+  assert.equal(total(), before + 2)
+})
+
+test('C8: a key set with no-store or no-cache is kept for the least lifetime', async () => {
+  for (const header of ['no-store', 'no-cache', 'private, no-cache, max-age=3600', 'No-Store']) {
+    const { by } = await remote()
+    server.answer = json(set(asFirst()), { 'cache-control': header })
+    assert.equal(await by(first), 'accepted')
+    now = NOW + 59
+    assert.equal(await by(first), 'accepted')
+    assert.equal(server.requests.length, 1, header)
+    now = NOW + 60
+    assert.equal(await by(first), 'accepted')
+    assert.equal(server.requests.length, 2, header)
+  }
+})
+
 test('mistakes in the options of key sets name the option', async () => {
   for (const [name, value] of [
     ['timeoutMilliseconds', 99],
@@ -555,6 +675,8 @@ test('mistakes in the options of key sets name the option', async () => {
     ['cooldownSeconds', 0],
     ['staleIfErrorSeconds', -1],
     ['maxSets', 1.5],
+    ['maxRequests', 0],
+    ['maxRequestsPerHost', 1001],
     ['fetch', 'x'],
     ['lookup', {}],
     ['isAllowedAddress', true],
@@ -567,4 +689,8 @@ test('mistakes in the options of key sets name the option', async () => {
       scene({ keySets: { [name]: value } as KeySetOptions }),
       (error: unknown) => error instanceof TypeError && error.message.includes(`'keySets.${name}'`),
     )
+  await assert.rejects(scene({ keySets: { maxSet: 5 } as KeySetOptions }), {
+    name: 'TypeError',
+    message: 'Unknown option "maxSet". Did you mean "maxSets"?',
+  })
 })
