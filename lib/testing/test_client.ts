@@ -3,9 +3,10 @@ import { exportJWK, generateKeyPair } from 'jose'
 import type { Client, FindClient, JwkSet } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { newIdentifier } from '../identifier.ts'
+import { requireIssuer } from '../issuer.ts'
 import { type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
 import { macOf, signatureOf } from '../keys/signature.ts'
-import { badOption } from '../options.ts'
+import { badOption, checkOptions, optionNames } from '../options.ts'
 
 /** The value of `client_assertion_type` for a JWT (RFC 7523 §2.2). */
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -14,7 +15,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 export interface TestClientOptions {
   /** Issuer identifier of the server under test: the `aud` of its assertions unless an override says otherwise. */
   readonly issuer: string
-  /** `client_id`, `iss` and `sub`. Default `'test-client'`. */
+  /** `client_id`, `iss` and `sub`. Default: the `client_id` of `client`, or `'test-client'`. */
   readonly clientId?: string | undefined
   /**
    * Signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512` the client has a random secret of 64
@@ -108,6 +109,17 @@ async function signerFor(alg: string): Promise<Signer> {
   return algorithm.kind === 'mac' ? macSigner(algorithm) : keySigner(alg, algorithm)
 }
 
+/** The one id of the client. It may be given as an option, in the record, or as both if they agree. */
+function clientIdOf({ clientId, client }: TestClientOptions): string {
+  const id = clientId ?? client?.client_id ?? 'test-client'
+  if (typeof id !== 'string' || id === '') throw badOption('clientId', 'a non-empty string', id)
+  if (client?.client_id !== undefined && client.client_id !== id)
+    throw badOption('client.client_id', `the clientId ${JSON.stringify(id)}, or absent`, client.client_id)
+  return id
+}
+
+const NAMES = optionNames<TestClientOptions>({ issuer: true, clientId: true, alg: true, client: true, clock: true })
+
 /**
  * Makes a client with a fresh key (or secret), its record, and sound assertions with any part replaced.
  *
@@ -116,10 +128,12 @@ async function signerFor(alg: string): Promise<Signer> {
  * @throws TypeError if `issuer` is missing or `alg` is unknown
  */
 export async function createTestClient(options: TestClientOptions): Promise<TestClient> {
-  const { issuer, clientId = 'test-client', alg = 'ES256', clock = systemClock } = options
-  if (typeof issuer !== 'string' || issuer === '') throw new TypeError("option 'issuer' must be the server's issuer")
+  checkOptions('createTestClient', options, NAMES)
+  const { alg = 'ES256', clock = systemClock } = options
+  const issuer = requireIssuer(options.issuer)
+  const clientId = clientIdOf(options)
   const signer = await signerFor(alg)
-  const client: Client = { client_id: clientId, ...signer.client, ...options.client }
+  const client: Client = { ...signer.client, ...options.client, client_id: clientId }
 
   const assertion = async (overrides: AssertionOverrides = {}): Promise<string> => {
     const iat = overrides.now ?? clock()

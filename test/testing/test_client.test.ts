@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
+import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
 import { createTestClient } from '../../lib/testing/test_client.ts'
 
@@ -89,4 +90,33 @@ test('a fake clock stands still until it is moved', () => {
   assert.equal(clock.set(3), 3)
   assert.equal(clock(), 3)
   assert.equal(createFakeClock()(), 1_800_000_000)
+})
+
+test('C19: the record, the assertions and the look-up name one client, wherever its id is given', async () => {
+  for (const options of [
+    { client: { client_id: 'x' } },
+    { clientId: 'x' },
+    { clientId: 'x', client: { client_id: 'x', scope: 'read' } },
+    { clientId: 'x', client: { client_id: undefined } },
+  ]) {
+    const made = await createTestClient({ issuer: 'https://as.example', ...options } as never)
+    const { sub, iss } = JSON.parse(Buffer.from((await made.assertion()).split('.')[1] ?? '', 'base64url').toString())
+    assert.deepEqual([made.client_id, made.client.client_id, sub, iss], ['x', 'x', 'x', 'x'])
+    assert.equal(await made.findClient('x', {}), made.client)
+    const verify = createAssertionVerifier({
+      issuer: 'https://as.example',
+      findClient: made.findClient,
+      replayRegister: false,
+    })
+    assert.equal((await verify({ ...(await made.parameters()) })).client.client_id, 'x')
+  }
+  await assert.rejects(
+    createTestClient({ issuer: 'https://as.example', clientId: 'x', client: { client_id: 'y' } }),
+    /option 'client\.client_id' must be the clientId "x", or absent, got "y"/,
+  )
+  await assert.rejects(
+    createTestClient({ issuer: 'https://as.example', clientID: 'x' } as never),
+    /Did you mean "clientId"/,
+  )
+  await assert.rejects((createTestClient as unknown as () => Promise<void>)(), /createTestClient needs an object/)
 })
