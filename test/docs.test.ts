@@ -145,6 +145,41 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     assert.equal(((await nothing.json()) as { error: string }).error, 'invalid_client')
   })
 
+  test('B6: the sample for several issuers authenticates the clients of each issuer, and only there', async () => {
+    const sample = programs.find(({ source }) => source.includes('verifyTenants = createAssertionVerifier'))
+    assert.ok(sample)
+    const program = `
+      import assert from 'node:assert/strict'
+      import { createTestClient } from 'passport-client-assertion-jwt/testing'
+      import { tenants, verifyTenants } from './${nameOf(sample)}.mjs'
+      const at = (tenant, form) => verifyTenants(form, { request: { url: '/' + tenant + '/token', headers: {} } })
+      const made = {}
+      for (const [tenant, { issuer, clients }] of tenants) {
+        made[tenant] = await createTestClient({ issuer, alg: tenant === 'a' ? 'ES256' : 'PS256', clientId: 'of ' + tenant })
+        clients.set(made[tenant].client_id, made[tenant].client)
+      }
+      for (const [tenant, client] of Object.entries(made)) {
+        const typ = { header: { typ: 'JWT' } }
+        for (const audience of [tenants.get(tenant).issuer, tenants.get(tenant).issuer + '/token']) {
+          const { client: found } = await at(tenant, await client.parameters({ audience, ...typ }))
+          assert.equal(found.client_id, 'of ' + tenant)
+        }
+        const other = tenant === 'a' ? 'b' : 'a'
+        await assert.rejects(at(other, await client.parameters()), { code: 'invalid_client' })
+        tenants.get(other).clients.set(client.client_id, client.client)
+        const reason = other === 'a' ? 'assertion_algorithm_not_allowed' : 'assertion_audience_mismatch'
+        await assert.rejects(at(other, await client.parameters()), { reason })
+        tenants.get(other).clients.delete(client.client_id)
+        const once = await client.parameters()
+        await at(tenant, once)
+        await assert.rejects(at(tenant, once), { reason: 'assertion_replayed' })
+      }
+    `
+    writeFileSync(join(folder, 'several_issuers.mjs'), program)
+    const { status, told } = await outcomeOf('several_issuers.mjs')
+    assert.equal(status, 0, told)
+  })
+
   for (const program of programs) {
     const name = nameOf(program)
     if (program.language === 'ts')
