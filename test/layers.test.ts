@@ -31,7 +31,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'remote',
     'type:replay_register.ts',
   ],
-  cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:util', 'printable.ts'],
+  cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:path', 'node:util', 'printable.ts'],
   'client.ts': ['optional.ts'],
   client_authentication: ['client_lookup.ts', 'client_secret.ts', 'keys', 'node:buffer'],
   'client_lookup.ts': ['client.ts', 'errors.ts', 'maybe_promise.ts'],

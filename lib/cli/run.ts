@@ -5,12 +5,13 @@ import { keygen } from './keygen.ts'
 
 const HELP = `passport-client-assertion-jwt: keys for client assertions, and why one is refused
 
-  keygen [--alg ES256] [--kid ID] [--out private_key.jwk.json]
-      Makes a key pair. The private JWK goes to a new file with mode 600, the public JWK set to standard output.
+  keygen [--alg ES256] [--kid ID] [--out private_key.jwk.json] [--jwks FILE]
+      Makes a key pair. The private JWK goes to a new file with mode 600. The public JWK set goes to standard output,
+      or with --jwks into a file: the key is added to those that are there, and the file is replaced in one step.
 
   explain JWT --issuer URL [--token-endpoint URL] [--jwks FILE] [--client FILE]
           [--profile oidc] [--endpoint URL] [--now SECONDS] [--json]
-      Carries out every check on a client assertion, in order, and says which passed, which failed and why.
+      Carries out every check on a client assertion, in order. The first line says what is wrong and what to do.
       JWT may be - for standard input. --client takes a client record (RFC 7591 member names) as JSON, --jwks a
       public JWK set; without either the signature is not checked. Nothing secret is printed. Nothing is fetched
       and no replay register is asked.

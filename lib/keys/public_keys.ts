@@ -23,7 +23,7 @@ const MOST_RSA_EXPONENT_BYTES = 8
 /** The longest string of key material: an ML-DSA-87 key has 2592 bytes. */
 const MOST_CHARACTERS = 4096
 /** Members of private and symmetric keys (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 9881 for `priv`). */
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'] as const
+export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'] as const
 
 interface Material {
   readonly all: readonly string[]

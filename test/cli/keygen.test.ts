@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT } from 'jose'
 import { command, folderWith } from '../support/command_line.ts'
@@ -80,4 +80,77 @@ test('help, version and unknown commands', async () => {
   assert.deepEqual(await command(['--version']), { status: 0, out: '1.2.3\n', err: '' })
   assert.equal((await command([])).status, 2)
   assert.match((await command(['keys'])).err, /no command 'keys'/)
+})
+
+const keysIn = (file: string): Record<string, unknown>[] => JSON.parse(readFileSync(file, 'utf8')).keys
+
+test('D6: keygen --jwks makes the file, and adds a key to it for rotation', async (t) => {
+  const { path, remove } = folderWith()
+  t.after(remove)
+  const jwks = path('jwks.json')
+  const first = await command(['keygen', '--out', path('1.json'), '--jwks', jwks])
+  assert.deepEqual([first.status, first.out], [0, ''])
+  const [key] = keysIn(jwks)
+  chmodSync(jwks, 0o640)
+  const second = await command(['keygen', '--alg', 'PS256', '--kid', 'next', '--out', path('2.json'), '--jwks', jwks])
+  assert.equal(second.status, 0)
+  assert.match(second.err, /next to 1 other/)
+  const keys = keysIn(jwks)
+  assert.deepEqual(keys[0], key)
+  assert.deepEqual(
+    [keys.length, keys[1]?.['kid'], keys[1]?.['alg'], 'd' in (keys[1] ?? {})],
+    [2, 'next', 'PS256', false],
+  )
+  assert.equal(statSync(jwks).mode & 0o777, 0o640, 'the mode is kept')
+  assert.deepEqual(readdirSync(path('.')).sort(), ['1.json', '2.json', 'jwks.json'], 'no temporary file is left')
+})
+
+test('D6: keygen --jwks keeps other members of the set, and follows a link', async (t) => {
+  const { path, remove } = folderWith({ 'real.json': { updated: 1, keys: [{ kty: 'EC', kid: 'old' }] } })
+  t.after(remove)
+  symlinkSync(path('real.json'), path('jwks.json'))
+  await command(['keygen', '--out', path('key.json'), '--jwks', path('jwks.json')])
+  const set = JSON.parse(readFileSync(path('real.json'), 'utf8'))
+  assert.deepEqual([set.updated, set.keys.length, set.keys[0].kid], [1, 2, 'old'])
+})
+
+test('D6: keygen --jwks leaves a file that it cannot extend as it is, and makes no private key', async (t) => {
+  for (const [content, told] of [
+    ['', /not JSON/],
+    ['{"keys":', /not JSON/],
+    ['[]', /not a JWK set/],
+    ['{"keys":{}}', /not a JWK set/],
+    ['{"keys":[1]}', /not a JWK set/],
+    ['{"keys":[{"kty":"EC","d":"x"}]}', /private keys/],
+    ['{"keys":[{"kid":"mine"}]}', /has a key with this id/],
+  ] as const) {
+    const { path, remove } = folderWith({ 'jwks.json': content })
+    t.after(remove)
+    const { status, out, err } = await command([
+      'keygen',
+      '--kid',
+      'mine',
+      '--out',
+      path('key.json'),
+      '--jwks',
+      path('jwks.json'),
+    ])
+    assert.deepEqual([status, out], [2, ''], content)
+    assert.match(err, told)
+    assert.equal(readFileSync(path('jwks.json'), 'utf8'), content)
+    assert.deepEqual(readdirSync(path('.')), ['jwks.json'])
+  }
+  const { path, remove } = folderWith()
+  t.after(remove)
+  const nowhere = await command(['keygen', '--out', path('key.json'), '--jwks', path('nowhere/jwks.json')])
+  assert.deepEqual(
+    [nowhere.status, readdirSync(path('.'))],
+    [2, []],
+    'a private key without its public half is removed',
+  )
+  const same = await command(['keygen', '--out', path('key.json'), '--jwks', path('./key.json')])
+  assert.match(same.err, /name the same file/)
+  writeFileSync(path('key.json'), 'precious')
+  await command(['keygen', '--out', path('key.json'), '--jwks', path('jwks.json')])
+  assert.deepEqual([readFileSync(path('key.json'), 'utf8'), readdirSync(path('.'))], ['precious', ['key.json']])
 })
