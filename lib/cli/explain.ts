@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { AssertionProfile } from '../assertion/profiles.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { systemClock } from '../clock.ts'
+import type { Reason } from '../errors.ts'
 import { escapeUnprintable } from '../printable.ts'
 import { type CheckResult, type Explanation, explainAssertion, type Question } from './explanation.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
@@ -72,13 +73,74 @@ const pick = (from: Readonly<Record<string, unknown>> | undefined, names: readon
 const othersOf = (from: Readonly<Record<string, unknown>> | undefined, names: readonly string[]): string[] =>
   Object.keys(from ?? {}).filter((name) => !names.includes(name))
 
-const NOT_CHECKED = 'Not asked: the replay register of the server. An assertion that was used before is refused there.'
+const NOT_CHECKED =
+  'Not checked: the request around the assertion, checks of the application, and the replay register of the server.'
 
-const asJson = (explanation: Explanation): string => {
-  const { verdict, reason = null, checks, header, claims } = explanation
+/** What to do about a reason, as docs/reasons.md says it, without its Markdown. */
+function remedyFor(reason: Reason, io: Io): string | undefined {
+  const section = io.readDocument('reasons.md')?.split(`\n### ${reason}\n`)[1]?.split('\n#')[0]
+  return /^_What to do:_ (.+)$/m
+    .exec(section ?? '')?.[1]
+    ?.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replaceAll('`', '')
+}
+
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [
+    /^(?:authorization:\s*)?bearer\s/i,
+    'the string starts with "Bearer". An assertion is sent without a scheme. Pass the JWT alone.',
+  ],
+  [/^["'`]|["'`]$/, 'the string is quoted. Pass the JWT without quotation marks.'],
+  [/(?:^|[?&\s])client_assertion=/, 'the string is a form. Pass only the value of client_assertion.'],
+  [/^\{/, 'the string is JSON. Pass the JWT itself.'],
+  [/^[\w.-]+\s[\w.\s-]*$/, 'the string contains blanks or line breaks. Join its lines.'],
+]
+
+/** What the string that was pasted probably is, if it is no JWT. It is judged as it is all the same. */
+const hintsFor = (assertion: string): string[] =>
+  HINTS.filter(([pattern]) => pattern.test(assertion)).map(([, hint]) => hint)
+
+/** A number of seconds in the largest unit that keeps it exact enough. */
+function spanOf(seconds: number): string {
+  const whole = Math.round(Math.abs(seconds))
+  const [size, unit] = (
+    [
+      [1, 's'],
+      [60, 'min'],
+      [3600, 'h'],
+      [86_400, 'days'],
+    ] as const
+  ).findLast(([each]) => whole >= 2 * each) ?? [1, 's']
+  return `${Math.round(whole / size)} ${unit}`
+}
+
+/** The times of an assertion as seen from now: "issued 61 min ago, expired 60 min ago". */
+function timesOf(claims: Explanation['claims'], now: number): string {
+  const { iat, nbf, exp } = claims ?? {}
+  const is = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+  return [
+    is(iat) ? (iat > now ? `issued ${spanOf(iat - now)} in the future` : `issued ${spanOf(now - iat)} ago`) : [],
+    is(nbf) && nbf > now ? `not valid for another ${spanOf(nbf - now)}` : [],
+    is(exp) ? (exp > now ? `expires in ${spanOf(exp - now)}` : `expired ${spanOf(now - exp)} ago`) : [],
+  ]
+    .flat()
+    .join(', ')
+}
+
+/** An explanation, with what is said about it beyond the checks. */
+interface Told extends Explanation {
+  readonly remedy: string | undefined
+  readonly hints: readonly string[]
+  readonly times: string
+}
+
+const asJson = (told: Told): string => {
+  const { verdict, hints, checks, header, claims, times } = told
+  const { reason = null, remedy = null }: { reason?: Reason | undefined | null; remedy?: string | undefined | null } =
+    told
   const shown = { header: pick(header, SHOWN_HEADER), claims: pick(claims, SHOWN_CLAIMS) }
   const others = { header: othersOf(header, SHOWN_HEADER), claims: othersOf(claims, SHOWN_CLAIMS) }
-  const lines = JSON.stringify({ verdict, reason, checks, ...shown, others }, null, 2).split('\n')
+  const lines = JSON.stringify({ verdict, reason, remedy, hints, checks, ...shown, times, others }, null, 2).split('\n')
   return `${lines.map(escapeUnprintable).join('\n')}\n`
 }
 
@@ -87,19 +149,31 @@ const COLOURS = { passed: 32, failed: 31, skipped: 33, accepted: 32, refused: 31
 
 type Paint = (name: keyof typeof COLOURS, text: string) => string
 
-const VERDICTS: Readonly<Record<Explanation['verdict'], string>> = {
-  accepted: 'Every check passed.',
-  refused: 'Refused.',
-  undecided: 'Nothing failed, but not everything could be checked.',
+const verdictLine = ({ verdict, reason, remedy }: Told): string =>
+  verdict === 'accepted'
+    ? 'Accepted: every check passed.'
+    : verdict === 'undecided'
+      ? 'Undecided: nothing failed, but not everything could be checked.'
+      : `Refused: ${reason}.${remedy === undefined ? '' : ` ${remedy}`}`
+
+/** One line for each group of checks that were skipped for the same reason. */
+function skippedLines(checks: readonly CheckResult[], paint: Paint): string[] {
+  const groups = new Map<string, string[]>()
+  for (const { outcome, name, detail = '' } of checks)
+    if (outcome === 'skipped') groups.set(detail, [...(groups.get(detail) ?? []), name])
+  return [...groups].map(
+    ([why, names]) => `${paint('skipped', MARKS.skipped)}  ${names.join(', ')}: ${escapeUnprintable(why)}`,
+  )
 }
 
-function asText({ verdict, reason, checks, header, claims }: Explanation, paint: Paint): string {
-  const line = ({ outcome, title, reason, detail }: CheckResult): string[] => [
-    `${paint(outcome, MARKS[outcome])}  ${title}${outcome === 'passed' && detail ? paint('quiet', `: ${escapeUnprintable(detail)}`) : ''}`,
-    ...(outcome === 'passed'
-      ? []
-      : [`      ${[reason, detail && escapeUnprintable(detail)].filter(Boolean).join(': ')}`]),
-  ]
+function asText(told: Told, paint: Paint): string {
+  const { verdict, checks, header, claims, hints, times } = told
+  const line = ({ name, outcome, title, reason, detail = '' }: CheckResult): string[] => {
+    const safe = escapeUnprintable(detail)
+    const mark = `${paint(outcome, MARKS[outcome])}  ${title}`
+    if (outcome === 'passed') return [safe === '' ? mark : `${mark}${paint('quiet', `: ${safe}`)}`]
+    return [mark, `      ${reason}: ${name === 'time' && times !== '' ? `${times}; ` : ''}${safe}`]
+  }
   const part = (title: string, from: Explanation['header'], names: readonly string[]): string[] => {
     if (from === undefined) return []
     const others = othersOf(from, names)
@@ -107,11 +181,14 @@ function asText({ verdict, reason, checks, header, claims }: Explanation, paint:
     return [paint('quiet', `${title}  ${escapeUnprintable(JSON.stringify(pick(from, names)))}${more}`)]
   }
   return `${[
+    paint(verdict, verdictLine(told)),
+    ...hints.map((hint) => `Hint: ${hint}`),
     ...part('header', header, SHOWN_HEADER),
     ...part('claims', claims, SHOWN_CLAIMS),
-    ...checks.flatMap(line),
+    ...(times === '' ? [] : [paint('quiet', `times   ${times}`)]),
+    ...checks.filter(({ outcome }) => outcome !== 'skipped').flatMap(line),
+    ...skippedLines(checks, paint),
     paint('quiet', NOT_CHECKED),
-    paint(verdict, `${VERDICTS[verdict]}${reason === undefined ? '' : ` reason: ${reason}`}`),
   ].join('\n')}\n`
 }
 
@@ -148,6 +225,12 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
   })
   const colours = io.isTerminal && !io.environment['NO_COLOR'] && io.environment['TERM'] !== 'dumb'
   const paint: Paint = (name, text) => (colours ? `\u001b[${COLOURS[name]}m${text}\u001b[0m` : text)
-  io.out(values.json === true ? asJson(explanation) : asText(explanation, paint))
+  const told: Told = {
+    ...explanation,
+    remedy: explanation.reason && remedyFor(explanation.reason, io),
+    hints: hintsFor(assertion),
+    times: timesOf(explanation.claims, now),
+  }
+  io.out(values.json === true ? asJson(told) : asText(told, paint))
   return { accepted: EXIT.fine, refused: EXIT.refused, undecided: EXIT.undecided }[explanation.verdict]
 }

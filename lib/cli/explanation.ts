@@ -81,7 +81,10 @@ function recordFor({ client, jwks }: Question, { clientId, algorithm }: Attempt)
 async function resultOf(check: Check, attempt: Attempt): Promise<CheckResult> {
   const title = typeof check.title === 'string' ? check.title : check.title(attempt.rules)
   const { name } = check
-  const missing = check.needs.find((member) => attempt[member] === undefined)
+  const lacking = check.needs.find((member) => attempt[member] === undefined)
+  // What cannot be read has no client either: the first thing that is missing is the reason for all.
+  const missing =
+    lacking && (['assertion', 'envelope', lacking] as const).find((member) => attempt[member] === undefined)
   if (missing !== undefined)
     return { name, title, outcome: 'skipped', detail: WHY_SKIPPED[missing] ?? `${missing} is not known` }
   try {

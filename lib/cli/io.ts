@@ -6,6 +6,8 @@ export interface Io {
   readonly err: (text: string) => void
   /** Reads all of standard input. */
   readonly readInput: () => Promise<string>
+  /** Reads a page of docs/, which the package contains; `undefined` if it cannot be read. */
+  readonly readDocument: (name: string) => string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Whether standard output is a terminal. */
   readonly isTerminal: boolean

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { run } from './run.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+const root = new URL('../../../', import.meta.url)
+const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
   version: string
 }
 
@@ -13,6 +14,13 @@ const io = {
     const chunks: Buffer[] = []
     for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
     return Buffer.concat(chunks).toString('utf8')
+  },
+  readDocument(name: string): string | undefined {
+    try {
+      return readFileSync(new URL(`docs/${name}`, root), 'utf8')
+    } catch {
+      return undefined
+    }
   },
   environment: process.env,
   isTerminal: process.stdout.isTTY === true,

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { ASSERTION_TYPE } from '../../lib/assertion/presented.ts'
 import type { AssertionProfile } from '../../lib/assertion/profiles.ts'
@@ -284,6 +286,101 @@ test('B13: no text of an assertion or an argument moves the cursor or colours th
     assert.doesNotMatch(err.trimEnd(), unprintable)
   }
   assert.doesNotMatch((await command([evil])).err.trimEnd(), unprintable)
+})
+
+const explained = async (assertion: string, ...args: string[]): Promise<string[]> =>
+  (await command(['explain', assertion, ...server, ...args])).out.trimEnd().split('\n')
+
+test('D7: the first line is the verdict with the remedy of the reason, as docs/reasons.md has it', async (t) => {
+  const client = await testClient()
+  const { path, remove } = folderWith({ 'client.json': client.client })
+  t.after(remove)
+  const record = ['--client', path('client.json')]
+  const page = readFileSync('docs/reasons.md', 'utf8')
+  for (const [overrides, reason] of [
+    [{ audience: 'x' }, 'assertion_audience_mismatch'],
+    [{ now: now - 3660 }, 'assertion_expired'],
+    [{ foreignKey: true }, 'assertion_signature_wrong'],
+    [{ claims: { sub: 'x', iss: 'x' } }, 'client_unknown'],
+  ] as const) {
+    const assertion = await client.assertion(overrides)
+    const [first = ''] = await explained(assertion, ...record)
+    const [, remedy = ''] = new RegExp(`### ${reason}\\n[^#]*_What to do:_ (.*)`).exec(page) ?? []
+    assert.ok(remedy.length > 10)
+    assert.equal(first, `Refused: ${reason}. ${remedy.replaceAll('`', '')}`)
+    const told = JSON.parse((await command(['explain', assertion, ...server, ...record, '--json'])).out)
+    assert.equal(told.remedy, remedy.replaceAll('`', ''))
+  }
+  assert.equal((await explained(await client.assertion(), ...record))[0], 'Accepted: every check passed.')
+  assert.match((await explained(await client.assertion()))[0] ?? '', /^Undecided: /)
+})
+
+test('D7: every reason that explain can give has a remedy', async () => {
+  const page = readFileSync('docs/reasons.md', 'utf8')
+  const { stdout } = spawnSync(
+    'grep',
+    ['-rhoE', "refusal\\(\\s*'\\w+'", 'lib/assertion', 'lib/keys', 'lib/client_lookup.ts'],
+    {
+      encoding: 'utf8',
+    },
+  )
+  const reasons = [...new Set([...stdout.matchAll(/'(\w+)'/g)].map(([, reason = '']) => reason))]
+  assert.ok(reasons.length > 25, String(reasons))
+  for (const reason of reasons) assert.match(page, new RegExp(`### ${reason}\\n(?:(?!###)[^])*_What to do:_ .`), reason)
+})
+
+test('D7: times are told as seen from now', async () => {
+  const client = await testClient()
+  for (const [overrides, told] of [
+    [{ now: now - 3660 }, 'issued 61 min ago, expired 60 min ago'],
+    [{}, 'issued 0 s ago, expires in 60 s'],
+    [{ now: now + 600, lifetimeSeconds: 7200 }, 'issued 10 min in the future, expires in 2 h'],
+    [
+      { claims: { iat: undefined, nbf: now + 100, exp: now + 864_000 } },
+      'not valid for another 100 s, expires in 10 days',
+    ],
+    [{ claims: { iat: 'x', exp: null } }, undefined],
+  ] as const) {
+    const lines = await explained(await client.assertion(overrides))
+    assert.equal(lines.find((line) => line.startsWith('times'))?.slice(8), told)
+  }
+  const expired = await explained(await client.assertion({ now: now - 3660 }))
+  assert.ok(
+    expired.some((line) => line.includes('assertion_expired: issued 61 min ago, expired 60 min ago; expected exp')),
+  )
+})
+
+test('D7: checks that were skipped for one reason are one line', async () => {
+  const lines = await explained('no.jwt.at all')
+  const skipped = lines.filter((line) => line.startsWith('skip'))
+  assert.equal(skipped.length, 1, lines.join('\n'))
+  assert.match(skipped[0] ?? '', /^skip {2}alg, header, kid, sub, typ, iss, client, .*: the assertion cannot be read$/)
+  assert.ok(lines.length < 10)
+})
+
+test('D7: what is pasted by mistake is recognised, and judged as it is', async () => {
+  const client = await testClient()
+  const jwt = await client.assertion()
+  const form = `grant_type=client_credentials&client_assertion_type=x&client_assertion=${jwt}`
+  for (const [given, hint] of [
+    [`Bearer ${jwt}`, /starts with "Bearer"/],
+    [`Authorization: Bearer ${jwt}`, /starts with "Bearer"/],
+    [`"${jwt}"`, /is quoted/],
+    [`'${jwt}'`, /is quoted/],
+    [form, /is a form/],
+    [`client_assertion=${jwt}`, /is a form/],
+    [JSON.stringify({ client_assertion: jwt }), /is JSON/],
+    [`${jwt.slice(0, 60)}\n${jwt.slice(60)}`, /line breaks/],
+  ] as const) {
+    const [first = '', second = ''] = await explained(given)
+    assert.match(first, /^Refused: assertion_malformed/)
+    assert.match(second, hint)
+    const { out, status } = await command(['explain', given, ...server, '--json'])
+    assert.match(JSON.parse(out).hints.join(), hint)
+    assert.equal(status, 1)
+    assert.ok(!out.includes(jwt.slice(-40)), 'the signature is not printed')
+  }
+  assert.deepEqual(JSON.parse((await command(['explain', jwt, ...server, '--json'])).out).hints, [])
 })
 
 test('the output in docs/command-line.md is what is printed', async (t) => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../lib/cli/run.ts'
@@ -29,6 +29,7 @@ export async function command(
       err += text
     },
     readInput: async (): Promise<string> => input,
+    readDocument: (name: string): string => readFileSync(join('docs', name), 'utf8'),
     environment,
     isTerminal,
   }
