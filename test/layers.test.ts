@@ -132,6 +132,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'strategy.ts': ['passport'],
   testing: [
     'type:code',
+    'issuer.ts',
     'jose',
     'keys',
     'node:assert/strict',
