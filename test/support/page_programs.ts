@@ -6,7 +6,7 @@ import { blocksOf, programsOf } from './markdown.ts'
 
 /**
  * Loads a program of a page, the one whose source has `mark` in it, as a module over lib/: what it declares at its top level
- * and is named in `exported` is handed out.
+ * and is named in `exported` is exported. `app.listen(3000)` is left out.
  */
 export async function loadProgram(
   root: string,
@@ -28,7 +28,8 @@ export async function loadProgram(
     code
       .replaceAll(/(["'])passport-client-assertion-jwt\1/g, library('index.ts'))
       .replaceAll(/(["'])passport-client-assertion-jwt\/stores\/memory\1/g, library('stores/memory.ts'))
-      .replaceAll(/(["'])passport-client-assertion-jwt\/testing\1/g, library('testing/index.ts')),
+      .replaceAll(/(["'])passport-client-assertion-jwt\/testing\1/g, library('testing/index.ts'))
+      .replaceAll(/^\w+\.listen\([\w, ]+\);?$/gm, ''), // the test listens itself, on a free port
   )
   return import(pathToFileURL(file).href)
 }
