@@ -317,7 +317,11 @@ const RETRY_AFTER_SECONDS = '5'
 
 /** A store or look-up failed: 503 with `Retry-After`, and nothing about the cause on the wire. */
 export const unavailable = (cause: unknown): OAuthError =>
-  refusal('store_unavailable', { cause, headers: { 'Retry-After': RETRY_AFTER_SECONDS } })
+  refusal('store_unavailable', {
+    cause,
+    ...(cause === undefined ? { detail: 'a store or look-up failed without saying why' } : {}),
+    headers: { 'Retry-After': RETRY_AFTER_SECONDS },
+  })
 
 /**
  * What was thrown, as something that no host takes for "no error": Passport and Express go on to the next handler where

@@ -79,7 +79,13 @@ export async function callInTime(milliseconds: number, call: (done: (error?: unk
 
 /** The time of the application's clock in epoch seconds. */
 export function timeOf(clock: Clock): number {
-  const now: unknown = clock()
+  let now: unknown
+  try {
+    now = clock()
+  } catch (cause) {
+    throw refusal('unexpected', { cause, detail: "the option 'clock' threw" })
+  }
+  if (isPromise(now)) Promise.resolve(now).catch(() => undefined) // it is refused below, and may still reject
   if (typeof now !== 'number' || !Number.isSafeInteger(now)) throw returnedWrong('clock', 'whole epoch seconds')
   return now
 }

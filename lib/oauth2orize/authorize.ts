@@ -9,7 +9,7 @@ import {
   requestedClientId,
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { asError, OAuthError, refusal } from '../errors.ts'
 import { badOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import { scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
@@ -110,14 +110,14 @@ export function createValidate<C extends Client>(
       request.scope = judged.scope === '' ? [] : judged.scope.split(' ')
       return [null, client, target.redirectUri]
     } catch (error) {
-      return [error as Error, client, target.redirectUri]
+      return [asError(error) as Error, client, target.redirectUri]
     }
   }
 
   // Two parameters by name, none with a default: oauth2orize goes by their number.
   return function validate(request, done) {
     judge(request)
-      .catch((error: Error): Parameters<ValidateDone<C>> => [error])
+      .catch((error: unknown): Parameters<ValidateDone<C>> => [asError(error) as Error])
       .then((answer) => answered(answer, done))
   }
 }

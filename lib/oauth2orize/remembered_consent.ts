@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { demandsLogin, isSilent, maxAgeOf, promptsOf } from '../code/prompt.ts'
 import type { Consents } from '../consent/consents.ts'
-import { refusal } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import {
@@ -121,8 +121,8 @@ export function createImmediate<User>(options: RememberedConsentOptions<User>) {
     isAllowed(client, user, request)
       .then(
         (allow) => done(null, allow, allow ? remembered() : undefined, undefined),
-        (error: Error) => done(error, false, undefined, undefined),
+        (error: unknown) => done(asError(error) as Error, false, undefined, undefined),
       )
-      .catch((error: Error) => done(error, false, undefined, undefined))
+      .catch((error: unknown) => done(asError(error) as Error, false, undefined, undefined))
   }
 }

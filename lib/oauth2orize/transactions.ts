@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
-import { refusal } from '../errors.ts'
+import { asError, refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
@@ -285,7 +285,7 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
 function callBack<T>(promise: Promise<T>, done: (error: Error | null, value?: T) => void): void {
   promise.then(
     (value) => done(null, value),
-    (error: Error) => done(error),
+    (error: unknown) => done(asError(error) as Error),
   )
 }
 
