@@ -115,7 +115,7 @@ function dialog(req, res) {
   res.send(`<p>Hi ${html(req.user.name)}! <b>${html(client.name)}</b> asks for access to your account.</p>
 <form action="/dialog/authorize/decision" method="post">
   <input name="transaction_id" type="hidden" value="${html(transactionID)}">
-  <button name="allow" value="Allow">Allow</button> <button name="cancel" value="Deny">Deny</button>
+  <button name="allow" value="allow">Allow</button> <button name="cancel" value="deny">Deny</button>
 </form>`)
 }
 
@@ -166,7 +166,7 @@ app.get(
   }),
   dialog,
 )
-app.post('/dialog/authorize/decision', ensureLoggedIn, server.decision())
+app.post('/dialog/authorize/decision', ensureLoggedIn, server.decision(authorization.decision))
 app.use('/dialog/authorize', authorization.errors)
 
 app.get('/api/userinfo', passport.authenticate('bearer', { session: false }), (req, res) => {

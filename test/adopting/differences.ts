@@ -83,7 +83,7 @@ export const FROM_CHARON: Readonly<Record<string, Section>> = {
     '`client_id` unknown, `redirect_uri` not registered: shown': ['O41'],
     '`redirect_uri` may be left out if the client has one': ['A5'],
     'redirect URIs: https only': ['M7', 'https is usable'],
-    'unknown `response_type`: `invalid_request`; `token`: `unsupported_response_type`': ['A6', 'A10'],
+    'unknown `response_type`: `invalid_request`; `token`: `unsupported_response_type`': ['C3'],
     "scope outside of the client's: `access_denied`": ['A9'],
     '`scope` left out: the remembered scope, or an error': ['A18'],
     'challenge without method: taken as S256': ['A14'],

@@ -269,6 +269,13 @@ describe('D1, D2, G12: an application in the style of the oauth2orize examples, 
     const url = await createFormBrowser(origin).authorize(`${origin}/dialog/authorize?${query}`, BOB, 'cancel')
     assert.equal(url.searchParams.get('error'), 'access_denied')
 
+    const browser = createFormBrowser(origin)
+    const login = await browser.submit(await browser.visit(`${origin}/login`), '/login', BOB)
+    assert.equal(login.status, 200)
+    const page = await browser.visit(`${origin}/dialog/authorize?${query}`)
+    const neither = await browser.submit(page, '/decision')
+    assert.equal(neither.redirectedTo?.searchParams.get('error'), 'access_denied', 'a form without its allow button')
+
     const tokens = await redeem(origin, await codeAt(origin))
     const { sessions } = migration.require('tokens.cjs') as {
       sessions: { endAll(s: string, t: string): Promise<number> }
