@@ -11,7 +11,7 @@ const isName = (value: unknown): value is string =>
 
 function checkName(option: string, value: ServerName | undefined): void {
   if (value === undefined || typeof value === 'function' || isName(value)) return
-  throw badOption(option, 'an absolute URL without a fragment, or a function that gives one', value)
+  throw badOption(option, 'an absolute URL without a fragment, or a function that returns one', value)
 }
 
 /** The issuer of a request. A function is the application's: what it returns is checked each time. */
@@ -28,14 +28,15 @@ function named(option: string, name: ServerName | undefined, context: RequestCon
   if (typeof name !== 'function') return name
   const value: unknown = name(context)
   if (isName(value)) return value
-  throw refusal('misconfigured', { detail: `option '${option}' gave no absolute URL for this request` })
+  throw refusal('misconfigured', { detail: `option '${option}' returned no absolute URL for this request` })
 }
 
 function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestContext): ServerNames {
   const issuer = issuerOf(options.issuer, context)
   if (options.audience !== undefined) {
     const listed: unknown = typeof options.audience === 'function' ? options.audience(context) : options.audience
-    if (!isTextList(listed)) throw refusal('misconfigured', { detail: `option 'audience' gave no list of texts` })
+    if (!isTextList(listed))
+      throw refusal('misconfigured', { detail: `option 'audience' returned no array of strings` })
     return { issuer, audiences: listed, typedAudiences: listed, takesEndpoint: false }
   }
   const audiences = [issuer]
@@ -55,14 +56,14 @@ function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestC
 
 /**
  * What this server may be called in `aud` (RFC 7523 §3 point 3, RFC 10070 §4), from configuration alone, never from
- * the request's `Host`. Worked out once, unless an option is a function. Throws `TypeError` for what can not be.
+ * the request's `Host`. Computed once, unless an option is a function. Throws a `TypeError` for an option that is not possible.
  */
 export function serverNames(options: RuleOptions, rules: AssertionRules): (context: RequestContext) => ServerNames {
   if (typeof options.issuer !== 'function') requireIssuer(options.issuer)
   checkName('tokenEndpoint', options.tokenEndpoint)
   checkName('pushedAuthorizationRequestEndpoint', options.pushedAuthorizationRequestEndpoint)
   if (options.audience !== undefined && typeof options.audience !== 'function' && !isTextList(options.audience))
-    throw badOption('audience', 'a non-empty array of texts, or a function that gives one', options.audience)
+    throw badOption('audience', 'a non-empty array of strings, or a function that returns one', options.audience)
   const perRequest = [
     options.issuer,
     options.tokenEndpoint,

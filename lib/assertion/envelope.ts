@@ -6,7 +6,7 @@ import { parseJsonObject } from '../remote/strict_json.ts'
 export interface Envelope {
   readonly header: Readonly<Record<string, unknown>>
   readonly claims: Readonly<Record<string, unknown>>
-  /** The octets that are signed, as the ASCII text that was sent. */
+  /** The bytes that are signed, as the ASCII string that was sent. */
   readonly signingInput: string
   readonly signature: Buffer
 }

@@ -17,7 +17,7 @@ export interface ProfileRules {
   readonly jti: 'required' | 'optional'
   readonly algorithms: readonly string[]
   readonly requireKeyId: boolean
-  /** `capped`: a long-lived assertion is taken while it is fresh. `refused`: it is not taken at all. */
+  /** `capped`: a long-lived assertion is accepted while it is fresh. `refused`: it is not accepted at all. */
   readonly longLifetime: 'capped' | 'refused'
   /** The upper bound of the option `clockToleranceSeconds`: FAPI 2.0 §5.3.2.1 refuses more than a minute. */
   readonly mostClockToleranceSeconds: number

@@ -92,7 +92,7 @@ const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
   throw outcome
 }
 
-/** The proof by a key of the client's `jwks_uri`, which is asked once more where the keys at hand do not do. */
+/** The proof by a key of the client's `jwks_uri`, which is fetched again if the known keys verify nothing. */
 async function proofFromRemote(attempt: Attempt, uri: string): Promise<Proof> {
   const { parts, client, now } = attempt
   const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending

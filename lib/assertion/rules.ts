@@ -20,14 +20,14 @@ export interface RuleOptions {
   readonly tokenEndpoint?: ServerName | undefined
   /** The advertised URL of the PAR endpoint (RFC 9126), which the profile `fapi1` takes as an audience. */
   readonly pushedAuthorizationRequestEndpoint?: ServerName | undefined
-  /** The audiences that are taken, in place of what the profile says, for every `typ` and every endpoint. */
+  /** The audiences that are accepted, instead of what the profile says, for every `typ` and every endpoint. */
   readonly audience?: (readonly string[] | ((context: RequestContext) => readonly string[])) | undefined
   /** `sole`: a string, or an array of one. `string`: only that. `containing`: an array that has an accepted one. */
   readonly audienceForm?: AudienceForm | undefined
   /** Whether `iss` must equal `sub` (RFC 7523 §3, OpenID Connect Core §9). Without it anyone with a key of the client
    * may speak for it under another issuer's name; there is no trust in that name. */
   readonly requireIssuerIsSubject?: boolean | undefined
-  /** Whether an assertion without `jti` is taken; it can be replayed until it expires. One that is there is checked. */
+  /** Whether an assertion without `jti` is accepted; it can be replayed until it expires. A `jti` that is there is checked. */
   readonly jti?: 'required' | 'optional' | undefined
   /**
    * JOSE algorithms that are accepted, never `none`. Default: what the profile says. A function chooses them for each
@@ -38,12 +38,12 @@ export interface RuleOptions {
   readonly methods?: readonly AssertionMethod[] | undefined
   /** Whether `EdDSA` with an Ed25519 key and `Ed25519` are the same (RFC 9864). Default `true`. */
   readonly edDsaAlias?: boolean | undefined
-  /** `checked`: absent, `JWT` and `client-authentication+jwt` are taken, all else is refused. `required`: only the last
+  /** `checked`: absent, `JWT` and `client-authentication+jwt` are accepted, all else is refused. `required`: only the last
    * one. `ignored`: anything goes. Default `checked`. */
   readonly typ?: TypRule | undefined
   /** Whether a signed assertion must name its key. Default `false`. */
   readonly requireKeyId?: boolean | undefined
-  /** Whether the parameter `client_id` must be sent beside the assertion. Default `false` (RFC 7521 §4.2). */
+  /** Whether the parameter `client_id` must be sent with the assertion. Default `false` (RFC 7521 §4.2). */
   readonly requireClientId?: boolean | undefined
   /** Age at which an assertion ends whatever its `exp` says, 1 to 86400. Default 300. */
   readonly maxLifetimeSeconds?: number | undefined
@@ -55,7 +55,7 @@ export interface RuleOptions {
   /** How far the clocks of client and server may differ, 0 to 300; more than 60 is unwise, and refused by `fapi2`.
    * Default 15. */
   readonly clockToleranceSeconds?: number | undefined
-  /** Longest assertion that is looked at, in octets, 256 to 1048576. Default 16384. */
+  /** Longest assertion that is read, in bytes, 256 to 1048576. Default 16384. */
   readonly maxAssertionBytes?: number | undefined
 }
 

@@ -36,10 +36,10 @@ export function macKeys(
   let hashed = 0
   let shortest = Number.POSITIVE_INFINITY
   const offer = (secret: string | Uint8Array, ofKey?: string): void => {
-    const octets = typeof secret === 'string' ? Buffer.byteLength(secret, 'utf8') : secret.byteLength
-    const isShort = octets < least
-    if (octets > 0 && (!isShort || rules.allowShortSecrets)) found.push({ secret, kid: ofKey, isShort })
-    else shortest = Math.min(shortest, octets)
+    const bytes = typeof secret === 'string' ? Buffer.byteLength(secret, 'utf8') : secret.byteLength
+    const isShort = bytes < least
+    if (bytes > 0 && (!isShort || rules.allowShortSecrets)) found.push({ secret, kid: ofKey, isShort })
+    else shortest = Math.min(shortest, bytes)
   }
   for (const { value, expiresAt } of secretsOf(client)) {
     if (isHashedSecret(value)) hashed++
@@ -50,15 +50,15 @@ export function macKeys(
   const keys: readonly Jwk[] = typeof inline === 'string' ? [] : inline
   for (const jwk of keys) {
     if (!isUsableFor(jwk, alg, algorithm, rules.edDsaAlias) || (kid !== undefined && jwk['kid'] !== kid)) continue
-    const octets = decodeBase64url(jwk['k'])
-    if (octets !== undefined) offer(octets, keyIdOf(jwk))
+    const bytes = decodeBase64url(jwk['k'])
+    if (bytes !== undefined) offer(bytes, keyIdOf(jwk))
   }
   if (found.length > 0) return found.length > MOST_CHECKS ? found.slice(0, MOST_CHECKS) : found
   const clientId = client.client_id
   if (shortest !== Number.POSITIVE_INFINITY)
     throw refusal('client_secret_too_short', {
       clientId,
-      detail: `${alg} needs a secret of at least ${least} octets (RFC 7518 section 3.2), the client's has ${shortest}`,
+      detail: `${alg} needs a secret of at least ${least} bytes (RFC 7518 section 3.2), the client's has ${shortest}`,
     })
   if (expired > 0) throw refusal('client_secret_expired', { clientId, detail: `every secret of the client has ended` })
   if (hashed > 0)

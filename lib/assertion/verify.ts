@@ -27,7 +27,7 @@ export type { AssertionContext } from './attempt.ts'
  * - `server_error` (500) where the client's record or an option contradicts itself.
  *
  * Does not check: that the request was a POST with a form body (the caller read it), `grant_type`, scope, or anything
- * else that is asked for. Reads own members of `parameters` only, so that a parsed body of any kind may be handed in.
+ * else that is asked for. Reads own members of `parameters` only, so that a parsed body of any kind may be passed.
  */
 export type VerifyAssertion<C extends Client = Client> = (
   parameters: Readonly<Record<string, unknown>>,

@@ -45,7 +45,7 @@ function clientOf(file: string, assertion: string): Client {
   try {
     sub = JSON.parse(Buffer.from(assertion.split('.')[1] ?? '', 'base64url').toString('utf8')).sub
   } catch {
-    // what is the matter with the assertion is told by its checks
+    // the checks report what is wrong with the assertion
   }
   const isClient = (record: unknown): record is Client =>
     typeof record === 'object' && record !== null && typeof (record as Client).client_id === 'string'

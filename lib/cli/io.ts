@@ -1,4 +1,4 @@
-/** What the command line may touch of its process, handed in so that tests can watch it. */
+/** What the command line may touch of its process, passed in so that tests can observe it. */
 export interface Io {
   /** Writes to standard output. */
   readonly out: (text: string) => void

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import { assertionBy, formWith, ISSUER, outcomeOf, scene, TOKEN_ENDPOINT, testRegister } from '../support/assertions.ts'
@@ -134,4 +135,18 @@ test('R15 issuer, token endpoint and audience may depend on the request, for sev
   assert.equal(await broken.outcome(), 'misconfigured')
   const listed = await scene({ audience: () => ['x'] })
   assert.equal(await listed.outcome({ aud: 'x' }), 'accepted')
+})
+
+test('B4: rfc10070 accepts the issuer alone; the security page names it against audience injection, and hides no ids', async () => {
+  const aud = TOKEN_ENDPOINT
+  assert.equal(await (await scene()).outcome({ aud }), 'accepted')
+  assert.equal(
+    await (await scene()).outcome({ aud }, { typ: 'client-authentication+jwt' }),
+    'assertion_audience_mismatch',
+  )
+  assert.equal(await (await scene({ profile: 'rfc10070' })).outcome({ aud }), 'assertion_audience_mismatch')
+  const page = readFileSync('docs/security.md', 'utf8').replace(/\s+/g, ' ')
+  assert.match(page, /audience injection[^|]*`profile: 'rfc10070'`/)
+  assert.match(page, /do not take the same time/)
+  assert.doesNotMatch(page, /learn which clients exist|look alike/)
 })

@@ -36,7 +36,7 @@ test('R50 a secret has at least the octets of the hash', async () => {
     const { verify } = await macScene({}, { client_secret: short })
     const refused = await refusalOf(verify(formWith(assertionWith(short, {}, { alg }))))
     assert.deepEqual([refused.code, refused.reason], ['invalid_client', 'client_secret_too_short'], alg)
-    assert.match(refused.detail ?? '', new RegExp(`at least ${least} octets.*has ${least - 1}`))
+    assert.match(refused.detail ?? '', new RegExp(`at least ${least} bytes.*has ${least - 1}`))
   }
   assert.equal(await (await macScene({}, { client_secret: 'é'.repeat(16) })).outcome('é'.repeat(16)), 'accepted')
   assert.equal(await (await macScene({}, { client_secret: '' })).outcome(''), 'client_secret_missing')
