@@ -88,7 +88,8 @@ export async function readSettings(environment: Readonly<Record<string, string |
   const warnings: string[] = []
   if (value('ERROR_VERBOSITY') === 'debug' && isProduction)
     throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
-  if (issuer !== undefined && !isHttps && !isHttpLoopback(issuer))
+  if (issuer !== undefined && !isHttps && !isHttpLoopback(issuer) && !isProduction)
+    // there the package warns
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
   const codeLifetime = wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, YEAR_SECONDS)
   if (codeLifetime > LONGEST_CODE_LIFETIME_SECONDS)
@@ -138,6 +139,11 @@ function checkedIssuer(text: string | undefined): string | undefined {
   // Clients compare it as text: it is published exactly as it stands here, so that it must survive being read as a URL.
   if (/[\s\\]/.test(text))
     throw new UnusableSetting('ISSUER', `must hold no space and no backslash, got ${quoted(text)}`)
+  if (!/^https?:\/\/[\x21-\x7e]+$/i.test(text))
+    throw new UnusableSetting('ISSUER', `must begin with https:// or http:// and be ASCII, got ${quoted(text)}`)
+  // The path of the issuer is the start of every link and form: browsers read //login as a host named login.
+  if (url.pathname.includes('//'))
+    throw new UnusableSetting('ISSUER', `must have no empty path segment, got ${quoted(text)}`)
   return text
 }
 

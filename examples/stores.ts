@@ -147,8 +147,8 @@ async function lock(path: string): Promise<() => void> {
 }
 
 const messageOf = (cause: unknown): string => {
-  const { message, code } = cause as { readonly message?: string; readonly code?: string }
-  return message || code || String(cause)
+  const { message, code, name } = Object(cause) as Readonly<Record<'message' | 'code' | 'name', string | undefined>>
+  return message || code || name || 'unknown error'
 }
 
 /** Which address could not be reached, without the password that may stand in it. */
