@@ -1,6 +1,6 @@
 import { type RequestHandler, Router } from 'express'
 import type { Consents, Sessions } from 'passport-client-assertion-jwt'
-import type { ClientRegistry } from './clients.ts'
+import { type ClientRegistry, displayName } from './clients.ts'
 import type { LoginHandlers } from './login.ts'
 import type { Logins } from './logins.ts'
 import { onlyMethods } from './methods.ts'
@@ -41,7 +41,7 @@ export function accountRoutes(options: {
         guard: login.guards.forForm(req, res),
         userName: user.name,
         sessions: await sessions.list(user.sub, APP_SESSION),
-        clientName: (clientId) => clients.find(clientId)?.client_name || clientId,
+        clientName: (clientId) => displayName(clients.find(clientId) ?? { client_id: clientId }),
       }),
     )
   })

@@ -10,6 +10,7 @@ import {
   type ReplayRegister,
   retryOf,
 } from 'passport-client-assertion-jwt'
+import { displayName } from './clients.ts'
 import { type LoginHandlers, requestOf } from './login.ts'
 import type { Logins } from './logins.ts'
 import { onlyMethods } from './methods.ts'
@@ -74,7 +75,7 @@ export function authorizationRoutes(options: {
         otherUser: `${base}/authorize?${withParameters(queryOf(req), { prompt: 'login' })}`,
         transactionId: transactionID,
         userName: name,
-        clientName: client.client_name || client.client_id,
+        clientName: displayName(client),
         redirectUri: redirectURI,
         scope: request.scope ?? [],
         allowedBefore: before && scopeValues(before.scope),

@@ -54,6 +54,10 @@ export async function readClients(
   return { find: (clientId) => clients.get(clientId), scopes: [...scopes].sort(), unsound, notes }
 }
 
+/** How a client is called on pages. Characters that change the direction of what follows could hide what is written. */
+export const displayName = ({ client_id, client_name }: Client): string =>
+  (client_name || client_id).replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
+
 const isError = ({ severity }: ClientProblem): boolean => severity === 'error'
 
 /** The part of the record, and what is wrong with it. */

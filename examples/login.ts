@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import { Passport } from 'passport'
 import { Strategy as LocalStrategy } from 'passport-local'
-import type { ClientRegistry } from './clients.ts'
+import { type ClientRegistry, displayName } from './clients.ts'
 import type { FormGuards } from './form_guard.ts'
 import { createLoginLimit } from './login_limit.ts'
 import type { Logins } from './logins.ts'
@@ -50,7 +50,7 @@ export function createLogin(options: {
       action: `${base}/login`,
       guard: guards.forForm(req, res),
       authorizationRequest,
-      clientName: client?.client_name || client?.client_id,
+      clientName: client && displayName(client),
       failed,
     })
     if (failed?.waitSeconds) res.setHeader('Retry-After', failed.waitSeconds)

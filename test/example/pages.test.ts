@@ -39,6 +39,7 @@ describe('the pages', () => {
         client('wide', { scope: 'profile email notes.write' }),
         client('phone', { redirect_uris: ['http://localhost/callback'], application_type: 'native' }),
         client('browser', { redirect_uris: ['http://localhost/callback'], application_type: 'web' }),
+        client('bidi', { client_name: 'Pay \u202egpj.live\u202c pal\u2066\u0007' }),
         client('several', { redirect_uris: ['https://app.example.com/1', 'https://app.example.com/2'] }),
         client('machine', { grant_types: ['client_credentials'] }),
       ],
@@ -744,6 +745,16 @@ describe('the pages', () => {
         assert.doesNotMatch(text, /undefined|\[object/)
       }
       assert.match(pages[1]?.text ?? '', /&lt;script&gt;/)
+    })
+
+    test('has client names without characters that change the direction of the text', async () => {
+      const mallory = await loggedIn({ username: 'mallory', password: 'm' })
+      for (const of of [browser, mallory]) {
+        const { text } = await of.visit(authorizationUrl({ client_id: 'bidi' }))
+        assert.match(text, /Pay gpj\.live pal/)
+        assert.doesNotMatch(text, /[\u202a-\u202e\u2066-\u2069]/)
+        assert.equal(text.includes('\u0007'), false)
+      }
     })
 
     test('carries a strict policy: no scripts, no framing, nothing kept, no referrer', async () => {
