@@ -8,12 +8,12 @@ import { accountPage, sendPage } from './pages.ts'
 
 const APP_SESSION = 'oauth2'
 
-/** Other text is no id of ours. Not every database takes all text: PostgreSQL refuses NUL. */
+/** The form of our session ids. Databases reject some other strings: PostgreSQL does not accept NUL. */
 const SESSION_ID = /^[A-Za-z0-9_-]{1,100}$/
 
-/** The account page: which apps are connected, and the forms that end them and the user's logins. */
+/** Creates the account page: the connected apps, and the forms that end them and the user's logins. */
 export function accountRoutes(options: {
-  /** Path of the issuer, '' where it has none: forms and redirects go where the outside reaches us. */
+  /** Path of the issuer, or '': forms and redirects use the paths that are visible from outside. */
   readonly base: string
   readonly sessions: Sessions
   readonly consents: Consents
@@ -54,7 +54,7 @@ export function accountRoutes(options: {
       const { sub } = login.userOf(res)
       const id: string = req.body.session ?? ''
       const session = SESSION_ID.test(id) ? await sessions.get(id) : undefined
-      // Nobody ends what is not theirs, and nobody learns whether it exists.
+      // Users can only end their own sessions, and cannot find out whether others exist.
       if (session?.type === APP_SESSION && session.subject === sub) {
         await consents.withdraw(sub, session.clientId) // first: if the other step fails, the row is still there to try again
         await sessions.end(session.id)

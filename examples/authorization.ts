@@ -19,8 +19,8 @@ import { scopeValues } from './scopes.ts'
 import type { User } from './users.ts'
 
 /**
- * The authorization endpoint, by oauth2orize: `GET` and `POST /authorize`, and `POST /authorize/decision` for the
- * consent form. The request is judged before anybody is asked for a password.
+ * Creates the authorization endpoint, by oauth2orize: `GET` and `POST /authorize`, and `POST /authorize/decision` for the
+ * consent form. The request is checked before the user is asked for a password.
  */
 export function authorizationRoutes(options: {
   readonly issuer: string
@@ -119,19 +119,19 @@ const isFormOfAnotherSite = (req: Request): boolean =>
 /** Only the value of the allow button allows. */
 const isAllowed = ({ body }: Request): boolean => body?.allow === 'allow' && body?.cancel === undefined
 
-/** Too large is too large, also where the parser would not read it. */
+/** Rejects bodies that are too large, also those that the parser would not read. */
 const notTooLarge: RequestHandler = (req, _res, next) => {
   const tooLarge = Number(req.headers['content-length']) > MOST_BODY_BYTES
   next(tooLarge ? new OAuthError('invalid_request', { status: 413 }) : undefined)
 }
 
-/** The authorization request that oauth2orize has judged. */
+/** The authorization request, as oauth2orize has checked it. */
 const transactionOf = (req: Request): Required<Oauth2orizeTransaction> =>
   (req as Request & { readonly oauth2: Required<Oauth2orizeTransaction> }).oauth2
 
 /** The parameters of an authorization request as one query, also where they came in a body. */
 function queryOf(req: Request): string {
-  const start = req.url.indexOf('?') // the first one: others may stand in values
+  const start = req.url.indexOf('?') // the first one: values may contain others
   const parameters = new URLSearchParams(start < 0 ? '' : req.url.slice(start))
   for (const [name, value] of Object.entries(req.body ?? {}))
     for (const each of [value].flat()) parameters.append(name, String(each))

@@ -26,7 +26,7 @@ import type { Settings } from './settings.ts'
 import type { Stores } from './stores.ts'
 import { tokenRoute } from './token-route.ts'
 
-/** Makes an authorization server of an Express application. */
+/** Adds the authorization server to an Express application. */
 export function authorizationServer(
   app: Express,
   options: Omit<Settings, 'baseSecret'> &
@@ -47,7 +47,7 @@ export function authorizationServer(
     findClient,
     replayRegister,
     keySets: { allowHttpLoopback: isHttpLoopback(issuer) },
-    misconfiguredClient: 'refuse', // such a record was warned of at start
+    misconfiguredClient: 'refuse', // a warning at start named the record
   })
   const sessions = createSessions({
     store: sessionStore,
@@ -127,7 +127,7 @@ export function authorizationServer(
       login,
     }),
   )
-  app.get('/login', (req, res) => login.show(req, res, '')) // where a reload after a failed login leads
+  app.get('/login', (req, res) => login.show(req, res, '')) // a reload after a failed login leads here
   app.post('/login', ...login.submit)
   app.all('/login', onlyMethods('GET', 'POST'))
   app.use(accountRoutes({ base, sessions, consents, logins, clients, login }))
@@ -138,7 +138,7 @@ export function authorizationServer(
   app.use(notFound, pageErrors)
 }
 
-/** Who may introspect: clients that prove who they are. */
+/** The methods of clients that may introspect: confidential ones. */
 const CONFIDENTIAL: readonly ClientAuthenticationMethod[] = [
   'private_key_jwt',
   'client_secret_jwt',
@@ -149,8 +149,8 @@ const CONFIDENTIAL: readonly ClientAuthenticationMethod[] = [
 const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']
 
 /**
- * Takes the path of the issuer off the URL of the request, so that it is the same whether a proxy in front leaves it
- * there or not. RFC 8414 §3.1 puts it behind the name of the document, OpenID Connect Discovery before it.
+ * Removes the path of the issuer from the URL of the request, so that routes match whether or not a proxy in front removes
+ * it. RFC 8414 §3.1 puts the path after the name of the document, OpenID Connect Discovery before it.
  */
 function withoutIssuerPath(base: string): RequestHandler {
   const documents = new Map(METADATA_PATHS.map((path) => [path + base, path]))
@@ -178,7 +178,7 @@ const notFound: RequestHandler = (_req, res) => {
   res.status(404).type('text/plain').send('Not found')
 }
 
-/** Errors of the pages: said to the person, without a word about what went wrong inside. */
+/** Shows errors to the person, without details from inside the server. */
 const pageErrors: ErrorRequestHandler = (error, _req, res, next) => {
   if (res.headersSent) return next(error)
   const { status = 500, headers = {} } = error instanceof OAuthError ? error : { status: statusOf(error) }
@@ -190,13 +190,13 @@ const pageErrors: ErrorRequestHandler = (error, _req, res, next) => {
 
 type Words = readonly [title: string, message: string]
 const BAD_REQUEST: Words = ['This request cannot be read', 'Go back and try again.']
-const FAULT: Words = ['Something went wrong', 'It is not your fault. Try again in a while.']
+const FAULT: Words = ['Something went wrong', 'The server has a problem. Try again later.']
 const WORDS: Readonly<Record<number, Words>> = {
-  413: ['This request is too large', 'Go back and try again with less.'],
-  503: ['We cannot answer right now', 'Try again in a few seconds.'],
+  413: ['This request is too large', 'Go back and enter less.'],
+  503: ['The server is not available right now', 'Try again in a few seconds.'],
 }
 
-/** Express marks what is wrong with a request itself, a path that cannot be decoded for one. */
+/** Express sets a status on errors of the request itself, such as a path that cannot be decoded. */
 const statusOf = (error: unknown): number => {
   const { status } = Object(error) as { readonly status?: unknown }
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500

@@ -42,14 +42,15 @@ export function createFormGuards(options: {
     refuse(request, body) {
       const site = request.headers['sec-fetch-site']
       if (site === 'same-origin') return undefined
-      if (site === 'cross-site' || site === 'same-site') return 'It was sent from another site.'
+      if (site === 'cross-site' || site === 'same-site')
+        return 'Another site sent it. If you did not expect that, close this page.'
       const presented = Buffer.from(body[FIELD] ?? '', 'base64url')
       const login = loginCookie.read(request)
       const browser = browserCookie.read(request)
       // A login form that was open while the user logged in in another tab carries the MAC of the older cookie.
       const expected = [login && macOf('login', login), browser && macOf('browser', browser)]
       const matches = expected.some((mac) => mac && mac.length === presented.length && timingSafeEqual(mac, presented))
-      return matches ? undefined : 'It is too old, or it did not come from one of our pages.'
+      return matches ? undefined : 'It is too old, or your browser does not accept cookies.'
     },
   }
 }

@@ -1,4 +1,4 @@
-/** A piece of HTML in which everything that came from outside is escaped. Only `html` makes it. */
+/** A piece of HTML in which everything that comes from outside is escaped. Only `html` creates it. */
 export class Html {
   readonly text: string
   constructor(text: string) {
@@ -22,8 +22,8 @@ const rendered = (value: unknown): string => {
 }
 
 /**
- * Template tag: values are escaped, unless they are `Html` themselves; arrays are joined; `undefined`, `null` and
- * `false` are nothing. Attributes must stand in quotes.
+ * Template tag: escapes values unless they are `Html`, joins arrays, and leaves out `undefined`, `null` and `false`. Put
+ * attribute values in quotes.
  */
 export const html = (strings: TemplateStringsArray, ...values: readonly unknown[]): Html =>
   new Html(strings.reduce((text, string, index) => text + rendered(values[index - 1]) + string))

@@ -20,13 +20,13 @@ export interface LoginHandlers {
    * start again with the authorization request it belongs to.
    */
   readonly guardedForm: RequestHandler
-  /** Lets a logged-in user pass; others are sent to the login form. */
+  /** Lets a logged-in user pass. Others are redirected to the login form. */
   readonly required: RequestHandler
-  /** The user whom `required` let pass. */
+  /** The user that `required` let pass. */
   userOf(res: Response): User
 }
 
-/** Logging in, by passport-local, and the two gates that our forms pass. */
+/** Creates the handlers of the login form, by passport-local, and the two checks that other forms pass through. */
 export function createLogin(options: {
   /** Path of the issuer, '' where it has none. */
   readonly base: string
@@ -65,11 +65,7 @@ export function createLogin(options: {
       request === ''
         ? { href: `${base}/account`, text: 'Go to your account' }
         : { href: `${base}/authorize?${request}`, text: 'Start again' }
-    return sendPage(
-      res,
-      403,
-      messagePage('This form was not accepted', `${refusal} Allow cookies, and try again.`, link),
-    )
+    return sendPage(res, 403, messagePage('This form was not accepted', refusal, link))
   }
   const guardedForm: RequestHandler = (req, res, next) =>
     formFields(req, res, (error?: unknown) => (error === undefined ? guard(req, res, next) : next(error)))
@@ -79,7 +75,7 @@ export function createLogin(options: {
     // passport-local would also read the two from the URL, where they end up in logs.
     if (username === undefined || password === undefined)
       return showForm(req, res, requestOf(req), { username: username ?? '' })
-    // The address of the connection. Behind a proxy that is the proxy's, unless Express is told to trust it: `trust proxy`.
+    // The address of the connection. Behind a proxy that is the proxy's, unless Express trusts it (`trust proxy`).
     const address = req.ip ?? ''
     const waitSeconds = await limit.attempt(username, address)
     if (waitSeconds > 0) return showForm(req, res, requestOf(req), { username, waitSeconds })

@@ -9,9 +9,9 @@ export const LOGIN_SESSION = 'full'
 
 const LIFETIME_SECONDS = 7 * 24 * 3600
 
-/** The logins of users, kept as sessions of type `full` in the session store. */
+/** The logins of users: sessions of type `full` in the session store. */
 export interface Logins {
-  /** Who is logged in with this browser. */
+  /** Returns the user who is logged in with this browser. */
   current(request: IncomingMessage): Promise<User | undefined>
   /**
    * Logs the user in with this browser. A login of the same user goes on, because forms in other tabs depend on it; a login

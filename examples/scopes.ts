@@ -1,7 +1,7 @@
 /** The values of a scope string. */
 export const scopeValues = (scope: string | undefined): readonly string[] => scope?.split(' ').filter(Boolean) ?? []
 
-/** What people are asked on the consent page. A scope value that is not here is shown as it is. */
+/** The words for scope values on the consent page. Other values are shown as they are. */
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
   profile: 'Know your name',
   email: 'Know your e-mail address',

@@ -1,5 +1,5 @@
-// A small OAuth 2.1 authorization server to see the package at work: `npm run example`. README.md explains the variables
-// it reads. What is worth copying is in token-route.ts; the rest is what an application has already, or needs around it.
+// A small OAuth 2.1 authorization server that shows the package at work: `npm run example`. README.md explains the
+// variables it reads. Copy token-route.ts; the rest is what an application has already, or what surrounds the package.
 import { scryptSync } from 'node:crypto'
 import { once } from 'node:events'
 import type { Server } from 'node:http'
@@ -10,13 +10,13 @@ import { authorizationServer } from './authorization_server.ts'
 import { readSettings, type Settings, UnusableSetting } from './settings.ts'
 import { openStores, type Stores } from './stores.ts'
 
-/** How long open requests may take to finish when the server is told to end. */
+/** How long open requests may take to finish when the server ends. */
 const GRACE_MILLISECONDS = 10_000
 
-/** After a login the browser comes back with the whole authorization request in its URL. */
+/** After a login the browser sends the whole authorization request in its URL. */
 const MOST_HEADER_BYTES = 65_536
 
-/** A secret of the length that keys are made of. One that is shorter than that is stretched, which makes it no better. */
+/** Returns at least 32 bytes. A shorter secret is stretched, which does not make it harder to guess. */
 const stretched = (secret: string): Uint8Array =>
   Buffer.byteLength(secret) < 32 ? scryptSync(secret, 'base secret of the example', 32) : Buffer.from(secret)
 
@@ -43,7 +43,7 @@ async function start(): Promise<void> {
   const issuer = settings.issuer ?? url
   authorizationServer(app, { ...settings, issuer, baseSecret, ...stores })
   for (const warning of settings.warnings) console.warn(`warning: ${warning}`)
-  const ending = { begun: false } // npm hands on a signal that the whole process group may have had already
+  const ending = { begun: false } // npm forwards a signal that the process may have received already
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       if (!ending.begun) void end(server, listeners, connections, stores)
@@ -53,7 +53,7 @@ async function start(): Promise<void> {
   if (process.stdout.isTTY) showWhatToTry(issuer, settings)
 }
 
-/** Listens on the loopback interface, both families of addresses. A connection of the second is handed to the server. */
+/** Listens on the loopback interface, on IPv4 and IPv6. Connections of the second listener are passed to the server. */
 async function listen(server: Server, settings: Settings, attempts = 10): Promise<readonly NetServer[]> {
   const { port } = settings
   server.listen(port, '127.0.0.1')
@@ -69,14 +69,14 @@ async function listen(server: Server, settings: Settings, attempts = 10): Promis
   )
   if (problem === undefined) return [server, second]
   if (problem.code === 'EADDRNOTAVAIL' || problem.code === 'EAFNOSUPPORT') return [server] // a machine without IPv6
-  // Another program answers there: browsers that try ::1 first would send it passwords.
+  // Another program listens there: browsers that try ::1 first would send passwords to it.
   server.close()
   await once(server, 'close')
   if (port === 0 && attempts > 1) return listen(server, settings, attempts - 1)
   throw new UnusableSetting('PORT', `cannot listen on ${port} of ::1 (${problem.code ?? problem.message})`)
 }
 
-/** Takes no new requests, answers the open ones, closes the stores, ends the process. */
+/** Accepts no new connections, responds to open requests, closes the stores, and ends the process. */
 async function end(
   server: Server,
   listeners: readonly NetServer[],
@@ -85,8 +85,8 @@ async function end(
 ): Promise<void> {
   const closed = Promise.all(listeners.map((listener) => once(listener, 'close')))
   for (const listener of listeners) listener.close()
-  // A connection is kept open after its answer, in case there is more to come. There is not. Nor on those that browsers
-  // open in advance: node:http takes them for busy, though nothing was ever sent on them.
+  // Closes idle connections, and those that browsers open in advance: node:http counts them as busy, although nothing was
+  // ever sent on them.
   const idle = setInterval(() => {
     server.closeIdleConnections()
     for (const connection of connections) if (connection.bytesRead === 0) connection.destroy()
@@ -101,7 +101,7 @@ async function end(
 
 function showWhatToTry(issuer: string, { clients }: Settings): void {
   console.log(`
-What it is, for machines:   curl ${issuer}/.well-known/oauth-authorization-server
+The metadata document:      curl ${issuer}/.well-known/oauth-authorization-server
 Your account (alice, wonderland): ${issuer}/account`)
   if (clients.find('robot'))
     console.log(`An access token:            curl -u robot:'the secret of this month' -d grant_type=client_credentials ${issuer}/token

@@ -5,7 +5,7 @@ import { type ClientRegistry, readClients } from './clients.ts'
 import { isHttpLoopback } from './loopback.ts'
 import { readUsers, type Users } from './users.ts'
 
-/** What the environment variables of the example say, checked. The table in `README.md` explains each. */
+/** The environment variables of the example, checked. The table in `README.md` explains each. */
 export interface Settings {
   readonly port: number
   /** `undefined`: `http://localhost:` and the port the server listens on. */
@@ -19,7 +19,7 @@ export interface Settings {
   readonly refreshTokenIdleLifetimeSeconds: number
   readonly authorizationCodeLifetimeSeconds: number
   readonly baseSecret: string
-  /** What is worth a warning at start; the server runs all the same. */
+  /** Printed at start. The server runs all the same. */
   readonly warnings: readonly string[]
 }
 
@@ -34,7 +34,7 @@ const YEAR_SECONDS = 365 * 24 * 3600
 /** RFC 6749 §4.1.2. */
 const LONGEST_CODE_LIFETIME_SECONDS = 600
 
-/** A variable that cannot be used. The message is one line that names it and says what is wrong with it. */
+/** A variable that cannot be used. The message is one line that names the variable and the problem. */
 export class UnusableSetting extends Error {
   constructor(variable: string, problem: string) {
     super(`${variable}: ${problem.replace(/[\r\n]+/g, ' ')}`)
@@ -44,7 +44,7 @@ export class UnusableSetting extends Error {
 
 const quoted = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 
-/** Reads and checks every variable, the files included. Rejects with `UnusableSetting` at the first that cannot be used. */
+/** Reads and checks all variables and files. Rejects with `UnusableSetting` for the first that cannot be used. */
 export async function readSettings(environment: Readonly<Record<string, string | undefined>>): Promise<Settings> {
   /** An empty variable counts as absent. */
   const value = (variable: string): string | undefined => environment[variable] || undefined
@@ -87,7 +87,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
   const demoRefusal = isProduction ? 'NODE_ENV is production' : isHttps ? 'ISSUER is https' : undefined
   const warnings: string[] = []
   if (value('ERROR_VERBOSITY') === 'debug' && isProduction)
-    throw new UnusableSetting('ERROR_VERBOSITY', 'debug tells clients too much where NODE_ENV is production')
+    throw new UnusableSetting('ERROR_VERBOSITY', 'debug reveals too much to clients if NODE_ENV is production')
   if (issuer !== undefined && !isHttps && !isHttpLoopback(issuer) && !isProduction)
     // there the package warns
     warnings.push(`ISSUER: ${issuer} is neither https nor on this machine: passwords and codes travel in clear text`)
@@ -136,7 +136,7 @@ function checkedIssuer(text: string | undefined): string | undefined {
     throw new UnusableSetting('ISSUER', `must have neither query nor fragment, got ${quoted(text)}`)
   if (url.username !== '' || url.password !== '')
     throw new UnusableSetting('ISSUER', 'must not hold a user or password')
-  // Clients compare it as text: it is published exactly as it stands here, so that it must survive being read as a URL.
+  // Clients compare the issuer as a string, so it is published exactly as it is written here.
   if (/[\s\\]/.test(text))
     throw new UnusableSetting('ISSUER', `must hold no space and no backslash, got ${quoted(text)}`)
   if (!/^https?:\/\/[\x21-\x7e]+$/i.test(text))

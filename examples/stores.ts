@@ -17,14 +17,14 @@ export interface Stores {
   close(): Promise<void>
 }
 
-/** How long a store may take to answer. Beyond it the request is answered with 503. */
+/** How long a store may take. After that the server responds with 503. */
 const TIMEOUT_MILLISECONDS = 2500
 const PRUNE_MILLISECONDS = 60_000
 
 /**
- * Opens the stores that `STORE_URL` names. The clients of the databases are loaded only where they are needed.
+ * Opens the stores that `STORE_URL` names. Only the client of that database is loaded.
  *
- * @param baseSecret The same in all processes on one Redis: what signs the records there is derived from it.
+ * @param baseSecret The same on all nodes: the key that signs the records in Redis is derived from it.
  */
 export async function openStores(url: string, baseSecret: Uint8Array): Promise<Stores> {
   if (url.startsWith('redis:') || url.startsWith('rediss:')) return openRedis(url, baseSecret)
@@ -38,9 +38,9 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
   let wasConnected = false
   const client = createClient({
     url,
-    // While there is no connection commands are refused at once; otherwise they would pile up in memory.
+    // Without a connection commands fail at once; otherwise they would pile up in memory.
     disableOfflineQueue: true,
-    // A server that hangs without closing its connections is noticed by these two, and left.
+    // These two detect a server that hangs without closing its connections.
     pingInterval: 3000,
     socket: {
       socketTimeout: 10_000,
@@ -50,21 +50,21 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
   })
   const report = reporter('Redis')
   client.on('error', (cause) => {
-    if (wasConnected) report(cause) // before that, what connect() rejects with is told
+    if (wasConnected) report(cause) // before that, connect() rejects
   })
   await client.connect().catch((cause: unknown) => {
     throw unreachable(url, cause)
   })
   wasConnected = true
-  const derived = (purpose: string, octets: number) => Buffer.from(hkdfSync('sha256', baseSecret, '', purpose, octets))
+  const derived = (purpose: string, bytes: number) => Buffer.from(hkdfSync('sha256', baseSecret, '', purpose, bytes))
   const options = {
     command: (args: string[]) => client.sendCommand(args),
     signingKeys: derived('records in Redis', 32),
     timeoutMilliseconds: TIMEOUT_MILLISECONDS,
   }
   const { replayRegister } = redisStores(options)
-  // Records that another secret signed can not be read, so that each secret has keys of its own in Redis: below
-  // `oauth:1:`, for which docs/scaling.md grants the rights.
+  // Records that were signed with another secret cannot be read, so each secret has its own keys in Redis, below
+  // `oauth:1:`, to which docs/scaling.md grants access.
   const { codeStore, sessionStore } = redisStores({
     ...options,
     prefix: `oauth:1:${derived('keys in Redis', 6).toString('hex')}`,
@@ -79,7 +79,7 @@ async function openPostgres(url: string): Promise<Stores> {
     max: 10,
     keepAlive: true,
     connectionTimeoutMillis: TIMEOUT_MILLISECONDS,
-    // A connection whose query was not answered in time is closed, so that a server that hangs does not keep them all.
+    // A connection is closed if its query takes longer, so that a server that hangs does not use up the pool.
     query_timeout: TIMEOUT_MILLISECONDS + 500,
   })
   pool.on('error', reporter('PostgreSQL'))
@@ -111,7 +111,7 @@ async function openPglite(folder: string): Promise<Stores> {
   )
 }
 
-/** The stores over a database that speaks SQL: the tables are made where they are missing, and cleared now and then. */
+/** Opens the stores over SQL: creates missing tables, and removes expired rows every minute. */
 async function openTables(query: PostgresQuery, close: () => Promise<void>): Promise<Stores> {
   const stores: PostgresStores = postgresStores({ query, timeoutMilliseconds: TIMEOUT_MILLISECONDS })
   await stores.migrate()
@@ -128,8 +128,8 @@ async function openTables(query: PostgresQuery, close: () => Promise<void>): Pro
 }
 
 /**
- * Sees to it that one process only has the folder: PGlite is a database inside a process, and a second one on the same
- * files would destroy them. A socket is the lock, because it ends with its process, however that ends.
+ * Locks the folder: PGlite is a database inside a process, and a second process on the same files would destroy them. The
+ * lock is a socket, because it ends with its process, however that ends.
  */
 async function lock(path: string): Promise<() => void> {
   const name = existsSync(path) ? realpathSync(path) : path
@@ -151,15 +151,15 @@ const messageOf = (cause: unknown): string => {
   return message || code || name || 'unknown error'
 }
 
-/** Which address could not be reached, without the password that may stand in it. */
+/** Names the address that could not be reached, without the password that it may contain. */
 function unreachable(url: string, cause: unknown): Error {
-  // Of what is no URL no part is safe to show, nor is what somebody else made of it.
+  // If it is not a URL, any part of it may be a secret.
   if (!URL.canParse(url)) return new Error('is not a URL: a password must be percent-encoded in it')
   const { protocol, host, pathname } = new URL(url)
   return new Error(`cannot use ${protocol}//${host}${pathname} (${messageOf(cause)})`)
 }
 
-/** Reports that the connection is lost, once in a while and not once for each attempt to reconnect. */
+/** Reports a lost connection every ten seconds at most, not at each attempt to reconnect. */
 function reporter(name: string): (cause: unknown) => void {
   let silentUntil = 0
   return (cause) => {

@@ -34,14 +34,14 @@ export function tokenRoute(parts: {
 }): TokenEndpoint {
   const { findClient, verifyAssertion, codes, sessions, tokens, consents, isUser, verbosity } = parts
 
-  // Who asks: one strategy for each way in which clients prove who they are.
+  // Authentication: one strategy for each way in which clients prove who they are.
   const passport = new Passport()
   passport.use('assertion', new ClientAssertionStrategy({ verifyAssertion }))
   passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
   passport.use('secret', new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient })))
   passport.use('public', new PublicClientStrategy({ findClient }))
 
-  // What they may ask for: one exchange for each grant type.
+  // Grants: one exchange for each grant type.
   const isStillUser: Permits = ({ subject }) => isUser(subject)
   const isStillAllowed: Permits = async (permission, context) =>
     isUser(permission.subject) && consents.allows(permission, context)
@@ -50,7 +50,7 @@ export function tokenRoute(parts: {
   server.exchange(refreshToken({ sessions, tokens, permits: isStillUser }))
   server.exchange(clientCredentials({ tokens }))
 
-  // The way of a request: form, exactly one strategy, exchange, answer; and one answer to every error.
+  // A request passes through the form parser, exactly one strategy, and its exchange. Every error gets an OAuth response.
   return createTokenEndpoint({
     passport,
     strategies: { assertion: 'assertion', basic: 'basic', clientPassword: 'secret', publicClient: 'public' },

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 
-/** Somebody who can log in: a row of the users file without the password. */
+/** A user who can log in: a row of the users file without the password. */
 export interface User {
   readonly sub: string
   readonly username: string
@@ -10,21 +10,21 @@ export interface User {
 
 export interface Users {
   find(sub: string): User | undefined
-  /** The user of this name, if the password is theirs. Takes the same time whether or not there is such a user. */
+  /** Returns the user of this name if the password is right. Takes the same time whether or not the user exists. */
   authenticate(username: string, password: string): User | undefined
 }
 
 /** Compared with the password if there is no such user. */
 const NOBODY = { digest: createHash('sha256').update('nobody').digest(), user: undefined }
 
-// Digests have one length, as timingSafeEqual wants. A real application stores passwords under scrypt or argon2;
-// here they stand in a file in clear text, so that people can read them and log in.
+// Digests have one length, which timingSafeEqual needs. A real application stores passwords as scrypt or argon2 hashes;
+// here they are in a file in clear text, so that people can read them and log in.
 const digestOf = (password: string): Buffer => createHash('sha256').update(normalize(password)).digest()
 
 /** One spelling for text that looks the same: keyboards differ in how they write é (RFC 8265). */
 const normalize = (text: string): string => text.normalize('NFC')
 
-/** Reads a users file: a JSON array of `{ "sub", "username", "password", "name" }`. Rejects saying what is wrong. */
+/** Reads a users file: a JSON array of `{ "sub", "username", "password", "name" }`. Rejects if it cannot be used. */
 export async function readUsers(path: string): Promise<Users> {
   const byName = new Map<string, { readonly digest: Buffer; readonly user: User }>()
   const bySub = new Map<string, User>()
@@ -54,7 +54,7 @@ export async function readUsers(path: string): Promise<Users> {
   }
 }
 
-/** A file that holds a JSON array of objects. Rejects with what is wrong, worded to follow the name of the file. */
+/** Reads a file with a JSON array of objects. The message of a rejection continues the name of the file. */
 export async function readJsonArray(path: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new Error(error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.code ?? 'unknown'})`)
@@ -63,11 +63,11 @@ export async function readJsonArray(path: string): Promise<readonly Readonly<Rec
   try {
     parsed = JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch {
-    throw new Error('is not JSON') // the parser's own words would quote the file, and with it secrets
+    throw new Error('is not JSON') // the parser's message quotes the file, and with it secrets
   }
   if (!Array.isArray(parsed)) throw new Error('must be a JSON array')
   for (const [index, row] of parsed.entries())
     if (typeof row !== 'object' || row === null || Array.isArray(row))
-      throw new Error(`must hold objects, and number ${index + 1} is none`)
+      throw new Error(`must contain objects only, and number ${index + 1} is none`)
   return parsed
 }

@@ -97,7 +97,7 @@ for (const [program, start] of [
         assert.doesNotMatch(JSON.stringify(body), /127\.0\.0\.1|ECONN|redis|postgres/i)
         assert.equal(account.status, 503)
         assert.ok(account.headers.get('Retry-After'))
-        assert.match(account.text, /We cannot answer right now/)
+        assert.match(account.text, /The server is not available right now/)
         assert.doesNotMatch(account.text, /127\.0\.0\.1|ECONN|redis|postgres/i)
         // the client is told where that is safe
         const told = authorize.redirectedTo?.searchParams.get('error')

@@ -23,7 +23,7 @@ import {
 
 export interface FastifyOptions {
   readonly issuer: string
-  /** At least 32 octets, the same on every node. */
+  /** At least 32 bytes, the same on every node. */
   readonly baseSecret: string
   readonly findClient: FindClient
   readonly replayRegister: ReplayRegister
