@@ -337,7 +337,7 @@ const MOST_MILLISECONDS = 30_000
 
 /**
  * Awaits a promise of the application, a foreign one too, and resolves with what `judge` makes of its value. No answer
- * within `milliseconds` is a fault, a 503. `fault` makes an error of a rejection; by default that is a 503 too, whatever the
+ * within `milliseconds` is a fault, a 503. `fault` makes the error of that, and of a rejection; by default a 503, whatever the
  * rejection says of itself.
  */
 export function awaitAnswer<T, R>(
@@ -348,7 +348,7 @@ export function awaitAnswer<T, R>(
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(unavailable(new Error(`no answer within ${milliseconds} milliseconds`)))
+      reject(fault(new Error(`no answer within ${milliseconds} milliseconds`)))
     }, milliseconds).unref()
     const fail = (cause: unknown): void => {
       clearTimeout(timer)

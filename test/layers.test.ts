@@ -121,7 +121,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'optional.ts': [],
   'options.ts': [],
   'parameters.ts': ['errors.ts'],
-  passport: ['assertion', 'client_authentication', 'type:node:http'],
+  passport: ['assertion', 'client_authentication', 'hosts', 'type:node:http'],
   'printable.ts': [],
   remote: ['node:buffer', 'node:dns', 'node:fs', 'node:http', 'node:https', 'node:net'],
   'replay_register.ts': [],

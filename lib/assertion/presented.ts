@@ -34,8 +34,9 @@ export const presentsAssertion = (parameters: unknown): parameters is Readonly<R
 const authorizationOf = (request: unknown): unknown => {
   const headers = (request as { readonly headers?: unknown } | null | undefined)?.headers
   const { authorization, get } = (headers ?? {}) as { readonly authorization?: unknown; readonly get?: unknown }
-  if (typeof get !== 'function') return authorization
-  return (headers as Headers).get('authorization') ?? undefined // of whichever implementation
+  // an empty one counts as absent
+  if (typeof get !== 'function') return authorization || undefined
+  return (headers as Headers).get('authorization') || undefined // of whichever implementation
 }
 
 /**

@@ -1,11 +1,13 @@
 import type { AuthenticatedClient } from '../client.ts'
-import { awaitAnswer, refusal } from '../errors.ts'
+import { awaitAnswer, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import { isPromise } from '../maybe_promise.ts'
 import type { MethodParts, PresentedRequest } from './method.ts'
 import { methodMismatch } from './registered.ts'
 
-const asItIs = (thrown: unknown): unknown => thrown
+/** A verifier of this package rejects with an `OAuthError`, and has published it. What another one does is a fault. */
+export const verifierFault = (thrown: unknown): unknown =>
+  thrown instanceof OAuthError ? thrown : publishFailure(unavailable(thrown))
 
 /**
  * Authenticates by the assertion verifier, which publishes the outcome. The assertion itself says which of the methods it
@@ -28,10 +30,10 @@ export function authenticateByAssertion(
   }
   try {
     if (verifyAssertion === undefined)
-      throw refusal('client_method_mismatch', { detail: 'client assertions are not taken here' })
+      throw publishFailure(refusal('client_method_mismatch', { detail: 'client assertions are not taken here' }))
     const answer: unknown = verifyAssertion(parameters, methods.length < 2 ? { ...context, methods } : context)
-    return isPromise(answer) ? awaitAnswer(answer, judge, undefined, asItIs) : Promise.resolve(judge(answer))
+    return isPromise(answer) ? awaitAnswer(answer, judge, undefined, verifierFault) : Promise.resolve(judge(answer))
   } catch (error) {
-    return Promise.reject(publishFailure(error))
+    return Promise.reject(verifierFault(error))
   }
 }

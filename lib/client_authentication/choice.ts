@@ -40,7 +40,9 @@ const CREDENTIALS: Readonly<Record<Credential, CredentialRule>> = {
   },
   authorization_header: {
     what: 'an Authorization header',
-    isPresent: ({ headers }) => headers['authorization'] !== undefined,
+    // an empty one counts as absent, unless another stands behind it
+    isPresent: ({ headers: { authorization }, rawHeaders }) =>
+      authorization !== undefined && (authorization !== '' || (rawHeaders !== undefined && isRepeated(rawHeaders))),
     check({ headers, rawHeaders }) {
       if (typeof headers['authorization'] === 'string' && (rawHeaders === undefined || !isRepeated(rawHeaders))) return
       throw refusal('authorization_header_malformed', { detail: 'expected one Authorization header, got several' })

@@ -3,10 +3,14 @@
 //
 // - `passport._strategy(name)` is the registered strategy, or undefined (lib/authenticator.js).
 // - A strategy runs on an object derived from it that has the functions success, fail, error, pass and redirect
-//   (lib/middleware/authenticate.js, "BEGIN STRATEGY AUGMENTATION").
+//   (lib/middleware/authenticate.js, "BEGIN STRATEGY AUGMENTATION"). They call the callback of `passport.authenticate`, whose
+//   exceptions come back out of them.
+// - `passport.authenticate(name)` logs the user of a strategy in, and puts it into the session of express-session, unless it
+//   has `session: false`, `assignProperty` or a callback. The strategy gets these options, but not the callback.
+// - Express has the `next` of the router that handles a request in `request.next`.
 // - passport-http takes a secret that begins with a colon for an empty one (lib/passport-http/strategies/basic.js).
 
-import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import type { Middleware, Request, Response } from '../http/message.ts'
 import { isPromise } from '../maybe_promise.ts'
@@ -51,6 +55,67 @@ const refused = (why: unknown): unknown => {
 
 /** What a strategy reports as an error is the server's fault, unless it is an error of the protocol. */
 const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : publishFailure(unavailable(error)))
+
+/**
+ * Calls back into the host, from where nobody catches what it throws. What it throws goes to `fail`, as an error of its own;
+ * if that throws too, to Express's `next`, and if there is none, a warning of the process says so.
+ */
+export function callHost(request: unknown, call: () => void, fail: (error: object) => void): void {
+  try {
+    call()
+    return
+  } catch (thrown) {
+    const error = asError(thrown)
+    try {
+      fail(error)
+    } catch {
+      giveToExpress(request, error)
+    }
+  }
+}
+
+function giveToExpress(request: unknown, error: object): void {
+  const { next } = Object(request) as { readonly next?: unknown }
+  try {
+    if (typeof next === 'function') {
+      next(error)
+      return
+    }
+  } catch {
+    // told below
+  }
+  process.emitWarning(`A callback of passport.authenticate threw, and nothing could respond: ${String(error)}`, {
+    code: 'PASSPORT_CLIENT_ASSERTION_JWT_CALLBACK_THREW',
+  })
+}
+
+/**
+ * The fault of a route where Passport would log the client in as a user (`passport.authenticate` without `session: false`
+ * beside a session middleware); `undefined` where it would not.
+ */
+export function loginFault(strategy: string, request: unknown, route: unknown): OAuthError | undefined {
+  if (typeof route !== 'object' || route === null) return undefined
+  const { session, assignProperty } = route as { readonly session?: unknown; readonly assignProperty?: unknown }
+  const { session: stored } = Object(request) as { readonly session?: unknown }
+  if (session === false || assignProperty !== undefined || typeof stored !== 'object' || stored === null)
+    return undefined
+  const detail = `passport.authenticate('${strategy}') needs { session: false }: it would log the client in as a user`
+  return refusal('misconfigured', { detail })
+}
+
+/** The fault of a form whose body no middleware has read; `undefined` of any other request. */
+export function parserFault(request: unknown): OAuthError | undefined {
+  const { method, headers, body } = Object(request) as {
+    method?: unknown
+    headers?: Record<string, unknown>
+    body?: unknown
+  }
+  if (body !== undefined || (method !== undefined && method !== 'POST')) return undefined
+  const type = headers?.['content-type']
+  if (typeof type !== 'string' || !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return undefined
+  const detail = 'req.body is undefined: a body parser such as express.urlencoded() or formBody() must come before'
+  return refusal('misconfigured', { detail })
+}
 
 /** Runs a strategy as Passport does: on an object of its own for each request. */
 function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: StrategyOutcome): void {

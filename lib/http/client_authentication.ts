@@ -1,4 +1,4 @@
-import type { FindClient } from '../client.ts'
+import type { AuthenticatedClient, FindClient } from '../client.ts'
 import type { AuthenticateClient } from '../client_authentication/authenticator.ts'
 import { publishAuthenticated } from '../client_authentication/authenticator.ts'
 import { BUILT_IN, isServedBy } from '../client_authentication/built_in.ts'
@@ -12,9 +12,10 @@ import {
   readMethods,
 } from '../client_authentication/own_method.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { asError, refusal, withChallenge } from '../errors.ts'
+import { asError, OAuthError, refusal, unavailable, withChallenge } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import {
+  callHost,
   createStrategyRunner,
   type PassportLike,
   type RunStrategy,
@@ -175,15 +176,23 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
   return {
     run(request, _response, outcome) {
       const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
-      authenticateClient(request, request.body as FormParameters, context).then(
-        ({ client, authentication }) => outcome(undefined, client, authentication),
-        (error) => outcome(asError(error)),
+      Promise.resolve(authenticateClient(request, request.body as FormParameters, context)).then(
+        (answer: unknown) => {
+          const { client, authentication } = Object(answer) as Partial<AuthenticatedClient>
+          const detail = 'authenticateClient must resolve with { client, authentication }'
+          if (typeof client === 'object' && client !== null) outcome(undefined, client, authentication)
+          else outcome(asError(publishFailure(refusal('misconfigured', { detail }))))
+        },
+        (error: unknown) => outcome(error instanceof OAuthError ? error : asError(publishFailure(asError(error)))),
       )
     },
     methods: authenticateClient.methods,
     signingAlgorithms: authenticateClient.signingAlgorithms,
   }
 }
+
+/** How long a strategy, or a function of the application, is waited for. */
+const MOST_SECONDS = 30
 
 const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict', 'endpoint', 'clock']
 
@@ -195,7 +204,18 @@ const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'fin
  */
 export function clientAuthentication(options: ClientAuthenticationOptions): Middleware {
   checkOptions('clientAuthentication', options, OPTIONS)
-  return authenticationBy(options).authenticate
+  const { authenticate } = authenticationBy(options)
+  return (request, response, next) => {
+    let isOver = false
+    const timer = setTimeout(() => {
+      isOver = true
+      next(publishFailure(unavailable(new Error(`client authentication did not end within ${MOST_SECONDS} seconds`))))
+    }, MOST_SECONDS * 1000).unref()
+    authenticate(request, response, (error) => {
+      clearTimeout(timer)
+      if (!isOver) next(error)
+    })
+  }
 }
 
 /** The same from options that the caller has checked, and what it offers, for the metadata document. */
@@ -232,10 +252,11 @@ function finish(request: Request, next: Next, error: unknown, user: unknown, inf
   if (error === undefined && typeof user === 'object' && user !== null) {
     request.user = user
     request.authInfo = info
-    next()
+    callHost(request, () => next(), next)
   } else {
     const failure = error ?? noClient()
-    next(request.headers.authorization === undefined ? failure : withChallenge(failure))
+    const told = request.headers.authorization ? withChallenge(failure) : failure
+    callHost(request, () => next(told), next)
   }
 }
 

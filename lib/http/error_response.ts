@@ -103,7 +103,7 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
 
   return (thrown, request, response, extra) => {
     const error = answerable(toOAuthError(thrown))
-    const authorized = request.headers.authorization !== undefined
+    const authorized = Boolean(request.headers.authorization)
     const failed = error.code === 'invalid_client'
     const status = failed ? (authorized ? 401 : invalidClientStatus) : error.status
     publish('request.refused', () => ({

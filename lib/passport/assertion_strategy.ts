@@ -7,8 +7,10 @@ import {
   type VerifyAssertion,
 } from '../assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
-import { asError, OAuthError, refusal } from '../errors.ts'
+import { verifierFault } from '../client_authentication/assertion.ts'
+import { asError, awaitAnswer, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
+import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 
@@ -33,8 +35,10 @@ export type VerifyDone = (error: unknown, user?: unknown, info?: unknown) => voi
  * The application's last word on a client that proved who it is. It is called with the client's record, with how it
  * proved it (method, algorithm, key id, `jti`, verified claims and header), and with `done`; with the request before all
  * that where `passReqToCallback` is set. It answers by calling `done(error, user, info)` or by returning (a promise
- * of) the user, whichever comes first; `true` stands for the client's record, `false` or `null` refuses. Returning
- * `undefined`, now or later, means that `done` will be called.
+ * of) the user, whichever comes first; `true` stands for the client's record, `false` or `null` refuses.
+ *
+ * A function that is not async and returns `undefined` calls `done` within 30 seconds. A promise that resolves to
+ * `undefined` before `done` was called is a server error (`misconfigured`): an async function returns the user, or `true`.
  */
 export type VerifyClient<C extends Client = Client> = (
   client: C,
@@ -89,6 +93,8 @@ export interface AssertionRouteOptions {
   /** The advertised URL of this endpoint, where it is not the token endpoint. */
   readonly endpoint?: string | undefined
 }
+
+const VERIFY_SECONDS = 30
 
 const contentType = (request: StrategyRequest): string | undefined => {
   const value = request.headers?.['content-type']
@@ -152,6 +158,11 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     const { success, fail, error } = this as unknown as StrategyActions
     const { behaviour, verifyClient } = this
     const parameters = parametersOf(request, behaviour.acceptJsonBody)
+    const fault = parserFault(request) ?? (parameters && loginFault(this.name, request, route))
+    if (fault !== undefined) {
+      error(publishFailure(fault))
+      return
+    }
     if (parameters === undefined || (behaviour.onForeignType === 'next' && isForeign(parameters))) {
       fail()
       return
@@ -162,16 +173,37 @@ export class ClientAssertionStrategy<C extends Client = Client> {
         fail(challengeOf(cause), cause.status)
       else error(asError(cause))
     }
+    // What is thrown downstream is no failed authentication, but an error.
+    const succeed = (user: object, info: object): void => callHost(request, () => success(user, info), error)
+    const end = (cause: unknown): void => callHost(request, () => refuse(cause), error)
     const accept = (authenticated: AuthenticatedClient<C>): void => {
-      if (verifyClient === undefined) success(authenticated.client, authenticated.authentication)
-      else ask(verifyClient, behaviour.passReqToCallback ? request : undefined, authenticated, success, refuse)
+      if (verifyClient === undefined) succeed(authenticated.client, authenticated.authentication)
+      else ask(verifyClient, behaviour.passReqToCallback ? request : undefined, authenticated, succeed, end)
     }
     const endpoint = route?.endpoint ?? behaviour.endpoint
     const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
-    // Two handlers and then a third: what is thrown downstream of success is no failed authentication, but an error.
-    this.verifyAssertion(parameters, context)
-      .then(accept, refuse)
-      .catch((thrown: unknown) => error(asError(thrown)))
+    verified(this.verifyAssertion, parameters, context).then(accept, end)
+  }
+}
+
+/** What the verifier resolves with, in time. It may be the application's, and do anything. */
+function verified<C extends Client>(
+  verify: VerifyAssertion<C>,
+  parameters: Readonly<Record<string, unknown>>,
+  context: AssertionContext,
+): Promise<AuthenticatedClient<C>> {
+  const judge = (answer: unknown): AuthenticatedClient<C> => {
+    const { client, authentication } = Object(answer) as Partial<AuthenticatedClient<C>>
+    if (typeof client === 'object' && client !== null && typeof authentication === 'object' && authentication !== null)
+      return answer as AuthenticatedClient<C>
+    const detail = 'verifyAssertion must resolve with { client, authentication }'
+    throw publishFailure(refusal('misconfigured', { detail }))
+  }
+  try {
+    const answer: unknown = verify(parameters, context)
+    return isPromise(answer) ? awaitAnswer(answer, judge, undefined, verifierFault) : Promise.resolve(judge(answer))
+  } catch (error) {
+    return Promise.reject(verifierFault(error))
   }
 }
 
@@ -196,31 +228,31 @@ function challengeOf(cause: OAuthError): object {
   return Object.defineProperty(challenge, 'cause', { value: cause, enumerable: false })
 }
 
-/** Asks the application's callback, and takes its first answer, whichever way it comes. */
+/** Asks the application's callback, and takes its first answer, whichever way it comes. Neither action throws. */
 function ask<C extends Client>(
   verify: (...arguments_: readonly unknown[]) => unknown,
   request: StrategyRequest | undefined,
   { client, authentication }: AuthenticatedClient<C>,
-  success: StrategyActions['success'],
+  success: (user: object, info: object) => void,
   refuse: (cause: unknown) => void,
 ): void {
-  let answered = false
+  let isAnswered = false
+  let timer: NodeJS.Timeout | undefined
+  const clientId = client.client_id
   const done: VerifyDone = (failure, user, info) => {
-    if (answered) return
-    answered = true
+    if (isAnswered) return
+    isAnswered = true
+    clearTimeout(timer)
     if (failure)
       refuse(publishFailure(failure)) // falsy: no error, as everywhere in Passport
     else if (!user) {
       const detail = 'the verify callback gave no user'
-      refuse(publishFailure(refusal('client_rejected', { clientId: client.client_id, detail })))
+      refuse(publishFailure(refusal('client_rejected', { clientId, detail })))
     } else
       success(
         user === true ? client : (user as object),
         typeof info === 'object' && info !== null ? { ...authentication, ...info } : authentication,
       )
-  }
-  const take = (user: unknown): void => {
-    if (user !== undefined) done(null, user)
   }
   let answer: unknown
   try {
@@ -229,11 +261,26 @@ function ask<C extends Client>(
     done(asError(failure))
     return
   }
-  if (isPromise(answer))
-    Promise.resolve(answer)
-      .then(take, (failure: unknown) => done(asError(failure)))
-      .catch(refuse)
-  else take(answer)
+  if (answer !== undefined && !isPromise(answer)) done(null, answer)
+  if (isAnswered) return
+  const isAsync = answer !== undefined
+  timer = setTimeout(() => {
+    const within = `within ${VERIFY_SECONDS} seconds`
+    const detail = `the verify callback neither returned a user nor called done ${within}`
+    done(
+      isAsync
+        ? unavailable(new Error(`the verify callback did not settle ${within}`))
+        : refusal('misconfigured', { clientId, detail }),
+    )
+  }, VERIFY_SECONDS * 1000).unref()
+  if (!isAsync) return
+  Promise.resolve(answer).then(
+    (user) => {
+      const detail = 'the promise of the verify callback resolved to undefined before done was called: return the user'
+      done(user === undefined ? refusal('misconfigured', { clientId, detail }) : null, user)
+    },
+    (failure: unknown) => done(asError(failure)),
+  )
 }
 
 export { ClientAssertionStrategy as Strategy }

@@ -1,15 +1,37 @@
 import type { AuthenticatedClient } from '../client.ts'
+import { callHost } from '../hosts/passport.ts'
 
 /** How a verify function of this package answers: an error, or the client, and how it authenticated. */
 export type ClientDone = (error: unknown, client?: object | false, info?: object) => void
+
+/** What a strategy passes to a verify function: the request comes first where it has `passReqToCallback`. */
+export interface VerifyArguments {
+  readonly request: object | undefined
+  readonly clientId: unknown
+  readonly clientSecret: unknown
+  readonly done: ClientDone
+}
+
+/** Reads the arguments of a verify function, with and without the request. The callback is the last one. */
+export function verifyArguments(name: string, given: readonly unknown[]): VerifyArguments {
+  const done = given.at(-1)
+  if (typeof done !== 'function' || given.length < 3) {
+    throw new TypeError(
+      `${name} must be called with an identifier, a secret and a callback, and the request before them`,
+    )
+  }
+  const [clientId, clientSecret] = given.slice(-3)
+  const request = given.length > 3 ? (given[given.length - 4] as object) : undefined
+  return { request, clientId, clientSecret, done: done as ClientDone }
+}
 
 /**
  * Reports to Passport. A refusal is reported as an error, which ends the chain of strategies: with `false` Passport would
  * go on to the next one, and a wrong secret in the header could be mended by a right one in the body.
  */
-export function report(outcome: Promise<AuthenticatedClient>, done: ClientDone): void {
+export function report(outcome: Promise<AuthenticatedClient>, { request, done }: VerifyArguments): void {
   outcome.then(
-    ({ client, authentication }) => done(null, client, authentication),
-    (error: unknown) => done(error),
+    ({ client, authentication }) => callHost(request, () => done(null, client, authentication), done),
+    (error: unknown) => callHost(request, () => done(error), done),
   )
 }

@@ -4,6 +4,9 @@ import {
   type ClientAuthenticatorOptions,
   createClientAuthenticator,
 } from '../client_authentication/authenticator.ts'
+import { publishFailure } from '../events.ts'
+import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
+import { badOption, checkOptions, optionNames } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { sentParameters } from './sent.ts'
 
@@ -21,10 +24,12 @@ export interface PublicClientStrategyOptions {
   readonly name?: string | undefined
 }
 
+const NAMES = optionNames<PublicClientStrategyOptions>({ findClient: true, name: true })
+
 /**
  * A Passport strategy for public clients: a request that carries a `client_id` in its body and no other sort of client
  * authentication. Only clients registered with the method `none` pass. Requests that authenticate in another way, or not
- * at all, it leaves to the next strategy.
+ * at all, it leaves to the next strategy. Use it with `{ session: false }`.
  */
 export class PublicClientStrategy {
   readonly name: string
@@ -32,24 +37,34 @@ export class PublicClientStrategy {
   private readonly authenticateClient: AuthenticateClient
 
   constructor(options: PublicClientStrategyOptions) {
-    this.name = options.name ?? 'oauth2-public-client'
-    this.authenticateClient = createClientAuthenticator({ findClient: options.findClient, methods: ['none'] })
+    checkOptions('PublicClientStrategy', options, NAMES)
+    const { name = 'oauth2-public-client', findClient } = options
+    if (typeof name !== 'string' || name === '') throw badOption('name', 'a non-empty string', name)
+    this.name = name
+    this.authenticateClient = createClientAuthenticator({ findClient, methods: ['none'] })
   }
 
   /** Called by Passport. Ends in exactly one of success, fail and error. */
-  authenticate(request: IncomingMessage): void {
+  authenticate(request: IncomingMessage, route?: object): void {
     const { success, fail, error } = this as unknown as Actions // bound to this request: read before anything is awaited
     const sent = sentParameters(request)
     const clientId = sent['client_id']
     const other = ['client_secret', 'client_assertion', 'client_assertion_type'].some((name) => name in sent)
-    if (typeof clientId !== 'string' || other || request.headers.authorization !== undefined) {
+    const isServed = typeof clientId === 'string' && !other && !request.headers.authorization
+    const fault = parserFault(request) ?? (isServed ? loginFault(this.name, request, route) : undefined)
+    if (fault !== undefined) {
+      error.call(this, publishFailure(fault))
+      return
+    }
+    if (!isServed) {
       fail.call(this)
       return
     }
     const parameters: FormParameters = { client_id: clientId }
+    const refuse = (refused: unknown): void => error.call(this, refused)
     this.authenticateClient({ headers: {} }, parameters, { request }).then(
-      ({ client, authentication }) => success.call(this, client, authentication),
-      (refused: unknown) => error.call(this, refused),
+      ({ client, authentication }) => callHost(request, () => success.call(this, client, authentication), refuse),
+      (refused: unknown) => callHost(request, () => refuse(refused), refuse),
     )
   }
 }

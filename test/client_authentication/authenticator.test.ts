@@ -269,7 +269,6 @@ test('assertions go to the verifier with the parameters and the context, and now
   const repeated = refusedFor('client_authentication_repeated')
   await assert.rejects(authenticate(byHeader('plain', 'one'), parameters, at), repeated)
   await assert.rejects(authenticate(NO_HEADERS, { ...parameters, client_secret: 'one' }, at), repeated)
-  await assert.rejects(authenticate({ headers: { authorization: '' } }, parameters, at), repeated)
 })
 
 test('an assertion of a method that is not offered is refused', async () => {

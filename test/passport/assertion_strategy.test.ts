@@ -259,9 +259,18 @@ test('the verify callback answers by done or by what it returns, at once or late
       ['calls done with undefined', (_client, _info, done) => done(undefined, undefined), 'error', 'client_rejected'],
       ['calls done with an error', (_client, _info, done) => done(new Error('db')), 'error', 'db'],
       [
-        'is async and calls done later',
+        'is async and calls done after its promise has resolved to undefined',
         async (_client, _info, done) => {
           setTimeout(done, 10, null, user)
+        },
+        'error',
+        'misconfigured',
+      ],
+      [
+        'is async and calls done before its promise resolves',
+        async (_client, _info, done) => {
+          await later(1)
+          done(null, user)
         },
         'success',
         user,

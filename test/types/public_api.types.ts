@@ -216,7 +216,7 @@ export const codeOptions: AuthorizationCodeOptions = {
 server.exchange(authorizationCode(codeOptions))
 export const lastWord: VerifyClientWithRequest<Tenant> = (request: StrategyRequest, { tenant: number }, _how, done) =>
   done(null, request.headers?.['host'] === 'op.example' && { number })
-export const verifySecret: BasicVerify = (_request, _userid, _password, done: ClientDone) => done(null, false)
+export const verifySecret: BasicVerify = (...given: unknown[]) => (given.at(-1) as ClientDone)(null, false)
 export const tables: Partial<PostgresTables> = { codes: 'codes' }
 postgresStores({ query: async () => ({ rows: [] }), tables })
 export const transactions: TransactionStore = {
