@@ -36,8 +36,10 @@ function onceInTime(milliseconds: number | undefined, next: (error?: unknown) =>
  * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
  * exchange: for an `async` issue callback use `safeIssue`.
  */
-export const safeExchange = (step: ExchangeStep, timeoutMilliseconds = 30_000): SafeExchange =>
-  guardedExchange(step, timeoutMilliseconds)
+export function safeExchange(step: ExchangeStep, timeoutMilliseconds?: number): SafeExchange {
+  requireFunction('step', step)
+  return guardedExchange(step, wholeNumber('timeoutMilliseconds', timeoutMilliseconds, 30_000, 1, 600_000))
+}
 
 /** As `safeExchange`; without a time limit where the caller has one. */
 export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number): SafeExchange {
