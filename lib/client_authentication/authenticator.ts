@@ -96,30 +96,17 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
     parameters: FormParameters,
     context: AuthenticationContext = {},
   ): Promise<AuthenticatedClient> => {
-    const outcome = attempt(request, parameters, context)
-    return request.headers['authorization'] === undefined
-      ? outcome
-      : outcome.catch((error: unknown) => {
-          throw withChallenge(error)
-        })
-  }
-
-  function attempt(
-    request: RequestHead,
-    parameters: FormParameters,
-    context: AuthenticationContext,
-  ): Promise<AuthenticatedClient> {
     let choice: Choice
     try {
       choice = choose(request, parameters)
     } catch (error) {
-      return Promise.reject(publishFailure(error))
+      return Promise.reject(failureOf(request, error))
     }
     const presented = { request, parameters, context }
     if (choice.own.length > 0 || choice.builtIn === undefined) return byRegistration(choice, presented)
     return choice.builtIn.publishes
       ? choice.builtIn.authenticate(presented, parts)
-      : published(choice.builtIn.authenticate(presented, parts))
+      : published(request, choice.builtIn.authenticate(presented, parts))
   }
 
   async function byRegistration(choice: Choice, presented: PresentedRequest): Promise<AuthenticatedClient> {
@@ -136,10 +123,10 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
       method = choice.builtIn
       found = withLookUp(findClient, registered)
     } catch (error) {
-      throw publishFailure(error)
+      throw failureOf(presented.request, error)
     }
     const outcome = (method as BuiltInMethod).authenticate(presented, { ...parts, findClient: found })
-    return method?.publishes ? outcome : published(outcome)
+    return method?.publishes ? outcome : published(presented.request, outcome)
   }
 
   const signingAlgorithms = (parts.verifyAssertion?.algorithms ?? []).filter((alg) =>
@@ -152,15 +139,19 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
 }
 
 /** Publishes the outcome of a method that does not publish it itself. */
-async function published(outcome: Promise<AuthenticatedClient>): Promise<AuthenticatedClient> {
+async function published(request: RequestHead, outcome: Promise<AuthenticatedClient>): Promise<AuthenticatedClient> {
   try {
     const authenticated = await outcome
     publishAuthenticated(authenticated)
     return authenticated
   } catch (error) {
-    throw publishFailure(error)
+    throw failureOf(request, error)
   }
 }
+
+/** The error of a request, published. If the request used the `Authorization` header, it carries the challenge. */
+const failureOf = ({ headers }: RequestHead, error: unknown): unknown =>
+  publishFailure(headers['authorization'] === undefined ? error : withChallenge(error))
 
 /** Publishes that a client was authenticated. */
 export function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {

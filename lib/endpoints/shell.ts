@@ -138,7 +138,7 @@ export function createShell(
   }
 
   function run(turn: Turn): void {
-    const timer = setTimeout(expire, timeout, turn)
+    const timer = setTimeout(expire, timeout, turn).unref() // the connection keeps the process alive; this costs less
     serve(turn).then(
       () => clearTimeout(timer),
       (error: unknown) => {
