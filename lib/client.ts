@@ -77,6 +77,8 @@ export interface AuthenticatedClient<C extends Client = Client> {
 export interface RequestContext {
   /** The request as the server gave it (`http.IncomingMessage`, Express request); absent where there is none. */
   readonly request?: unknown
+  /** The form parameters of a request to the token endpoint, each once; the same whatever the host's body parser did. */
+  readonly parameters?: Readonly<Record<string, string>> | undefined
 }
 
 /**

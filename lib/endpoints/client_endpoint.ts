@@ -33,7 +33,8 @@ export function exchangeRequest(
       detail: "expected a client in req.user: set the option 'toClient'",
     })
   }
-  const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
+  const known = { request, parameters, now }
+  const context = endpoint === undefined ? known : { ...known, endpoint }
   return { client, authentication, parameters, now, context }
 }
 

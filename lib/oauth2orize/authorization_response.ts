@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { withResponseParameters } from '../code/redirect_uri.ts'
-import { OAuthError, type OAuthErrorCode, type Reason } from '../errors.ts'
+import { isKnownErrorCode, OAuthError, type OAuthErrorCode, type Reason } from '../errors.ts'
 import { publish } from '../events.ts'
 import { toOAuthError } from '../http/error_mapping.ts'
 import type { Verbosity } from '../http/error_response.ts'
@@ -27,7 +27,7 @@ const FOR_THE_PERSON: ReadonlySet<Reason | undefined> = new Set<Reason>([
   'transaction_of_another_user',
 ])
 
-/** RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 8707 §2. */
+/** The codes of this package that clients receive: RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 8707 §2. */
 const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
   'invalid_request',
   'unauthorized_client',
@@ -45,6 +45,9 @@ const REDIRECTABLE: ReadonlySet<string> = new Set<OAuthErrorCode>([
   'request_uri_not_supported',
   'registration_not_supported',
 ])
+
+/** Codes of the token endpoint are not for this one. A code that an application made up is its own business. */
+const isRedirectable = (code: OAuthErrorCode): boolean => REDIRECTABLE.has(code) || !isKnownErrorCode(code)
 
 /** Redirects the browser to the client with the parameters. After a POST by 303 (RFC 9700 §4.12). */
 export function sendToClient(
@@ -124,7 +127,7 @@ export function redirectError(
   const redirectUri = transaction?.redirectURI
   const refused = refusalOf(error)
   if (!transaction?.client || typeof redirectUri !== 'string' || response.headersSent) return false
-  if (FOR_THE_PERSON.has(refused.reason) || !REDIRECTABLE.has(refused.code)) return false
+  if (FOR_THE_PERSON.has(refused.reason) || !isRedirectable(refused.code)) return false
   report(refused)
   const { response_type: type, state } = parametersOf(transaction.req ?? {}).values
   const description = descriptionOf(refused, verbosity)

@@ -81,12 +81,13 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     }
     const announced = announcedForm(request.headers)
     if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })
+    const parameters = requireAnnounced(parsedForm(body), announced)
     return exchange.run({
       client,
       authentication: asAuthentication(request.authInfo),
-      parameters: requireAnnounced(parsedForm(body), announced),
+      parameters,
       now: clock(),
-      context: { request },
+      context: { request, parameters },
     })
   }
 

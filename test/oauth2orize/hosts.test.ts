@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
+import { OAuthError } from '../../lib/errors.ts'
 import { onEvent } from '../../lib/events.ts'
 import type { Oauth2orizeRequest } from '../../lib/oauth2orize/authorization_parameters.ts'
 import { authorizationErrors } from '../../lib/oauth2orize/authorization_response.ts'
@@ -446,4 +447,29 @@ test('E1: the built-in error page sets no form-action, and allows nothing else',
   assert.match(policy, /default-src 'none'/)
   assert.match(policy, /frame-ancestors 'none'/)
   assert.doesNotMatch(policy, /form-action/)
+})
+
+test('B9: every code that may be redirected is, also one that an application made up; codes of the token endpoint are not', async (context) => {
+  const codesOf = async (error: unknown): Promise<string | null> => {
+    const extra = () => {
+      throw error
+    }
+    const app = await authorizationApp({ options: { extra } })
+    context.after(() => app.close())
+    const response = await app.decide(rightRequest(pkcePair().challenge))
+    return response.status === 303 ? redirected(response).searchParams.get('error') : `page ${response.status}`
+  }
+  const redirectable = [
+    ...['invalid_request', 'unauthorized_client', 'access_denied', 'unsupported_response_type', 'invalid_scope'],
+    ...['server_error', 'temporarily_unavailable', 'login_required', 'consent_required', 'interaction_required'],
+    ...['account_selection_required', 'invalid_target', 'request_not_supported', 'request_uri_not_supported'],
+    ...['registration_not_supported', 'mfa_required'],
+  ]
+  for (const code of redirectable) {
+    const error = new OAuthError(code)
+    assert.equal(await codesOf(error), code)
+    assert.ok(error.message.length > 0, code)
+  }
+  for (const code of ['invalid_client', 'invalid_grant', 'unsupported_grant_type', 'slow_down'])
+    assert.match((await codesOf(new OAuthError(code))) ?? '', /^page /, code)
 })
