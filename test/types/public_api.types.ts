@@ -70,6 +70,19 @@ createAssertionVerifier({ issuer, replayRegister, findClient: () => undefined })
 createAssertionVerifier({ issuer, replayRegister, findClient: async () => null })
 createAssertionVerifier({ issuer, replayRegister: false, findClient: () => undefined })
 createAssertionVerifier({ issuer: () => issuer, replayRegister, findClient: () => undefined, profile: 'fapi2' })
+createAssertionVerifier({
+  issuer,
+  replayRegister,
+  findClient: findTenant,
+  algorithms: ({ request }) => (request === undefined ? ['ES256'] : ['PS256']),
+  checks: [
+    { name: 'tenant', check: ({ client }) => client.tenant !== 0 },
+    { name: 'age', check: async ({ authentication: { claims }, context }) => (claims && context ? true : 'no claims') },
+    { name: 'own', check: () => new OAuthError('invalid_client') },
+  ],
+})
+// @ts-expect-error a check that returns nothing does not say whether it accepts
+createAssertionVerifier({ issuer, replayRegister, findClient: findTenant, checks: [{ name: 'x', check: () => {} }] })
 
 // @ts-expect-error without an issuer there is no audience to compare with
 createAssertionVerifier({ findClient: findTenant, replayRegister })
