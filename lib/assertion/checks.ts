@@ -4,13 +4,13 @@ import { CLAIM_CHECKS, IDENTITY_CHECKS, ISSUER_CHECK, TIME_LEFT_CHECK } from './
 import { HEADER_CHECKS, OWN_HEADER_CHECKS } from './header.ts'
 import { PRESENTED_CHECKS } from './presented.ts'
 import { SIGNATURE_CHECK } from './proof.ts'
-import { CLIENT_CHECK, REGISTRATION_CHECK } from './registration.ts'
+import { CLIENT_CHECK, JKU_CHECK, REGISTRATION_CHECK } from './registration.ts'
 import { REPLAY_CHECK } from './replay.ts'
 
 const BEFORE_CLIENT = [...PRESENTED_CHECKS, ...HEADER_CHECKS, ...IDENTITY_CHECKS]
 /** The checks before the look-up whose rules `perClient` may change. With `perClient` they come after the look-up. */
 const OWN = [...OWN_HEADER_CHECKS, ISSUER_CHECK]
-const AFTER_CLIENT = [REGISTRATION_CHECK, AUDIENCE_CHECK, ...CLAIM_CHECKS, SIGNATURE_CHECK]
+const AFTER_CLIENT = [REGISTRATION_CHECK, JKU_CHECK, AUDIENCE_CHECK, ...CLAIM_CHECKS, SIGNATURE_CHECK]
 /** Everything that can be refused without using the assertion up has been refused before these. */
 const LAST = [TIME_LEFT_CHECK, REPLAY_CHECK]
 

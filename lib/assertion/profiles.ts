@@ -17,6 +17,10 @@ export interface ProfileRules {
   readonly jti: 'required' | 'optional'
   readonly algorithms: readonly string[]
   readonly requireKeyId: boolean
+  /** Whether a `jku` header must be the registered `jwks_uri`. It is never fetched; other profiles ignore it. */
+  readonly requireRegisteredJku: boolean
+  /** Whether a key set that has two keys with the `kid` of the assertion is refused. Other profiles try both. */
+  readonly requireUniqueKeyId: boolean
   /** `capped`: a long-lived assertion is accepted while it is fresh. `refused`: it is not accepted at all. */
   readonly longLifetime: 'capped' | 'refused'
   /** The upper bound of the option `clockToleranceSeconds`: FAPI 2.0 §5.3.2.1 refuses more than a minute. */
@@ -31,6 +35,8 @@ const OIDC: ProfileRules = {
   jti: 'required',
   algorithms: ALL_ALGORITHMS,
   requireKeyId: false,
+  requireRegisteredJku: false,
+  requireUniqueKeyId: false,
   longLifetime: 'capped',
   mostClockToleranceSeconds: 300,
 }
@@ -59,6 +65,8 @@ export const PROFILES: Readonly<Record<AssertionProfile, ProfileRules>> = {
     typNarrowsAudience: false,
     algorithms: ['RS384', 'ES384'],
     requireKeyId: true,
+    requireRegisteredJku: true,
+    requireUniqueKeyId: true,
     longLifetime: 'refused',
   },
 }

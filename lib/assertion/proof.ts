@@ -76,6 +76,11 @@ async function tryKeysLater(
 /** The proof by a key of this set, or the refusal that says why there is none. */
 function proofIn(attempt: Attempt, keys: readonly Jwk[]): Proof | OAuthError | Promise<Proof | OAuthError> {
   const { alg, algorithm, kid, client, rules } = attempt
+  if (rules.requireUniqueKeyId && kid !== undefined && keys.filter((jwk) => jwk['kid'] === kid).length > 1)
+    return refusal('key_unusable', {
+      clientId: client.client_id,
+      detail: `more than one key of the client has the kid ${JSON.stringify(kid.slice(0, 120))}`,
+    })
   const candidates = candidatesIn(keys, alg, algorithm, kid, rules.edDsaAlias)
   const problems: string[] = []
   const judged = (proof: Proof | undefined): Proof | OAuthError => {

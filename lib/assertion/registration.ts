@@ -68,6 +68,25 @@ export const CLIENT_CHECK: Check = {
   report: ({ client }) => client.client_name,
 }
 
+/** SMART App Launch, "Asymmetric Authentication": `jku` shall be the registered URL, and may be absent. */
+function checkJku({ envelope, client, rules }: Attempt): void {
+  const { jku } = envelope.header
+  if (!rules.requireRegisteredJku || jku === undefined || jku === readOptional(client.jwks_uri)) return
+  throw refusal('assertion_header_not_allowed', {
+    clientId: client.client_id,
+    detail: `expected jku to be the client's jwks_uri, ${named(client.jwks_uri)}, got ${named(jku)}`,
+  })
+}
+
+export const JKU_CHECK: Check = {
+  name: 'jku',
+  title: 'The URL of the key set (jku) is the registered one, if there is one',
+  needs: ['envelope', 'client'],
+  run: checkJku,
+  report: ({ envelope }) => (envelope.header['jku'] === undefined ? 'none' : undefined),
+  applies: ({ requireRegisteredJku }) => requireRegisteredJku,
+}
+
 export const REGISTRATION_CHECK: Check = {
   name: 'registration',
   title: 'The client is registered for this method and algorithm',

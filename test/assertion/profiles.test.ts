@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AssertionVerifierOptions, createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import { ALL_ALGORITHMS } from '../../lib/keys/algorithms.ts'
-import { ISSUER, NOW, scene, TOKEN_ENDPOINT, testRegister } from '../support/assertions.ts'
+import { ISSUER, NOW, newKey, scene, TOKEN_ENDPOINT, testRegister } from '../support/assertions.ts'
 
 const ALG = 'assertion_algorithm_not_allowed'
 const AUD = 'assertion_audience_mismatch'
@@ -223,4 +223,68 @@ test('every option that can not be throws TypeError at construction and names it
       message: `createAssertionVerifier needs an object with options, got ${options}`,
     })
   assert.doesNotThrow(() => createAssertionVerifier(Object.freeze({ ...sound })))
+})
+
+test('C9: the profile smart refuses a jku other than the registered jwks_uri, and never fetches it', async () => {
+  const { key } = await scene({ profile: 'smart' }, {}, 'ES384')
+  const jwks = { keys: [{ ...key.jwk, kid: 'k' }] }
+  const fetched: string[] = []
+  const keySets = {
+    fetch: async (url: string | URL | Request) => {
+      fetched.push(String(url))
+      return Response.json(jwks)
+    },
+  }
+  const registered = 'https://client.example/jwks'
+  const remote = await scene({ profile: 'smart', keySets }, { jwks: undefined, jwks_uri: registered }, 'ES384')
+  const inline = await scene({ profile: 'smart' }, { jwks }, 'ES384')
+  assert.equal(await remote.outcome({}, { kid: 'k', jku: registered }), 'accepted')
+  assert.equal(await remote.outcome({}, { kid: 'k' }), 'accepted')
+  for (const jku of [
+    'https://evil.example/jwks',
+    `${registered}/`,
+    registered.toUpperCase(),
+    '',
+    null,
+    5,
+    [registered],
+  ]) {
+    assert.equal(await remote.outcome({}, { kid: 'k', jku }), 'assertion_header_not_allowed', String(jku))
+    assert.equal(await inline.outcome({}, { kid: 'k', jku }), 'assertion_header_not_allowed', String(jku))
+  }
+  assert.equal(await inline.outcome({}, { kid: 'k' }), 'accepted')
+  assert.deepEqual(fetched, [registered])
+  const oidc = await scene({}, { jwks }, 'ES384')
+  assert.equal(await oidc.outcome({}, { kid: 'k', jku: 'https://evil.example/jwks' }), 'accepted')
+})
+
+test('C9: the profile smart refuses a key set with two keys of the kid, which other profiles tell apart', async () => {
+  const { key } = await scene({ profile: 'smart' }, {}, 'ES384')
+  const other = await newKey('RS384', 'k')
+  for (const keys of [
+    [{ ...key.jwk, kid: 'k' }, other.jwk],
+    [other.jwk, { ...key.jwk, kid: 'k', use: 'sig' }],
+    [
+      { ...key.jwk, kid: 'k' },
+      { ...key.jwk, kid: 'k' },
+    ],
+  ]) {
+    const smart = await scene({ profile: 'smart' }, { jwks: { keys } }, 'ES384')
+    assert.equal(await smart.outcome({}, { kid: 'k' }), 'key_unusable')
+    const oidc = await scene({}, { jwks: { keys } }, 'ES384')
+    assert.equal(await oidc.outcome({}, { kid: 'k' }), 'accepted')
+  }
+  const apart = await scene(
+    { profile: 'smart' },
+    {
+      jwks: {
+        keys: [
+          { ...key.jwk, kid: 'k' },
+          { ...other.jwk, kid: 'l' },
+        ],
+      },
+    },
+    'ES384',
+  )
+  assert.equal(await apart.outcome({}, { kid: 'k' }), 'accepted')
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import {
   ALL_ALGORITHMS,
@@ -63,4 +64,14 @@ test('the lists that follow from the table are the published ones, in their orde
   )
   for (const alg of SIGNING_ALGORITHMS) assert.equal(signingAlgorithm(alg).inTokens, true)
   for (const name of ['none', 'constructor', '__proto__', 'hs256', '']) assert.equal(algorithmNamed(name), undefined)
+})
+
+test('no file of lib/ derives a fact from the name of an algorithm or of a method', () => {
+  const apart = /startsWith\('(?:HS|RS|PS|ES|Ed|ML)|\balg(?:orithm)?\.(?:slice|substring|replace)\(|endsWith\('_/
+  const files = readdirSync('lib', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  assert.ok(files.length > 100)
+  assert.deepEqual(
+    files.filter((name) => apart.test(readFileSync(`lib/${name}`, 'utf8'))),
+    [],
+  )
 })
