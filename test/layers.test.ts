@@ -51,7 +51,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'client_secret.ts': ['type:client.ts', 'constant_time.ts', 'node:crypto'],
   'clock.ts': [],
   code: ['node:crypto'],
-  consent: ['node:crypto', 'optional.ts', 'session'],
+  consent: ['node:crypto', 'issuer.ts', 'optional.ts', 'session'],
   'constant_time.ts': ['node:crypto'],
   endpoints: [
     'client_authentication',
@@ -127,7 +127,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'replay_register.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],
-  session: [],
+  session: ['issuer.ts'],
   stores: ['type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
   'strategy.ts': ['passport'],
   testing: [

@@ -28,6 +28,8 @@ export interface AuthorizationCode {
   readonly extra: Readonly<Record<string, unknown>>
   /** Format of this record. */
   readonly version: number
+  /** The issuer identifier of the server that issued it; absent in records of 0.1.0, which any issuer redeems. */
+  readonly issuer?: string | undefined
 }
 
 /** Format of the records that this version writes. */

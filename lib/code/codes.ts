@@ -26,6 +26,8 @@ const LONGEST_KEEP_SECONDS = 86_400 * 365
 
 export interface CodesOptions {
   readonly store: CodeStore
+  /** The issuer identifier: codes of other issuers on the same store are unknown. Default: codes have no issuer. */
+  readonly issuer?: string | undefined
   /** Seconds for which a code can be redeemed. Default 60, from 1 to 86 400; RFC 6749 §4.1.2 recommends 600 at most. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number
   /** Seconds for which a redeemed code is kept after its expiry, so that a replay is recognised. Default 1800, 0 to a year. */
@@ -116,7 +118,7 @@ const REFUSAL_OF_PROOF: Readonly<
 
 /** Makes the functions that issue and redeem authorization codes. They are the only users of the code store. */
 export function createCodes(options: CodesOptions): Codes {
-  const { store } = options
+  const { store, issuer } = options
   requireVerbs('codes', store, ['add', 'find', 'countFailure', 'spend']) // the name it has for applications
   const lifetime = wholeNumber(
     'codeLifetimeSeconds',
@@ -155,6 +157,7 @@ export function createCodes(options: CodesOptions): Codes {
         spent: false,
         extra,
         version: CODE_VERSION,
+        ...(issuer === undefined ? {} : { issuer }),
       }),
     )
     if (answer === 'too_many') {
@@ -178,6 +181,8 @@ export function createCodes(options: CodesOptions): Codes {
       return stored === undefined ? undefined : readableCode(stored)
     })
     if (found === undefined || found.keepUntil < now) return refused('code_unknown', client, 'no such code')
+    if (issuer !== undefined && found.issuer !== undefined && found.issuer !== issuer)
+      return refused('code_unknown', client, 'the code is of another issuer')
     const proof = proofOf(found, presented)
     if (proof === 'another_client') {
       if (found.spent) published(found, false)

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
+import { requireIssuer } from '../issuer.ts'
 import { readOptional } from '../optional.ts'
-import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { formatScope, isScopeWithin, registeredPart } from '../scope.ts'
 import { checkedPermission, checkedSubject } from '../session/permission.ts'
 import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
@@ -40,8 +41,15 @@ export interface ConsentsOptions {
    * 315 360 000 (ten years), at least 60. Its record stays ten years longer, so that it can be given again.
    */
   readonly consentLifetimeSeconds?: number | undefined
+  /**
+   * The issuer identifier of this server, for stores that several issuers share: each then has consents of its own. What
+   * was remembered without it is asked again. Default: the consents belong to every issuer.
+   */
+  readonly issuer?: string | undefined
   readonly clock?: Clock | undefined
 }
+
+const OPTIONS = optionNames<ConsentsOptions>({ store: true, consentLifetimeSeconds: true, issuer: true, clock: true })
 
 /**
  * What users allowed clients, remembered: the permission of CharonOauth2's "authorization", without its tokens. It decides
@@ -80,11 +88,9 @@ const keptScope = (allowed: string, context: ConsentContext | undefined): string
   return typeof registered === 'string' ? registeredPart(allowed, registered) : allowed
 }
 
-/** One record for each user and client: its id says nothing about either, and no two pairs share it. */
-const consentId = (subject: string, clientId: string): string =>
-  `consent:${createHash('sha256')
-    .update(JSON.stringify([subject, clientId]))
-    .digest('base64url')}`
+/** One record for each user and client (and issuer): its id says nothing about them, and no two of them share it. */
+const consentId = (...whose: readonly string[]): string =>
+  `consent:${createHash('sha256').update(JSON.stringify(whose)).digest('base64url')}`
 
 /** A record whose consent was withdrawn stays, with this on it, so that consent can be given anew. */
 const isWithdrawn = (record: Session): boolean => record.extra['withdrawn'] === true
@@ -95,7 +101,9 @@ const union = (one: string, other: string): string =>
 
 /** Makes the functions that remember consent in `store`. */
 export function createConsents(options: ConsentsOptions): Consents {
-  const { store, clock = systemClock } = options
+  checkOptions('createConsents', options, OPTIONS)
+  const { store, clock = systemClock, issuer } = options
+  if (issuer !== undefined) requireIssuer(issuer)
   requireVerbs('store', store, ['create', 'get', 'save', 'list'])
   requireFunction('clock', clock)
   const lifetime = wholeNumber(
@@ -105,6 +113,9 @@ export function createConsents(options: ConsentsOptions): Consents {
     60,
     36_500 * DAY,
   )
+
+  const idOf = (subject: string, clientId: string): string =>
+    issuer === undefined ? consentId(subject, clientId) : consentId(subject, clientId, issuer)
 
   async function read(id: string, now: number): Promise<Session | undefined> {
     const record = await answerOf(async () => readSession(await store.get(id)))
@@ -117,7 +128,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   async function allows(permission: Permission, context?: ConsentContext): Promise<boolean> {
     const { subject, clientId, scope } = checkedPermission(permission)
     const now = clock()
-    const record = await read(consentId(subject, clientId), now)
+    const record = await read(idOf(subject, clientId), now)
     if (record === undefined || !stands(record, now)) return false
     const kept = keptScope(record.scope, context)
     if (kept !== record.scope) await strip({ subject, clientId, scope: '' }, context)
@@ -142,14 +153,17 @@ export function createConsents(options: ConsentsOptions): Consents {
     decide: (record: Session, now: number) => Partial<Session> | undefined,
     missing: 'create' | 'leave',
   ): Promise<boolean> {
-    const id = consentId(subject, clientId)
+    const id = idOf(subject, clientId)
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
       const now = clock()
       const record = await read(id, now)
       if (record === undefined) {
         if (missing === 'leave') return false
         const lifetimes = { idleSeconds: lifetime + KEPT_SECONDS, absoluteSeconds: undefined }
-        const opened = openedSession({ subject, clientId, scope }, { id, type: CONSENT, now, lifetimes, extra: {} })
+        const opened = openedSession(
+          { subject, clientId, scope },
+          { id, type: CONSENT, now, lifetimes, extra: {}, issuer },
+        )
         if ((await answerOf(() => store.create(opened))) === 'created') return true
         continue
       }
@@ -176,7 +190,7 @@ export function createConsents(options: ConsentsOptions): Consents {
     checkedSubject(subject)
     const now = clock()
     const records = await answerOf(async () => readSessions(await store.list(subject, CONSENT)))
-    return records.filter((record) => isLive(record, now) && stands(record, now))
+    return records.filter((record) => record.issuer === issuer && isLive(record, now) && stands(record, now))
   }
 
   return {

@@ -37,6 +37,11 @@ export interface AuthorizationCodeOptions extends ScopeRules {
    * refresh token keep all of it. More than was granted is `invalid_scope`, and leaves the code as it was.
    */
   readonly scopeParameter?: 'ignore' | 'narrow' | undefined
+  /**
+   * What a new grant does to older sessions of the same user and client. `'keep'`, the default: nothing. `'end_older'`: it
+   * ends them, so that a client has one session for each user. That logs the client out on the user's other devices.
+   */
+  readonly onNewGrant?: 'keep' | 'end_older' | undefined
 }
 
 /**
@@ -51,7 +56,7 @@ export interface AuthorizationCodeOptions extends ScopeRules {
  */
 export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
   const { sessions, tokens, permits } = options
-  const codes = createCodes({ store: options.codes })
+  const codes = createCodes({ store: options.codes, issuer: tokens?.issuer })
   requireVerbs('sessions', sessions, ['open', 'get', 'end'])
   requireVerbs('tokens', tokens, ['issue'])
   if (permits !== undefined) requireFunction('permits', permits)
@@ -60,6 +65,8 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
     'refuse',
   ])
   const scopeParameter = oneOf('scopeParameter', options.scopeParameter, 'ignore', ['ignore', 'narrow'])
+  const onNewGrant = oneOf('onNewGrant', options.onNewGrant, 'keep', ['keep', 'end_older'])
+  if (onNewGrant === 'end_older') requireVerbs('sessions', sessions, ['list'])
   const rules = scopeRules(options)
 
   return {
@@ -107,9 +114,10 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       }
       const opened: Session = session
       const { newest: generation } = opened
-      return withTokens(opened, () =>
-        tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE }),
-      )
+      return withTokens(opened, async () => {
+        if (onNewGrant === 'end_older') await endOlder(opened, now)
+        return tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE })
+      })
     },
   }
 
@@ -122,9 +130,18 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       : tokens.accessTokenLifetimeSeconds
     const opened = await sessions.open(
       { subject, clientId, scope },
-      { now, id: sessionId, client, extra, idleLifetimeSeconds },
+      { now, id: sessionId, client, extra, idleLifetimeSeconds, issuer: tokens.issuer },
     )
     return opened ?? sessions.get(sessionId, now)
+  }
+
+  /** Ends the older sessions of the same user and client. Of two grants at once the later session stays. */
+  async function endOlder(opened: Session, now: number): Promise<void> {
+    const all = await sessions.list(opened.subject, opened.type, now)
+    const isOlder = ({ id, clientId, createdAt }: Session): boolean =>
+      clientId === opened.clientId &&
+      (createdAt < opened.createdAt || (createdAt === opened.createdAt && id < opened.id))
+    await Promise.all(all.filter(isOlder).map(({ id }) => sessions.end(id, now)))
   }
 
   /** A session whose tokens nobody received stays useless for ever: it is ended, if that can be done. */

@@ -104,7 +104,10 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       generation: 0,
       isAdopted: true,
       async open() {
-        const opened = await sessions.open({ subject, clientId, scope }, { id, client, now, extra, rememberUntil })
+        const opened = await sessions.open(
+          { subject, clientId, scope },
+          { id, client, now, extra, rememberUntil, issuer: tokens.issuer },
+        )
         // Not opened: another request with this token was faster, or its session was ended before.
         return opened ?? live(await sessions.get(id, now), client, 0, true).open()
       },
@@ -114,7 +117,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   /** The session, when it is there and this client's. */
   function live(session: Session | undefined, client: Client, generation: number, isAdopted = false): Presented {
     const clientId = client.client_id
-    if (session === undefined) {
+    const { issuer } = tokens
+    if (session === undefined || (session.issuer !== undefined && session.issuer !== issuer)) {
       throw refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
     }
     if (session.type !== OAUTH2_SESSION) throw wrongType(clientId, session.type)

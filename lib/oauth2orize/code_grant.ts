@@ -126,6 +126,7 @@ export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeG
   const milliseconds = timeLimitOf(options)
   const codes = createCodes({
     store: options.codes,
+    issuer,
     ...(options.codeLifetimeSeconds === undefined ? {} : { codeLifetimeSeconds: options.codeLifetimeSeconds }),
     ...(options.keepSpentCodeSeconds === undefined ? {} : { keepSpentCodeSeconds: options.keepSpentCodeSeconds }),
   })

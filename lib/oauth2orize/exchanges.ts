@@ -19,6 +19,7 @@ const OF_AUTHORIZATION_CODE = optionNames<AuthorizationCodeOptions & ToOauth2ori
   permits: true,
   onSimultaneousRedemption: true,
   scopeParameter: true,
+  onNewGrant: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })

@@ -49,6 +49,8 @@ export interface Session {
   readonly lockVersion: number
   /** Format of this record; see `upgrade`. */
   readonly version: number
+  /** The issuer identifier of the server it belongs to; absent in records of 0.1.0, which every issuer knows. */
+  readonly issuer?: string | undefined
 }
 
 /** How long a session lives. */
@@ -75,6 +77,7 @@ export function openedSession(
     readonly now: number
     readonly lifetimes: SessionLifetimes
     readonly extra: Readonly<Record<string, unknown>>
+    readonly issuer?: string | undefined
   },
 ): Session {
   const { now, lifetimes } = options
@@ -99,6 +102,7 @@ export function openedSession(
     extra: options.extra,
     lockVersion: 0,
     version: SESSION_VERSION,
+    ...(options.issuer === undefined ? {} : { issuer: options.issuer }),
   }
 }
 

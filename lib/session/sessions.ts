@@ -3,8 +3,9 @@ import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import { answerOf } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
+import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { epochSeconds, requireFunction, requireVerbs } from '../options.ts'
+import { badOption, checkOptions, epochSeconds, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { changeSession, named } from './change.ts'
 import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
@@ -30,6 +31,11 @@ const OPENED_ONCE = 'opened_once'
 export interface SessionsOptions extends SessionSettings {
   /** Where sessions are kept. */
   readonly store: SessionStore
+  /**
+   * The issuer identifier of this server, for stores that several issuers share: sessions carry it, and those of other
+   * issuers are unknown. Default: sessions are told apart by the issuer of the tokens alone.
+   */
+  readonly issuer?: string | undefined
   /** Settings of one client; what it leaves out, or `undefined`, takes the general ones. Called on every use. */
   readonly perClient?: ((client: Client) => SessionSettings | undefined) | undefined
   /** Read only where a caller leaves `now` away. Default: the clock of this machine. */
@@ -54,6 +60,8 @@ export interface OpenSessionOptions {
    * marker is forgotten. For ids that follow from something that others keep, such as an old token.
    */
   readonly rememberUntil?: number | undefined
+  /** The issuer it belongs to. Default: the option of `createSessions`, which it must not contradict. */
+  readonly issuer?: string | undefined
   /** In place of the settings, for this session. */
   readonly idleLifetimeSeconds?: number | undefined
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
@@ -128,9 +136,38 @@ export interface Sessions {
   isAccessTokenRevoked(jti: string, now: number): Promise<boolean>
 }
 
+const SETTING_NAMES = {
+  idleLifetimeSeconds: true,
+  absoluteLifetimeSeconds: true,
+  overlapSeconds: true,
+  onReuse: true,
+  rotate: true,
+} as const
+const SETTINGS = optionNames<SessionSettings>(SETTING_NAMES)
+const SESSIONS_OPTIONS = optionNames<SessionsOptions>({
+  ...SETTING_NAMES,
+  store: true,
+  issuer: true,
+  perClient: true,
+  clock: true,
+})
+const OPENING = optionNames<OpenSessionOptions>({
+  now: true,
+  id: true,
+  type: true,
+  client: true,
+  rememberUntil: true,
+  issuer: true,
+  idleLifetimeSeconds: true,
+  absoluteLifetimeSeconds: true,
+  extra: true,
+})
+
 /** Makes the functions that keep sessions in `store`. */
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, perClient, clock = systemClock } = options
+  checkOptions('createSessions', options, SESSIONS_OPTIONS)
+  const { store, perClient, clock = systemClock, issuer } = options
+  if (issuer !== undefined) requireIssuer(issuer)
   requireVerbs('store', store, ['create', 'get', 'save', 'end', 'list', 'endAll'])
   if (perClient !== undefined) requireFunction('perClient', perClient)
   requireFunction('clock', clock)
@@ -139,8 +176,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   const settingsOf = (client: Client | undefined): CheckedSettings => {
     const own = client === undefined ? undefined : perClient?.(client)
     if (isPromise(own)) throw new TypeError("option 'perClient' must answer at once, got a promise")
-    return own === undefined ? general : checkedSettings(own, general)
+    if (own === undefined || own === null) return general
+    checkOptions('perClient', own, SETTINGS)
+    return checkedSettings(own, general)
   }
+
+  const isOwn = (session: Session): boolean =>
+    issuer === undefined || session.issuer === undefined || session.issuer === issuer
 
   const read = async (id: string): Promise<Session | undefined> => {
     return readSession(await store.get(id))
@@ -148,7 +190,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   const get = async (id: string, now = clock()): Promise<Session | undefined> => {
     const session = await answerOf(() => read(id))
-    return session !== undefined && isLive(session, now) ? session : undefined
+    return session !== undefined && isOwn(session) && isLive(session, now) ? session : undefined
   }
 
   /**
@@ -176,7 +218,10 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
     const permitted = checkedPermission(permission)
+    checkOptions('open', opening, OPENING)
     const { client, id = newIdentifier(), rememberUntil } = opening
+    if (issuer !== undefined && opening.issuer !== undefined && opening.issuer !== issuer)
+      throw badOption('issuer', `the one of createSessions, '${issuer}'`, opening.issuer)
     const now = epochSeconds('now', opening.now ?? clock())
     if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
     const onceId = `once:${id}`
@@ -191,6 +236,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       now,
       lifetimes: lifetimesOf(settings, client),
       extra: opening.extra ?? {},
+      issuer: opening.issuer ?? issuer,
     })
     const isOpened = (await answerOf(() => store.create(session))) === 'created'
     if (isOpened) publish('session.opened', () => named(session))
@@ -198,6 +244,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     if (rememberUntil !== undefined && rememberUntil > now)
       await mark(onceId, OPENED_ONCE, permitted, now, rememberUntil)
     return isOpened ? session : undefined
+  }
+
+  /** Where another issuer has sessions of this subject too: ends those of this one, one by one. */
+  async function endOwn(subject: string, type: string): Promise<number | undefined> {
+    if (issuer === undefined) return undefined
+    const all = await answerOf(async () => readSessions(await store.list(subject, type)))
+    const own = all.filter(isOwn)
+    if (own.length === all.length) return undefined
+    const answers = await Promise.all(own.map((each) => answerOf(() => store.end(each.id, each.refreshExpiresAt))))
+    return answers.filter((answer) => answer === 'ended').length
   }
 
   return {
@@ -245,11 +301,11 @@ export function createSessions(options: SessionsOptions): Sessions {
     async list(subject, type, now = clock()) {
       checkedSubject(subject)
       const sessions = await answerOf(async () => readSessions(await store.list(subject, type)))
-      return sessions.filter((session) => isLive(session, now))
+      return sessions.filter((session) => isOwn(session) && isLive(session, now))
     },
     async endAll(subject, type) {
       checkedSubject(subject)
-      const count = await answerOf(() => store.endAll(subject, type))
+      const count = (await endOwn(subject, type)) ?? (await answerOf(() => store.endAll(subject, type)))
       publish('sessions.ended', () => ({ subject, type, count }))
       return count
     },

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import type { CodeStore } from '../code/store.ts'
-import { requireFunction, wholeNumber } from '../options.ts'
+import { checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
@@ -37,7 +37,17 @@ const MOST = 2 ** 24
 /** Expired entries cleared away by each call: more than it can add, and few enough not to be felt. */
 const SWEEP = 32
 
+const OPTIONS = optionNames<MemoryStoresOptions>({
+  clock: true,
+  maximumAssertions: true,
+  maximumAssertionsPerClient: true,
+  maximumCodes: true,
+  maximumCodesPerUser: true,
+  maximumSessions: true,
+})
+
 const settings = (options: MemoryStoresOptions) => {
+  checkOptions('memoryStores', options, OPTIONS)
   if (options.clock !== undefined) requireFunction('clock', options.clock)
   return {
     clock: options.clock ?? systemClock,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { CodeStore } from '../code/store.ts'
-import { badOption, requireFunction, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
@@ -48,6 +48,15 @@ export interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOpt
   readonly tables?: Partial<PostgresTables> | undefined
 }
 
+const OPTIONS = optionNames<PostgresStoresOptions>({
+  query: true,
+  schema: true,
+  tables: true,
+  maximumCodesPerUser: true,
+  timeoutMilliseconds: true,
+  maximumPending: true,
+})
+
 /** The three stores on PostgreSQL, and what looks after their tables. */
 export interface PostgresStores {
   readonly replayRegister: ReplayRegister
@@ -74,6 +83,7 @@ export interface PostgresStores {
  * (docs/scaling.md says what happens otherwise).
  */
 export function postgresStores(options: PostgresStoresOptions): PostgresStores {
+  checkOptions('postgresStores', options, OPTIONS)
   requireFunction('query', options.query)
   const { query } = options
   const names = postgresSchema(options.schema, options.tables)
@@ -252,7 +262,9 @@ export function postgresStores(options: PostgresStoresOptions): PostgresStores {
     async migrate() {
       await rows(names.migration)
     },
-    async prune({ batchSize } = {}) {
+    async prune(options = {}) {
+      checkOptions('prune', options, ['batchSize'])
+      const { batchSize } = options
       const most = wholeNumber('batchSize', batchSize, 5000, 1, 1_000_000)
       let total = 0
       for (const [table, moment] of [

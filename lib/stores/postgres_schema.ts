@@ -1,4 +1,4 @@
-import { badOption } from '../options.ts'
+import { badOption, checkOptions } from '../options.ts'
 
 /** Names of the tables, without their schema: 1 to 48 octets each. */
 export interface PostgresTables {
@@ -56,6 +56,7 @@ export function postgresSchema(
   schema: string | undefined,
   tables: Partial<PostgresTables> | undefined,
 ): PostgresSchema {
+  if (tables !== undefined) checkOptions('tables', tables, Object.keys(DEFAULT_TABLES))
   const names = { ...DEFAULT_TABLES, ...tables }
   const prefix = schema === undefined ? '' : `${quoted('schema', schema)}.`
   const nameOf = (kind: keyof PostgresTables) => prefix + quoted(`tables.${kind}`, names[kind])

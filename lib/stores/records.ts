@@ -36,6 +36,7 @@ export const copySession = (
   extra,
   lockVersion,
   version: session.version,
+  ...(session.issuer === undefined ? undefined : { issuer: session.issuer }),
 })
 
 export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra)): AuthorizationCode => ({
@@ -54,6 +55,7 @@ export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra))
   spent: code.spent,
   extra,
   version: code.version,
+  ...(code.issuer === undefined ? undefined : { issuer: code.issuer }),
 })
 
 /** The moment from which a session is over of itself: its idle or its absolute end, whichever comes first. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { CodeStore } from '../code/store.ts'
-import { badOption, requireFunction } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
@@ -57,6 +57,15 @@ export interface RedisStores {
   readonly sessionStore: SessionStore
 }
 
+const OPTIONS = optionNames<RedisStoresOptions>({
+  command: true,
+  signingKeys: true,
+  prefix: true,
+  maximumCodesPerUser: true,
+  timeoutMilliseconds: true,
+  maximumPending: true,
+})
+
 /** Version of the values and scripts. It stands in every key, so that two versions never read each other's values. */
 const FORMAT = '1'
 
@@ -71,6 +80,7 @@ const FORMAT = '1'
  * save one that will live longer than the index was told, once in an idle lifetime.
  */
 export function redisStores(options: RedisStoresOptions): RedisStores {
+  checkOptions('redisStores', options, OPTIONS)
   requireFunction('command', options.command)
   const { command, prefix = 'oauth' } = options
   if (typeof prefix !== 'string' || !/^[^{}\s]+$/.test(prefix))

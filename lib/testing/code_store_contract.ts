@@ -8,6 +8,7 @@ import {
   asJson,
   type ContractOptions,
   type ContractRunner,
+  contractOptions,
   type OpenStore,
   occurrences,
   unique,
@@ -54,8 +55,9 @@ export function codeStoreContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<CodeStore>,
-  { connection = true, maximumCodesPerUser }: ContractOptions = {},
+  options: ContractOptions = {},
 ): void {
+  const { connection, maximumCodesPerUser } = contractOptions('codeStoreContract', options)
   describe(`${title}: code store`, () => {
     it(
       'hands a code out as it was added, member for member',

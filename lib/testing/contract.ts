@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { checkOptions } from '../options.ts'
 
 /** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
 export interface ContractRunner {
@@ -18,6 +19,13 @@ export interface ContractOptions {
   readonly connection?: boolean | undefined
   /** How many live codes of one user for one client the code store under test keeps. Give it: without it, that is not tested. */
   readonly maximumCodesPerUser?: number | undefined
+}
+
+/** The options, checked and complete. */
+export function contractOptions(caller: string, options: ContractOptions) {
+  checkOptions(caller, options, ['connection', 'maximumCodesPerUser'])
+  const { connection = true, maximumCodesPerUser } = options
+  return { connection, maximumCodesPerUser }
 }
 
 /** A store opened for one test. */

@@ -5,6 +5,7 @@ import {
   allAtOnce,
   type ContractOptions,
   type ContractRunner,
+  contractOptions,
   type OpenStore,
   occurrences,
   unique,
@@ -20,8 +21,9 @@ export function replayRegisterContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<ReplayRegister>,
-  { connection = true }: ContractOptions = {},
+  options: ContractOptions = {},
 ): void {
+  const { connection } = contractOptions('replayRegisterContract', options)
   const soon = (now: number) => Math.floor(now) + 60
 
   describe(`${title}: replay register`, () => {

@@ -8,6 +8,7 @@ import {
   asJson,
   type ContractOptions,
   type ContractRunner,
+  contractOptions,
   type OpenStore,
   occurrences,
   unique,
@@ -49,8 +50,9 @@ export function sessionStoreContract(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<SessionStore>,
-  { connection = true }: ContractOptions = {},
+  options: ContractOptions = {},
 ): void {
+  const { connection } = contractOptions('sessionStoreContract', options)
   const ids = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
   describe(`${title}: session store`, () => {

@@ -1,6 +1,6 @@
 import { createECDH, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { signingAlgorithm } from '../keys/algorithms.ts'
-import { oneOf } from '../options.ts'
+import { checkOptions, oneOf } from '../options.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import { type Key, preparedKey } from './key.ts'
 import { type Keyset, keysetOf } from './keyset.ts'
@@ -40,6 +40,7 @@ export function deriveKeyset(
   baseSecret: BaseSecret | readonly BaseSecret[],
   options: { readonly alg?: 'ES256' | 'EdDSA' | 'HS256' | 'HS384' | 'HS512'; readonly purpose?: string } = {},
 ): Keyset {
+  checkOptions('deriveKeyset', options, ['alg', 'purpose'])
   const alg = oneOf('alg', options.alg, 'ES256', ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'])
   const { purpose = 'access token' } = options
   const keys = readServerSecrets('baseSecret', baseSecret).map((secret, at): Key => {

@@ -1,4 +1,4 @@
-import { badOption, oneOf } from '../options.ts'
+import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
 import { type BaseSecret, deriveKeyset } from './derived_keys.ts'
 import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
@@ -72,11 +72,28 @@ function codecs(typ: string, source: KeysetSource, alsoAccepted: readonly string
   }
 }
 
+/** The names of the options, for `createTokens`, which has more. */
+export const FACTORY_OPTION_NAMES = {
+  baseSecret: true,
+  accessTokenFormat: true,
+  accessTokenAlgorithm: true,
+  accessTokenType: true,
+  keyset: true,
+  refreshTokenKeyset: true,
+} as const
+const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
+
 /**
  * The token factory of this package: access tokens as JWTs under ES256 (or as `accessTokenFormat` and the keysets say),
  * refresh tokens as JWTs under an HMAC key of their own. `typ` is pinned for each kind and the algorithm for each key.
  */
 export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
+  checkOptions('createTokenFactory', options, FACTORY_OPTIONS)
+  return makeTokenFactory(options)
+}
+
+/** The factory of options that may have more members, which the caller has checked. */
+export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
   const { baseSecret } = options
   const format = oneOf('accessTokenFormat', options.accessTokenFormat, 'jwt', ['jwt', 'opaque'])
   const alg = oneOf('accessTokenAlgorithm', options.accessTokenAlgorithm, 'ES256', ['ES256', 'EdDSA', 'HS256'])

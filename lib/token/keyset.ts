@@ -1,4 +1,4 @@
-import { badOption } from '../options.ts'
+import { badOption, checkOptions } from '../options.ts'
 import { type Key, type KeyInput, type PublicJwk, preparedKey } from './key.ts'
 
 /** Keys by `kid`, one of which signs. It never changes; rotation makes a new one. */
@@ -15,6 +15,7 @@ export interface Keyset {
  * 2048 bits, HMAC secrets the length of their digest (RFC 7518).
  */
 export function createKeyset(keys: readonly KeyInput[], options: { readonly signWith?: string } = {}): Keyset {
+  checkOptions('createKeyset', options, ['signWith'])
   if (!Array.isArray(keys) || keys.length === 0) throw badOption('keys', 'a list of one key or more', keys)
   return keysetOf(
     (keys as readonly KeyInput[]).map((key, at) => preparedKey(key, `keys[${at}]`)),

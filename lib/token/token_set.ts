@@ -2,10 +2,16 @@ import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
-import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import { type AccessTokenClaims, areStrings, type ClaimsContext, type RefreshTokenClaims, withAdded } from './claims.ts'
-import { createTokenFactory, type TokenFactory, type TokenFactoryOptions, type TokenKind } from './factory.ts'
+import {
+  FACTORY_OPTION_NAMES,
+  makeTokenFactory,
+  type TokenFactory,
+  type TokenFactoryOptions,
+  type TokenKind,
+} from './factory.ts'
 import type { Claims } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
 
@@ -111,13 +117,23 @@ const publishIssued = (claims: Claims, scope: string, grantType: string | undefi
     return { clientId: client_id, subject: sub, sessionId: sid, grantType, scope, tokenId: jti, expiresAt: exp }
   })
 
+const TOKENS_OPTIONS = optionNames<TokensOptions>({
+  ...FACTORY_OPTION_NAMES,
+  issuer: true,
+  factory: true,
+  accessTokenLifetimeSeconds: true,
+  audience: true,
+  claims: true,
+})
+
 /** Makes the functions that issue and verify the tokens of `issuer`. */
 export function createTokens(options: TokensOptions): Tokens {
+  checkOptions('createTokens', options, TOKENS_OPTIONS)
   const { issuer, claims: hook } = options
   requireIssuer(issuer)
   if (hook !== undefined) requireFunction('claims', hook)
   if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
-  const factory = options.factory ?? createTokenFactory(options)
+  const factory = options.factory ?? makeTokenFactory(options)
   const lifetime = wholeNumber(
     'accessTokenLifetimeSeconds',
     options.accessTokenLifetimeSeconds,

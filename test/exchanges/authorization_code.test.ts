@@ -455,3 +455,54 @@ test('options are checked when the exchange is made', () => {
   assert.throws(make({ permits: true }), /option 'permits' must/)
   assert.throws(make({ onSimultaneousRedemption: 'no' }), /option 'onSimultaneousRedemption' must/)
 })
+
+test('E13: a new grant ends the older sessions of this user and client where that is wanted, and no others', async () => {
+  for (const [onNewGrant, left] of [
+    ['keep', 4],
+    ['end_older', 3],
+  ] as const) {
+    const { redeem, live, stores } = await setup({ options: { onNewGrant } })
+    const sessions = createSessions({ store: stores.sessionStore, clock: () => NOW })
+    const permission = { subject: 'alice', clientId: 'web', scope: 'read' }
+    const older = await sessions.open(permission, { now: NOW - 100 })
+    const login = await sessions.open(permission, { now: NOW - 100, type: 'full' })
+    const others = [
+      await sessions.open({ ...permission, clientId: 'other' }, { now: NOW - 100 }),
+      await sessions.open(permission, { now: NOW + 1 }),
+    ]
+    const answer = await redeem()
+    assert.ok(answer.refresh_token)
+    assert.equal((await live()).length, left, onNewGrant)
+    assert.equal((await sessions.get(older?.id ?? '')) === undefined, onNewGrant === 'end_older')
+    for (const kept of [login, ...others]) assert.ok(await sessions.get(kept?.id ?? ''))
+    await assert.rejects(redeem({ redirect_uri: 'https://x.example' }), { code: 'invalid_grant' })
+  }
+  await assert.rejects(setup({ options: { onNewGrant: 'end' as never } }), /onNewGrant/)
+})
+
+test('E13: of grants at once one session is left, the latest', async () => {
+  const { stores, tokens, live } = await setup()
+  const codes = createCodes({ store: stores.codeStore })
+  const { verifier, challenge } = pkcePair()
+  const permission = {
+    subject: 'alice',
+    clientId: 'web',
+    scope: 'read',
+    redirectUri: REDIRECT,
+    redirectUriWasSent: true,
+  }
+  const exchange = authorizationCode({
+    codes: stores.codeStore,
+    sessions: createSessions({ store: stores.sessionStore, clock: () => NOW }),
+    tokens,
+    onNewGrant: 'end_older',
+  })
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const code = await codes.issue({ ...permission, codeChallenge: challenge }, NOW)
+      const parameters = { code, code_verifier: verifier }
+      await exchange.run({ client: web, parameters, now: NOW, context: {} })
+    }),
+  )
+  assert.equal((await live()).length, 1)
+})

@@ -38,9 +38,19 @@ function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> & Part
       },
     ]),
   ) as unknown as SessionStore
-  const sessions = createSessions({ store, clock, ...options })
-  const tokens = createTokens({ issuer: ISSUER, baseSecret: BASE_SECRET, ...options })
-  const { permits, adopt, commaSeparatesScope, defaultScope } = options
+  const { permits, adopt, commaSeparatesScope, defaultScope, ...others } = options
+  const {
+    store: given = store,
+    clock: _,
+    idleLifetimeSeconds,
+    absoluteLifetimeSeconds,
+    overlapSeconds,
+    ...rest
+  } = others
+  const { onReuse, rotate, perClient, ...forTokens } = rest
+  const lifetimes = { idleLifetimeSeconds, absoluteLifetimeSeconds, overlapSeconds }
+  const sessions = createSessions({ store: given, clock, ...lifetimes, onReuse, rotate, perClient })
+  const tokens = createTokens({ issuer: ISSUER, baseSecret: BASE_SECRET, ...forTokens })
   const exchange = refreshToken({ sessions, tokens, permits, adopt, commaSeparatesScope, defaultScope })
   return {
     clock,

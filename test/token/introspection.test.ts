@@ -21,11 +21,13 @@ const BASE_SECRET = 'a base secret of more than thirty-two octets'
 function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> = {}) {
   const clock = createFakeClock()
   const store = memorySessionStore({ clock })
-  const sessions = createSessions({ store, clock, ...options })
+  const { perClient, idleLifetimeSeconds, absoluteLifetimeSeconds, onReuse, rotate, ...forTokens } = options
+  const settings = { perClient, idleLifetimeSeconds, absoluteLifetimeSeconds, onReuse, rotate }
+  const sessions = createSessions({ store, clock, ...settings })
   const tokens = createTokens({
     issuer: ISSUER,
     baseSecret: BASE_SECRET,
-    ...options,
+    ...forTokens,
   })
   const introspection = createIntrospection({ sessions, tokens, mayAsk: () => true })
   const revocation = createRevocation({ sessions, tokens })

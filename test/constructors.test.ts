@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createConsents } from '../lib/consent/consents.ts'
+import { authorizationCode, clientCredentials, refreshToken } from '../lib/oauth2orize/exchanges.ts'
+import { createSessions } from '../lib/session/sessions.ts'
+import { memoryCodeStore, memoryReplayRegister, memorySessionStore, memoryStores } from '../lib/stores/memory.ts'
+import { postgresStores } from '../lib/stores/postgres.ts'
+import { redisStores } from '../lib/stores/redis.ts'
+import { codeStoreContract, replayRegisterContract, sessionStoreContract } from '../lib/testing/index.ts'
+import { deriveKeyset } from '../lib/token/derived_keys.ts'
+import { createTokenFactory } from '../lib/token/factory.ts'
+import { createKeyset } from '../lib/token/keyset.ts'
+import { createTokens } from '../lib/token/token_set.ts'
+
+// C12, C20: a misspelt option and a missing options object are a TypeError that says what was meant.
+
+const secret = 's'.repeat(32)
+const stores = memoryStores()
+const sessions = createSessions({ store: stores.sessionStore })
+const tokens = createTokens({ issuer: 'https://as.example', baseSecret: secret })
+const runner = { describe: () => undefined, it: () => undefined }
+const keys = [{ key: Buffer.alloc(32, 1), kid: 'k', alg: 'HS256' as const }]
+const query = async () => ({ rows: [] })
+
+type Row = readonly [make: (options: never) => unknown, sound: object, misspelt: string, meant: string]
+
+const CONSTRUCTORS: Readonly<Record<string, Row>> = {
+  createSessions: [createSessions, { store: stores.sessionStore }, 'idleLifetime', 'idleLifetimeSeconds'],
+  createTokens: [createTokens, { issuer: 'https://as.example', baseSecret: secret }, 'audiences', 'audience'],
+  createTokenFactory: [createTokenFactory, { baseSecret: secret }, 'accessTokenFormats', 'accessTokenFormat'],
+  deriveKeyset: [(options) => deriveKeyset(secret, options), {}, 'purposes', 'purpose'],
+  createKeyset: [(options) => createKeyset(keys, options), {}, 'signwith', 'signWith'],
+  createConsents: [createConsents, { store: stores.sessionStore }, 'consentLifetime', 'consentLifetimeSeconds'],
+  authorizationCode: [
+    authorizationCode,
+    { codes: stores.codeStore, sessions, tokens },
+    'onSimultaneousRedemptions',
+    'onSimultaneousRedemption',
+  ],
+  refreshToken: [refreshToken, { sessions, tokens }, 'adopts', 'adopt'],
+  clientCredentials: [clientCredentials, { tokens }, 'defaultScopes', 'defaultScope'],
+  memoryStores: [memoryStores, {}, 'maximumCode', 'maximumCodes'],
+  memoryReplayRegister: [memoryReplayRegister, {}, 'maximumAssertion', 'maximumAssertions'],
+  memoryCodeStore: [memoryCodeStore, {}, 'maximumCodesPerUsers', 'maximumCodesPerUser'],
+  memorySessionStore: [memorySessionStore, {}, 'maximumSession', 'maximumSessions'],
+  redisStores: [redisStores, { command: async () => null, signingKeys: secret }, 'prefx', 'prefix'],
+  postgresStores: [postgresStores, { query }, 'timeoutMillisecond', 'timeoutMilliseconds'],
+  'postgresStores tables': [
+    (tables) => postgresStores({ query, tables }),
+    { codes: 'my_codes' },
+    'assertion',
+    'assertions',
+  ],
+  codeStoreContract: [
+    (options) => codeStoreContract(runner, 'mine', () => ({ store: stores.codeStore }), options),
+    {},
+    'connections',
+    'connection',
+  ],
+  replayRegisterContract: [
+    (options) => replayRegisterContract(runner, 'mine', () => ({ store: stores.replayRegister }), options),
+    {},
+    'connections',
+    'connection',
+  ],
+  sessionStoreContract: [
+    (options) => sessionStoreContract(runner, 'mine', () => ({ store: stores.sessionStore }), options),
+    {},
+    'connections',
+    'connection',
+  ],
+}
+
+describe('C12, C20: the options of constructors', () => {
+  for (const [name, [make, sound, misspelt, meant]] of Object.entries(CONSTRUCTORS)) {
+    test(`${name} says which option was meant, and needs an object`, () => {
+      make(sound as never)
+      make({ ...sound, [misspelt]: undefined } as never)
+      assert.throws(() => make({ ...sound, [misspelt]: 1 } as never), {
+        name: 'TypeError',
+        message: `Unknown option "${misspelt}". Did you mean "${meant}"?`,
+      })
+      for (const none of [null, 7, 'options', []]) {
+        const message = /needs an object with options/
+        assert.throws(() => make(none as never), { name: 'TypeError', message }, String(none))
+      }
+    })
+  }
+
+  for (const [name, make] of Object.entries({
+    createSessions,
+    createTokens,
+    createTokenFactory,
+    createConsents,
+    authorizationCode,
+    refreshToken,
+    clientCredentials,
+    redisStores,
+    postgresStores,
+  })) {
+    test(`${name} without options is a TypeError that names it`, () => {
+      assert.throws(() => (make as () => unknown)(), { name: 'TypeError', message: new RegExp(`^${name} needs`) })
+    })
+  }
+})
+
+test('C12: what perClient returns, what open and prune receive, is checked by name too', async () => {
+  const client = { client_id: 'app' }
+  const permission = { subject: 'alice', clientId: 'app', scope: '' }
+  const perClient = () => ({ idleLifetime: 60 }) as never
+  const message = /Unknown option "idleLifetime"\. Did you mean "idleLifetimeSeconds"\?/
+  const spelt = createSessions({ store: stores.sessionStore, perClient })
+  await assert.rejects(spelt.open(permission, { client }), { name: 'TypeError', message })
+  await assert.rejects(sessions.open(permission, { idleLifetime: 60 } as never), { name: 'TypeError', message })
+  const { prune } = postgresStores({ query })
+  await assert.rejects(prune({ batchsize: 1 } as never), /Did you mean "batchSize"/)
+  const none = createSessions({ store: stores.sessionStore, perClient: () => null as never })
+  assert.ok(await none.open(permission, { client }))
+})
