@@ -3,8 +3,8 @@ import { isAbsent, readOptional } from './optional.ts'
 /** One of several live secrets of a client. */
 export interface ClientSecret {
   readonly value: string
-  /** Epoch seconds; 0 or absent means never. */
-  readonly expires_at?: number | undefined
+  /** Epoch seconds, or a `Date`; 0 or absent means never. */
+  readonly expires_at?: number | bigint | Date | undefined
 }
 
 /** A set of public keys as RFC 7517 §5 spells it. Members are not trusted: each key is checked when it is used. */
@@ -21,8 +21,8 @@ export interface Client {
   readonly client_name?: string | undefined
   /** One secret, or several that are all live (rotation). Octets are taken as they are, text as UTF-8. */
   readonly client_secret?: string | Uint8Array | readonly ClientSecret[] | undefined
-  /** Epoch seconds at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
-  readonly client_secret_expires_at?: number | undefined
+  /** Epoch seconds, or a `Date`, at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
+  readonly client_secret_expires_at?: number | bigint | Date | undefined
   /** The one method this client may use. Absent: its secret, by Basic or in the body. */
   readonly token_endpoint_auth_method?: string | undefined
   /** The one algorithm this client's assertions may be signed with. Absent: any that the server takes. */

@@ -1,4 +1,5 @@
 import { type Client, type FindClient, type RequestContext, recordProblem } from './client.ts'
+import { secretProblem } from './client_secret.ts'
 import { awaitAnswer, OAuthError, refusal, unavailable } from './errors.ts'
 import { isPromise } from './maybe_promise.ts'
 
@@ -19,7 +20,7 @@ export const isRegistrableClientId = (clientId: string): boolean =>
 export function judgeClient<C extends Client>(found: C | undefined | null, clientId: string): C | OAuthError {
   if (found === undefined || found === null)
     return refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
-  const problem = recordProblem(found)
+  const problem = recordProblem(found) ?? secretProblem(found)
   if (problem !== undefined) return refusal('client_misconfigured', { clientId, detail: problem })
   return found.client_id === clientId
     ? found

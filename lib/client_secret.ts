@@ -1,12 +1,17 @@
-import { randomBytes, scrypt } from 'node:crypto'
+import { createHash, createHmac, randomBytes, scrypt } from 'node:crypto'
 import type { Client } from './client.ts'
 import { isSameOctets } from './constant_time.ts'
+import { unavailable } from './errors.ts'
+import { isAbsent } from './optional.ts'
 
 /**
  * A secret at rest: `scrypt$` cost, salt and key, as `hashClientSecret` writes it. What has not exactly this form is a
  * secret in plain text.
  */
 const HASHED = /^scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9_-]{16,86})\$([A-Za-z0-9_-]{43})$/
+
+/** What `generateClientSecret` stores of a secret of 256 random bits: nobody can try so many, so one round is enough. */
+const FAST_HASHED = /^sha256\$([A-Za-z0-9_-]{43})$/
 
 interface Hashed {
   readonly cost: ScryptCost
@@ -27,10 +32,12 @@ const DEFAULT_COST: ScryptCost = { logN: 14, blockSize: 8, parallelization: 1 }
 const KEY_OCTETS = 32
 
 /** A hash that this version can not compare with: of a cost it does not take. No secret is right by it. */
-const isForeignHash = (value: string | Uint8Array): boolean => isHashedSecret(value) && parseHashed(value) === undefined
+const isForeignHash = (value: string | Uint8Array): boolean =>
+  typeof value === 'string' && HASHED.test(value) && parseHashed(value) === undefined
 
 /** Whether a stored secret is a hash. A hashed secret can be compared, but can be no key: not for `client_secret_jwt`. */
-export const isHashedSecret = (value: unknown): value is string => typeof value === 'string' && HASHED.test(value)
+export const isHashedSecret = (value: unknown): value is string =>
+  typeof value === 'string' && (HASHED.test(value) || FAST_HASHED.test(value))
 
 function parseHashed(value: string): Hashed | undefined {
   if (!value.startsWith('scrypt$')) return undefined
@@ -53,6 +60,45 @@ const derive = (secret: string, salt: Buffer, cost: ScryptCost): Promise<Buffer>
     scrypt(secret, salt, KEY_OCTETS, options, (error, key) => (error === null ? resolve(key) : reject(error)))
   })
 
+/** Derivations at once: half of the threads of Node's pool, which also checks signatures. */
+const MOST_DERIVATIONS = Math.max(1, Math.floor((Number(process.env['UV_THREADPOOL_SIZE']) || 4) / 2))
+/** Derivations that wait for one of those. */
+const MOST_WAITING = 32
+
+let underWay = 0
+const waiting: (() => void)[] = []
+
+/**
+ * Derives for a request whose client is not authenticated yet: with at most half of the thread pool, and from a queue of
+ * at most 32. Rejects with a 503 when the queue is full.
+ */
+async function deriveInTurn(secret: string, salt: Buffer, cost: ScryptCost): Promise<Buffer> {
+  if (underWay >= MOST_DERIVATIONS) {
+    if (waiting.length >= MOST_WAITING)
+      throw unavailable(new Error(`${MOST_WAITING} client secrets wait to be checked already`))
+    await new Promise<void>((go) => waiting.push(go)) // whoever goes hands over its place
+  } else underWay += 1
+  try {
+    return await derive(secret, salt, cost)
+  } finally {
+    const next = waiting.shift()
+    if (next === undefined) underWay -= 1
+    else next()
+  }
+}
+
+const fastHash = (secret: string): Buffer => createHash('sha256').update(secret).digest()
+
+/**
+ * Makes a client secret of 256 random bits. `secret` is for the client, and `hash` is stored in `client_secret`. Checking
+ * it takes microseconds; a secret that a person chose needs `hashClientSecret`. Not for clients that use
+ * `client_secret_jwt`: that secret is a key, and the server needs it as it is.
+ */
+export function generateClientSecret(): { readonly secret: string; readonly hash: string } {
+  const secret = randomBytes(32).toString('base64url')
+  return { secret, hash: `sha256$${fastHash(secret).toString('base64url')}` }
+}
+
 /**
  * Hashes a client secret for storage, with scrypt (RFC 7914) and a random salt of 16 octets. The result stands in
  * `client_secret` in place of the secret. Not for clients that use `client_secret_jwt`: that secret is a key, and the
@@ -67,15 +113,30 @@ export async function hashClientSecret(secret: string): Promise<string> {
   return `scrypt$${cost}$${salt.toString('base64url')}$${key.toString('base64url')}`
 }
 
-/** A moment of a record: absent means never, as 0 does. What is no number, nor text of one, is no moment (`NaN`). */
-const momentOf = (value: unknown): number =>
-  value === undefined || value === null
-    ? 0
-    : typeof value === 'number'
-      ? value
-      : typeof value === 'string' && value !== ''
-        ? Number(value)
-        : Number.NaN
+/**
+ * A time of a record, in epoch seconds: absent means never, as 0 does. A number, digits, a `BigInt` and a `Date`, as
+ * databases return them. Anything else is no time (`NaN`).
+ */
+function momentOf(value: unknown): number {
+  if (isAbsent(value)) return 0
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value)
+  if (value instanceof Date) return value.getTime() / 1000
+  return typeof value === 'string' && /^\d{1,15}(\.\d{1,9})?$/.test(value) ? Number(value) : Number.NaN
+}
+
+/** What is wrong with the secrets of a record, as far as it would be misread; `undefined` where nothing is. */
+export function secretProblem({
+  client_secret: secret,
+  client_secret_expires_at: expiresAt,
+}: Client): string | undefined {
+  if (isAbsent(secret) && isAbsent(expiresAt)) return undefined
+  const moments: unknown[] = [expiresAt]
+  if (Array.isArray(secret))
+    for (const each of secret) moments.push((each as { expires_at?: unknown } | null)?.expires_at)
+  return moments.some((moment) => Number.isNaN(momentOf(moment)))
+    ? 'the expiry of a secret is no number of epoch seconds, BigInt or valid Date'
+    : undefined
+}
 
 /** The secrets on a client's record, with their expiry. An entry without its own follows `client_secret_expires_at`. */
 export function secretsOf(client: Client): readonly { value: string | Uint8Array; expiresAt: number }[] {
@@ -112,21 +173,47 @@ const octetsOf = (value: string | Uint8Array): Uint8Array => (typeof value === '
 /** What a client that does not exist is compared with. */
 const NOBODY = [{ value: randomBytes(32), expiresAt: 0 }]
 
+/** Secrets that were right before, and are not derived again. Only a right one gets here, so no flood pushes them out. */
+const MOST_REMEMBERED = 10_000
+
+/** A hash of the record, parsed, and the text of it. */
+interface StoredHash {
+  readonly text: string
+  readonly hashed: Hashed
+  readonly isExpired: boolean
+}
+
 /** Makes a `SecretComparison`. */
 export function createSecretComparison(): SecretComparison {
-  // Learned from the records: where some secrets are hashed, every failure has to cost one derivation.
-  let costSeen: ScryptCost | undefined
+  // Learned from the records: every failure costs as many derivations as the client with the most hashes does.
+  let mostHashes = 0
+  let costSeen = DEFAULT_COST
+  const right = new Map<string, Buffer>()
+  const processKey = randomBytes(32)
+  const tagOf = (presented: string): Buffer => createHmac('sha256', processKey).update(presented).digest()
+
+  async function isRight({ text, hashed }: StoredHash, presented: string): Promise<boolean> {
+    const known = right.get(text)
+    if (known !== undefined && isSameOctets(tagOf(presented), known)) return true
+    const key = await deriveInTurn(presented, hashed.salt, hashed.cost)
+    if (!isSameOctets(key, hashed.key)) return false
+    if (right.size >= MOST_REMEMBERED) right.clear()
+    right.set(text, tagOf(presented))
+    return true
+  }
 
   async function verifyHashed(
-    hashes: readonly { hashed: Hashed; expired: boolean }[],
+    hashes: readonly StoredHash[],
     presented: string,
     sofar: SecretVerdict,
   ): Promise<SecretVerdict> {
     let verdict = sofar
-    for (const { hashed, expired } of hashes) {
-      const key = await derive(presented, hashed.salt, hashed.cost)
-      if (isSameOctets(key, hashed.key)) verdict = better(verdict, expired)
+    for (const stored of hashes) {
+      if (await isRight(stored, presented)) verdict = better(verdict, stored.isExpired)
+      if (verdict === 'right') return verdict
     }
+    for (let count = hashes.length; count < mostHashes; count += 1)
+      await deriveInTurn(presented, randomBytes(16), costSeen)
     return verdict
   }
 
@@ -134,20 +221,21 @@ export function createSecretComparison(): SecretComparison {
     verify(client, presented, now) {
       const secrets = client === undefined ? [] : secretsOf(client)
       const octets = octetsOf(presented)
-      const hashes: { hashed: Hashed; expired: boolean }[] = []
+      const hashes: StoredHash[] = []
       let verdict: SecretVerdict = 'wrong'
       for (const { value, expiresAt } of secrets.length === 0 ? NOBODY : secrets) {
+        const isExpired = isSecretExpired(expiresAt, now)
         const hashed = typeof value === 'string' ? parseHashed(value) : undefined
-        const expired = isSecretExpired(expiresAt, now)
-        if (hashed !== undefined) hashes.push({ hashed, expired })
-        else if (isSameOctets(octets, octetsOf(value)) && !isForeignHash(value)) verdict = better(verdict, expired)
+        const fast = typeof value === 'string' ? FAST_HASHED.exec(value)?.[1] : undefined
+        if (hashed !== undefined) hashes.push({ text: value as string, hashed, isExpired })
+        else if (fast !== undefined) {
+          if (isSameOctets(fastHash(presented), Buffer.from(fast, 'base64url'))) verdict = better(verdict, isExpired)
+        } else if (isSameOctets(octets, octetsOf(value)) && !isForeignHash(value)) verdict = better(verdict, isExpired)
       }
-      const first = hashes[0]
+      const [first] = hashes
       if (first !== undefined) costSeen = first.hashed.cost
-      if (verdict === 'right' || (first === undefined && costSeen === undefined)) return verdict
-      if (first !== undefined) return verifyHashed(hashes, presented, verdict)
-      const failed = verdict
-      return derive(presented, randomBytes(16), costSeen ?? DEFAULT_COST).then(() => failed)
+      mostHashes = Math.max(mostHashes, hashes.length)
+      return verdict === 'right' || mostHashes === 0 ? verdict : verifyHashed(hashes, presented, verdict)
     },
   }
 }

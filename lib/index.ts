@@ -34,7 +34,7 @@ export type {
   RequestHead,
 } from './client_authentication/method.ts'
 export { type ClientProblem, type ClientProblemOptions, findClientProblems } from './client_problems.ts'
-export { hashClientSecret } from './client_secret.ts'
+export { generateClientSecret, hashClientSecret } from './client_secret.ts'
 export { type Clock, systemClock } from './clock.ts'
 export type { AuthorizationCode } from './code/authorization_code.ts'
 export type { AuthorizationParameters, AuthorizationRules, PkcePolicy } from './code/authorization_request.ts'

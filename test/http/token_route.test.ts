@@ -228,7 +228,7 @@ for (const host of HOSTS) {
         { client_id: 'nobody' },
         { client_id: 'basic', client_secret: SECRET },
         { client_id: 'jwt', client_secret: SECRET },
-        { client_id: 'none', client_secret: SECRET },
+        { client_id: 'none', client_secret: 'wrong' },
         { client_id: 'public', client_secret: 'x' },
         { client_secret: SECRET },
         {},
@@ -244,13 +244,22 @@ for (const host of HOSTS) {
         ['post', SECRET],
         ['jwt', SECRET],
         ['public', 'x'],
-        ['none', SECRET],
+        ['none', 'wrong'],
       ] as const) {
         const answer = await send(ECHO, { Authorization: basicHeader(id, secret) })
         assertError(answer, 401, 'invalid_client')
         texts.add(answer.text)
       }
       assert.equal(texts.size, 1)
+    })
+
+    test('F1: a public client that has a secret may send it, and then it must be right', async () => {
+      const sent = { ...ECHO, client_id: 'none' }
+      assert.equal((await send(sent)).status, 200)
+      assert.equal((await send({ ...sent, client_secret: SECRET })).status, 200)
+      assert.equal((await send(ECHO, { Authorization: basicHeader('none', SECRET) })).status, 200)
+      assertError(await send({ ...sent, client_secret: 'wrong' }), 400, 'invalid_client')
+      assertError(await send(ECHO, { Authorization: basicHeader('none', 'wrong') }), 401, 'invalid_client')
     })
 
     test('a client that was registered without a method may send its secret either way', async () => {

@@ -10,7 +10,7 @@ const NAMES: Readonly<Record<string, string>> = {
     codeGrant cors createAssertionVerifier createClientAuthenticator createClientEndpoint createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
     createMetadata createRevocation createRevocationEndpoint createSessions createTokenEndpoint createTokenFactory
-    createTokens deriveKeyset errorResponse findClientProblems formBody getServerClasses getWellKnownPaths hashClientSecret
+    createTokens deriveKeyset errorResponse findClientProblems formBody generateClientSecret getServerClasses getWellKnownPaths hashClientSecret
     isPublicAddress noStore onEvent pkceRequestParser publicJwks refreshToken rememberedConsent retryOf
     safeExchange safeIssue sealedTransactions systemClock toOauth2orize validateAuthorization
   `,
