@@ -11,6 +11,7 @@ import {
   createTokenEndpoint,
   type Exchange,
   type Sessions,
+  type Tokens,
 } from '../../lib/index.ts'
 import {
   CHARON_SECRET,
@@ -21,6 +22,7 @@ import {
   encryptedColumn,
 } from '../support/charon.ts'
 import { loadProgram } from '../support/page_programs.ts'
+import { rowsOf } from '../support/page_tables.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { startRedis } from '../support/redis_server.ts'
 import { basicHeader, listen, post, type Route } from '../support/token_route.ts'
@@ -101,6 +103,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
   let clients: Map<string, Client>
   let consents: Consents
   let sessions: Sessions
+  let tokens: Tokens
   let route: Route
 
   before(async () => {
@@ -114,12 +117,13 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     const moving = (await loadProgram(root, PAGE, 'charonRedis')) as {
       consents: Consents
       sessions: Sessions
-      tokens: Parameters<typeof clientCredentials>[0]['tokens']
+      tokens: Tokens
       exchange: { exchange: Exchange }
     }
     clients = new Map(CLIENTS.map((row) => [row.id, data.toClient(row)]))
     consents = moving.consents
     sessions = moving.sessions
+    tokens = moving.tokens
     for (const row of AUTHORIZATIONS) await data.moveAuthorization(row, consents)
     const exchanges = [moving.exchange, clientCredentials({ tokens: moving.tokens })]
     route = await listen(createServer(createTokenEndpoint({ findClient: (id) => clients.get(id), exchanges })))
@@ -243,5 +247,33 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     const session = sessionOf()
     await consents.withdraw(String(session.user), WEB)
     assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 300))).json.error, 'invalid_grant')
+  })
+
+  test('F10: what cannot be kept is what the page says', async () => {
+    assert.deepEqual(rowsOf(`${root}/${PAGE}`, 'What cannot be kept'), [
+      '`extra_payload` of a session',
+      'since when an app is connected (`created_at`)',
+      'the list of connected apps',
+      'disconnecting an app before its first refresh',
+      'access tokens of the last 15 minutes',
+      '`session_ttl` of a session',
+      'sessions of the type `full` (logins)',
+      'the reverse: going back to Charon',
+    ])
+    const session = sessionOf()
+    const user = String(session.user)
+    assert.deepEqual(await sessions.list(user, 'oauth2'), [], 'no session before the first refresh')
+    assert.equal((await consents.list(user)).length, 1, 'but the consent')
+    assert.equal(await sessions.endAll(user, 'oauth2'), 0)
+
+    const answer = await refresh(charonRefreshToken(session, WEB, NOW - 300))
+    assert.equal(answer.status, 200, answer.text)
+    const [opened] = await sessions.list(user, 'oauth2')
+    assert.ok(opened !== undefined && opened.createdAt >= NOW, 'as old as its adoption')
+    assert.deepEqual([opened.extra, opened.expiresAt], [{}, undefined])
+    const { access_token: own } = answer.json
+    assert.ok(await tokens.verifyAccessToken(String(own), NOW), 'an access token of this server')
+    const old = charonToken({ type: 'access', sub: session.user, cid: WEB, iat: NOW, nbf: NOW, exp: NOW + 900 })
+    assert.equal(await tokens.verifyAccessToken(old, NOW), undefined, 'one of Charon')
   })
 })
