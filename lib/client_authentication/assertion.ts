@@ -32,6 +32,8 @@ export function authenticateByAssertion(
     if (verifyAssertion === undefined)
       throw publishFailure(refusal('client_method_mismatch', { detail: 'client assertions are not taken here' }))
     const answer: unknown = verifyAssertion(parameters, methods.length < 2 ? { ...context, methods } : context)
+    // a verifier of this package bounds what it waits for, and rejects with what it has published
+    if ('methods' in verifyAssertion && answer instanceof Promise) return answer.then(judge)
     return isPromise(answer) ? awaitAnswer(answer, judge, undefined, verifierFault) : Promise.resolve(judge(answer))
   } catch (error) {
     return Promise.reject(verifierFault(error))

@@ -151,7 +151,7 @@ async function published(request: RequestHead, outcome: Promise<AuthenticatedCli
 
 /** The error of a request, published. If the request used the `Authorization` header, it carries the challenge. */
 const failureOf = ({ headers }: RequestHead, error: unknown): unknown =>
-  publishFailure(headers['authorization'] === undefined ? error : withChallenge(error))
+  publishFailure(headers['authorization'] ? withChallenge(error) : error)
 
 /** Publishes that a client was authenticated. */
 export function publishAuthenticated({ client, authentication }: AuthenticatedClient): void {

@@ -206,6 +206,8 @@ test('G10: an empty Authorization header counts as absent for the function too, 
   const body = { client_id: 'any', client_secret: SECRET }
   const { authentication } = await authenticate({ headers: { authorization: '' } }, body)
   assert.equal(authentication.method, 'client_secret_post')
+  const wrong = authenticate({ headers: { authorization: '' } }, { ...body, client_secret: 'wrong' })
+  await assert.rejects(wrong, { reason: 'client_secret_wrong', status: 400 })
   const twice = ['Authorization', '', 'authorization', basicHeader('any', SECRET)]
   await assert.rejects(authenticate({ headers: { authorization: '' }, rawHeaders: twice }, body), {
     reason: 'authorization_header_malformed',
