@@ -1,4 +1,4 @@
-import { wholeNumber } from '../options.ts'
+import { requireFunction, wholeNumber } from '../options.ts'
 
 /** How calls to a remote store are bounded. */
 export interface BoundedCallsOptions {
@@ -6,6 +6,12 @@ export interface BoundedCallsOptions {
   readonly timeoutMilliseconds?: number | undefined
   /** Calls under way at once; one more is rejected at once, so that nothing piles up before a store that hangs. Default 4096. */
   readonly maximumPending?: number | undefined
+  /**
+   * Called if calls have failed, and none has succeeded, for `timeoutMilliseconds`. End the connection there and make a new
+   * one: a client may otherwise wait for a host that died silently until the kernel gives up. Called at most once in twice
+   * that time; what it throws or rejects with is ignored. docs/scaling.md says which clients need it.
+   */
+  readonly reconnect?: (() => unknown) | undefined
 }
 
 /** A call that nobody answers is written off after this time: some clients drop what they were asked when a connection breaks. */
@@ -18,7 +24,21 @@ const WRITE_OFF_MILLISECONDS = 60_000
 export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
   const timeoutMilliseconds = wholeNumber('timeoutMilliseconds', options.timeoutMilliseconds, 3000, 1, 600_000)
   const maximumPending = wholeNumber('maximumPending', options.maximumPending, 4096, 1, 1_000_000)
+  const { reconnect } = options
+  if (reconnect !== undefined) requireFunction('reconnect', reconnect)
   let pending = 0
+  let failingSince: number | undefined
+  let reconnectedAt = Number.NEGATIVE_INFINITY
+
+  /** A call that began then has failed. Ends the connection where none succeeded for as long as a call may take. */
+  const failed = (began: number): void => {
+    const now = performance.now()
+    failingSince ??= began
+    if (reconnect === undefined || now - failingSince < timeoutMilliseconds) return
+    if (now - reconnectedAt < 2 * timeoutMilliseconds) return
+    reconnectedAt = now
+    new Promise((done) => done(reconnect())).catch(() => undefined)
+  }
 
   const bounded = <T>(ask: () => T | Promise<T>): Promise<T> =>
     new Promise<T>((resolve, reject) => {
@@ -27,6 +47,7 @@ export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
         return
       }
       pending += 1
+      const began = performance.now()
       let counted = true
       const release = (): void => {
         if (counted) pending -= 1
@@ -35,7 +56,10 @@ export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
       let timer = setTimeout(() => {
         timer = setTimeout(release, WRITE_OFF_MILLISECONDS).unref()
         // After a look at the sockets: where this process itself was held up, the answer may be there already.
-        setImmediate(() => reject(new Error(`${what} did not answer within ${timeoutMilliseconds} ms`)))
+        setImmediate(() => {
+          failed(began)
+          reject(new Error(`${what} did not answer within ${timeoutMilliseconds} ms`))
+        })
       }, timeoutMilliseconds)
       const settled = (): void => {
         clearTimeout(timer)
@@ -43,10 +67,12 @@ export function createBoundedCalls(what: string, options: BoundedCallsOptions) {
       }
       new Promise<T>((answer) => answer(ask())).then(
         (answer) => {
+          failingSince = undefined
           settled()
           resolve(answer)
         },
         (cause) => {
+          failed(began)
           settled()
           reject(cause)
         },

@@ -55,6 +55,7 @@ const OPTIONS = optionNames<PostgresStoresOptions>({
   maximumCodesPerUser: true,
   timeoutMilliseconds: true,
   maximumPending: true,
+  reconnect: true,
 })
 
 /** The three stores on PostgreSQL, and what looks after their tables. */

@@ -64,6 +64,7 @@ const OPTIONS = optionNames<RedisStoresOptions>({
   maximumCodesPerUser: true,
   timeoutMilliseconds: true,
   maximumPending: true,
+  reconnect: true,
 })
 
 /** Version of the values and scripts. It stands in every key, so that two versions never read each other's values. */
