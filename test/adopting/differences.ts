@@ -101,6 +101,7 @@ export const FROM_CHARON: Readonly<Record<string, Section>> = {
     'other methods: 404, text': ['method other than POST'],
     'other content types: an exception of the parser': ['is answered with 413, JSON with 415, GET with 405'],
     'Basic goes before credentials in the body': ['Q15'],
+    'public clients may send their secret': ['F1: a public client that has a secret'],
     '`client_id` is a UUID, in any spelling': ['a record of another client_id is not the client'],
     'checks all, collects all errors': ['T42'],
     '`client_id: client not found`: `invalid_request`': ['R72'],

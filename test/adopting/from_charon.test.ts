@@ -37,6 +37,7 @@ const NOW = Math.floor(Date.now() / 1000)
 
 /** The tables, as the old server has them. */
 const SECRETS = {
+  phone: 'a secret that an app on a phone has built in',
   web: 'n0b8VJWkxoTgQ8kH2gYyXJrJ4qfUuHc2fVhY7v8cJx1dYl5m',
   old: 'Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6',
 }
@@ -56,7 +57,7 @@ const CLIENTS = [
   {
     id: PHONE,
     name: 'Phone',
-    secret: encryptedColumn('a secret that nobody uses'),
+    secret: encryptedColumn(SECRETS.phone),
     redirect_uris: ['https://phone.example.com/callback'],
     scope: ['read'],
     grant_types: ['authorization_code', 'refresh_token'],
@@ -177,6 +178,19 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     const token = charonRefreshToken(sessionOf({ user: 1 }), PHONE, NOW - 300)
     const answer = await post(route.url, { grant_type: 'refresh_token', refresh_token: token, client_id: PHONE })
     assert.equal(answer.status, 200, answer.text)
+  })
+
+  test('F1: a public client may send its secret, as with Charon, and a wrong one is refused', async () => {
+    const form = () => ({
+      grant_type: 'refresh_token',
+      refresh_token: charonRefreshToken(sessionOf({ user: 1 }), PHONE, NOW - 300),
+    })
+    const right = { client_id: PHONE, client_secret: SECRETS.phone }
+    assert.equal((await post(route.url, { ...form(), ...right })).status, 200)
+    assert.equal((await post(route.url, form(), { Authorization: basicHeader(PHONE, SECRETS.phone) })).status, 200)
+    assert.equal((await post(route.url, { ...form(), ...right, client_secret: 'wrong' })).json.error, 'invalid_client')
+    const header = { Authorization: basicHeader(PHONE, 'wrong') }
+    assert.equal((await post(route.url, form(), header)).json.error, 'invalid_client')
   })
 
   test('F3: a session that Charon deleted is refused, under the key of Charon 4', async () => {
