@@ -1,7 +1,7 @@
 // npm run bench:memory: what one remembered assertion, one code and one session cost in the memory store, at 10^6 of
 // them, and what one operation costs at 10^3 and at 10^6. Runs with --expose-gc.
 import { randomBytes } from 'node:crypto'
-import { memoryStores } from '../lib/stores/memory.ts'
+import { createMemoryStores } from '../lib/stores/memory.ts'
 import { codeRecord, sessionRecord } from './records.ts'
 
 const collect = (globalThis as { gc?: () => void }).gc
@@ -41,7 +41,7 @@ async function measure(what: string, add: (index: number) => Promise<unknown>): 
   return { what, octetsEach: Math.round((used() - before) / COUNT), microsecondsAt }
 }
 
-const { replayRegister, codeStore, sessionStore } = memoryStores({ maximumAssertionsPerClient: 2 ** 24 })
+const { replayRegister, codeStore, sessionStore } = createMemoryStores({ maximumAssertionsPerClient: 2 ** 24 })
 const figures = [
   await measure('remembered assertion (jti)', (index) =>
     replayRegister.remember('https://as.example', `client-${index % 1000}`, identifier(), now + 60 + (index % 300)),

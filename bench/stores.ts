@@ -3,9 +3,9 @@ import { createClient } from 'redis'
 import type { CodeStore } from '../lib/code/store.ts'
 import type { ReplayRegister } from '../lib/replay_register.ts'
 import type { SessionStore } from '../lib/session/store.ts'
-import { memoryStores } from '../lib/stores/memory.ts'
-import { postgresStores } from '../lib/stores/postgres.ts'
-import { redisStores } from '../lib/stores/redis.ts'
+import { createMemoryStores } from '../lib/stores/memory.ts'
+import { createPostgresStores } from '../lib/stores/postgres.ts'
+import { createRedisStores } from '../lib/stores/redis.ts'
 import { startPostgres } from '../test/support/postgres_server.ts'
 import { startRedis } from '../test/support/redis_server.ts'
 
@@ -42,7 +42,7 @@ async function postgres(): Promise<RunningStore> {
     async empty() {
       const client = new pg.Client({ connectionString: server.url })
       await client.connect()
-      await postgresStores({ query: (text, values) => client.query(text, values as unknown[]) }).migrate()
+      await createPostgresStores({ query: (text, values) => client.query(text, values as unknown[]) }).migrate()
       await client.query('truncate oauth_assertions, oauth_codes, oauth_sessions')
       await client.end()
       return server.url
@@ -61,14 +61,14 @@ export async function startStore(kind: string): Promise<RunningStore> {
 export async function openStores(url: string): Promise<Stores> {
   if (url.startsWith('redis:')) {
     const client = await createClient({ url }).connect()
-    return redisStores({
+    return createRedisStores({
       signingKeys: 'a signing key of the benchmark, 32 octets or more',
       command: (args) => client.sendCommand([...args]),
     })
   }
   if (url.startsWith('postgres:')) {
     const pool = new pg.Pool({ connectionString: url, max: 16 })
-    return postgresStores({ query: (text, values) => pool.query(text, values as unknown[]) })
+    return createPostgresStores({ query: (text, values) => pool.query(text, values as unknown[]) })
   }
-  return memoryStores({ maximumAssertionsPerClient: 2 ** 24 })
+  return createMemoryStores({ maximumAssertionsPerClient: 2 ** 24 })
 }

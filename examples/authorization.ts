@@ -1,15 +1,17 @@
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router, urlencoded } from 'express'
 import oauth2orize from 'oauth2orize'
 import {
-  authorizationSide,
   type CodeStore,
   type Consents,
   type FindClient,
   OAuthError,
-  type Oauth2orizeTransaction,
   type ReplayRegister,
-  retryOf,
 } from 'passport-client-assertion-jwt'
+import {
+  createAuthorizationSide,
+  getRetryQuery,
+  type Oauth2orizeTransaction,
+} from 'passport-client-assertion-jwt/oauth2orize'
 import { displayName } from './clients.ts'
 import { type LoginHandlers, requestOf } from './login.ts'
 import type { Logins } from './logins.ts'
@@ -38,7 +40,7 @@ export function authorizationRoutes(options: {
 }): Router {
   const { base, logins, login, ...parts } = options
   const { consents } = parts
-  const authorization = authorizationSide<User>({
+  const authorization = createAuthorizationSide<User>({
     ...parts,
     showError: ({ status, message, retry }, request, response) => {
       const query = retry?.slice(1) ?? requestOf(request as Request)
@@ -86,7 +88,7 @@ export function authorizationRoutes(options: {
   const showForms: ErrorRequestHandler = (error, req, res, next) => {
     const isDecision = req.path !== '/'
     if (error?.reason === 'user_not_logged_in')
-      return login.show(req, res, isDecision ? requestOf(req) : afterLogin(queryOf(req), retryOf(error)))
+      return login.show(req, res, isDecision ? requestOf(req) : afterLogin(queryOf(req), getRetryQuery(error)))
     // Somebody clicked twice, and the browser dropped the response to the first click. The consent is remembered.
     if (error?.reason === 'transaction_spent' && isAllowed(req)) {
       const link = { href: `${base}/authorize?${requestOf(req)}`, text: 'Continue to the app' }

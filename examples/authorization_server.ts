@@ -10,8 +10,8 @@ import {
   createRevocationEndpoint,
   createSessions,
   createTokens,
-  formBody,
   OAuthError,
+  readFormBody,
 } from 'passport-client-assertion-jwt'
 import { accountRoutes } from './account.ts'
 import { authorizationRoutes } from './authorization.ts'
@@ -102,7 +102,7 @@ export function authorizationServer(
   const loginCookie = createCookie('login', issuer)
   const logins = createLogins({ store: sessionStore, users, cookie: loginCookie })
   const guards = createFormGuards({ issuer, baseSecret, loginCookie })
-  const login = createLogin({ base, users, clients, logins, guards, formFields: formBody() as RequestHandler })
+  const login = createLogin({ base, users, clients, logins, guards, formFields: readFormBody() as RequestHandler })
 
   app.disable('x-powered-by')
   app.set('etag', false)

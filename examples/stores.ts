@@ -5,9 +5,13 @@ import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { CodeStore, ReplayRegister, SessionStore } from 'passport-client-assertion-jwt'
-import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
-import { type PostgresQuery, type PostgresStores, postgresStores } from 'passport-client-assertion-jwt/stores/postgres'
-import { redisStores } from 'passport-client-assertion-jwt/stores/redis'
+import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import {
+  createPostgresStores,
+  type PostgresQuery,
+  type PostgresStores,
+} from 'passport-client-assertion-jwt/stores/postgres'
+import { createRedisStores } from 'passport-client-assertion-jwt/stores/redis'
 
 /** The three stores of the server, on one backend. */
 export interface Stores {
@@ -30,7 +34,7 @@ export async function openStores(url: string, baseSecret: Uint8Array): Promise<S
   if (url.startsWith('redis:') || url.startsWith('rediss:')) return openRedis(url, baseSecret)
   if (url.startsWith('postgres:') || url.startsWith('postgresql:')) return openPostgres(url)
   if (url.startsWith('pglite:')) return openPglite(url.slice('pglite:'.length))
-  return { ...memoryStores(), close: async () => undefined }
+  return { ...createMemoryStores(), close: async () => undefined }
 }
 
 async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
@@ -62,10 +66,10 @@ async function openRedis(url: string, baseSecret: Uint8Array): Promise<Stores> {
     signingKeys: derived('records in Redis', 32),
     timeoutMilliseconds: TIMEOUT_MILLISECONDS,
   }
-  const { replayRegister } = redisStores(options)
+  const { replayRegister } = createRedisStores(options)
   // Records that were signed with another secret cannot be read, so each secret has its own keys in Redis, below
   // `oauth:1:`, to which docs/scaling.md grants access.
-  const { codeStore, sessionStore } = redisStores({
+  const { codeStore, sessionStore } = createRedisStores({
     ...options,
     prefix: `oauth:1:${derived('keys in Redis', 6).toString('hex')}`,
   })
@@ -113,7 +117,7 @@ async function openPglite(folder: string): Promise<Stores> {
 
 /** Opens the stores over SQL: creates missing tables, and removes expired rows every minute. */
 async function openTables(query: PostgresQuery, close: () => Promise<void>): Promise<Stores> {
-  const stores: PostgresStores = postgresStores({ query, timeoutMilliseconds: TIMEOUT_MILLISECONDS })
+  const stores: PostgresStores = createPostgresStores({ query, timeoutMilliseconds: TIMEOUT_MILLISECONDS })
   await stores.migrate()
   const pruning = setInterval(() => void stores.prune().catch(() => undefined), PRUNE_MILLISECONDS).unref()
   return {

@@ -2,18 +2,18 @@ import oauth2orize from 'oauth2orize'
 import { Passport } from 'passport'
 import {
   type AssertionVerifier,
-  authorizationCode,
-  basicVerify,
-  ClientAssertionStrategy,
+  Strategy as ClientAssertionStrategy,
   type CodeStore,
   type Consents,
-  clientCredentials,
-  clientPasswordVerify,
+  createAuthorizationCodeExchange,
+  createBasicVerify,
+  createClientCredentialsExchange,
+  createClientPasswordVerify,
+  createRefreshTokenExchange,
   createTokenEndpoint,
   type FindClient,
   type Permits,
   PublicClientStrategy,
-  refreshToken,
   type Sessions,
   type TokenEndpoint,
   type Tokens,
@@ -37,8 +37,11 @@ export function tokenRoute(parts: {
   // Authentication: one strategy for each way in which clients prove who they are.
   const passport = new Passport()
   passport.use('assertion', new ClientAssertionStrategy({ verifyAssertion }))
-  passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-  passport.use('secret', new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient })))
+  passport.use('basic', new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+  passport.use(
+    'secret',
+    new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient })),
+  )
   passport.use('public', new PublicClientStrategy({ findClient }))
 
   // Grants: one exchange for each grant type.
@@ -46,9 +49,9 @@ export function tokenRoute(parts: {
   const isStillAllowed: Permits = async (permission, context) =>
     isUser(permission.subject) && consents.allows(permission, context)
   const server = oauth2orize.createServer()
-  server.exchange(authorizationCode({ codes, sessions, tokens, permits: isStillAllowed }))
-  server.exchange(refreshToken({ sessions, tokens, permits: isStillUser }))
-  server.exchange(clientCredentials({ tokens }))
+  server.exchange(createAuthorizationCodeExchange({ codes, sessions, tokens, permits: isStillAllowed }))
+  server.exchange(createRefreshTokenExchange({ sessions, tokens, permits: isStillUser }))
+  server.exchange(createClientCredentialsExchange({ tokens }))
 
   // A request passes through the form parser, exactly one strategy, and its exchange. Every error gets an OAuth response.
   return createTokenEndpoint({

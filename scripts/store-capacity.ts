@@ -5,9 +5,9 @@
 // It starts a Redis and a PostgreSQL of its own, and needs both installed.
 import pg from 'pg'
 import { createClient } from 'redis'
-import { type MemoryStores, memoryStores } from '../lib/stores/memory.ts'
-import { postgresStores } from '../lib/stores/postgres.ts'
-import { redisStores } from '../lib/stores/redis.ts'
+import { createMemoryStores, type MemoryStores } from '../lib/stores/memory.ts'
+import { createPostgresStores } from '../lib/stores/postgres.ts'
+import { createRedisStores } from '../lib/stores/redis.ts'
 import { startPostgres } from '../test/support/postgres_server.ts'
 import { newCode, newSession } from '../test/support/records.ts'
 import { startRedis } from '../test/support/redis_server.ts'
@@ -44,7 +44,7 @@ const heap = async () => {
   collect()
   return process.memoryUsage().heapUsed
 }
-await measure('memory', 1_000_000, memoryStores({ maximumAssertionsPerClient: 2_000_000 }), heap)
+await measure('memory', 1_000_000, createMemoryStores({ maximumAssertionsPerClient: 2_000_000 }), heap)
 
 const redis = await startRedis(['--appendonly', 'no'])
 const client = createClient({ url: redis.url })
@@ -52,7 +52,10 @@ await client.connect()
 await measure(
   'Redis',
   50_000,
-  redisStores({ command: (args) => client.sendCommand(args), signingKeys: 'a secret for measuring only, 32 octets' }),
+  createRedisStores({
+    command: (args) => client.sendCommand(args),
+    signingKeys: 'a secret for measuring only, 32 octets',
+  }),
   async () => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]),
 )
 client.destroy()
@@ -60,7 +63,7 @@ await redis.stop()
 
 const server = await startPostgres(['fsync=off'])
 const pool = new pg.Pool({ connectionString: server.url })
-const stores = postgresStores({ query: (text, values) => pool.query(text, values) })
+const stores = createPostgresStores({ query: (text, values) => pool.query(text, values) })
 await stores.migrate()
 await measure('PostgreSQL', 50_000, stores, async () => {
   const { rows } = await pool.query(

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { createAssertionVerifier } from '../lib/assertion/verify.ts'
 import { createClientAuthenticator } from '../lib/client_authentication/authenticator.ts'
 import { awaitAnswer, type OAuthError } from '../lib/errors.ts'
-import { type FindClient, validateAuthorization } from '../lib/index.ts'
+import type { FindClient } from '../lib/index.ts'
+import { validateAuthorization } from '../lib/oauth2orize/index.ts'
 import { assertionWith, formWith, ISSUER, testRegister } from './support/assertions.ts'
 
 const SECRET = 'x'.repeat(64)

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createConsents } from '../lib/consent/consents.ts'
-import { authorizationCode, clientCredentials, refreshToken } from '../lib/oauth2orize/exchanges.ts'
+import {
+  createAuthorizationCodeExchange,
+  createClientCredentialsExchange,
+  createRefreshTokenExchange,
+} from '../lib/oauth2orize/exchanges.ts'
 import { createSessions } from '../lib/session/sessions.ts'
-import { memoryCodeStore, memoryReplayRegister, memorySessionStore, memoryStores } from '../lib/stores/memory.ts'
-import { postgresStores } from '../lib/stores/postgres.ts'
-import { redisStores } from '../lib/stores/redis.ts'
-import { codeStoreContract, replayRegisterContract, sessionStoreContract } from '../lib/testing/index.ts'
+import {
+  createMemoryCodeStore,
+  createMemoryReplayRegister,
+  createMemorySessionStore,
+  createMemoryStores,
+} from '../lib/stores/memory.ts'
+import { createPostgresStores } from '../lib/stores/postgres.ts'
+import { createRedisStores } from '../lib/stores/redis.ts'
+import { testCodeStore, testReplayRegister, testSessionStore } from '../lib/testing/index.ts'
 import { deriveKeyset } from '../lib/token/derived_keys.ts'
 import { createTokenFactory } from '../lib/token/factory.ts'
 import { createKeyset } from '../lib/token/keyset.ts'
@@ -15,7 +24,7 @@ import { createTokens } from '../lib/token/token_set.ts'
 // C12, C20: a misspelt option and a missing options object are a TypeError that says what was meant.
 
 const secret = 's'.repeat(32)
-const stores = memoryStores()
+const stores = createMemoryStores()
 const sessions = createSessions({ store: stores.sessionStore })
 const tokens = createTokens({ issuer: 'https://as.example', baseSecret: secret })
 const runner = { describe: () => undefined, it: () => undefined }
@@ -32,39 +41,39 @@ const CONSTRUCTORS: Readonly<Record<string, Row>> = {
   createKeyset: [(options) => createKeyset(keys, options), {}, 'signwith', 'signWith'],
   createConsents: [createConsents, { store: stores.sessionStore }, 'consentLifetime', 'consentLifetimeSeconds'],
   authorizationCode: [
-    authorizationCode,
+    createAuthorizationCodeExchange,
     { codes: stores.codeStore, sessions, tokens },
     'onSimultaneousRedemptions',
     'onSimultaneousRedemption',
   ],
-  refreshToken: [refreshToken, { sessions, tokens }, 'adopts', 'adopt'],
-  clientCredentials: [clientCredentials, { tokens }, 'defaultScopes', 'defaultScope'],
-  memoryStores: [memoryStores, {}, 'maximumCode', 'maximumCodes'],
-  memoryReplayRegister: [memoryReplayRegister, {}, 'maximumAssertion', 'maximumAssertions'],
-  memoryCodeStore: [memoryCodeStore, {}, 'maximumCodesPerUsers', 'maximumCodesPerUser'],
-  memorySessionStore: [memorySessionStore, {}, 'maximumSession', 'maximumSessions'],
-  redisStores: [redisStores, { command: async () => null, signingKeys: secret }, 'prefx', 'prefix'],
-  postgresStores: [postgresStores, { query }, 'timeoutMillisecond', 'timeoutMilliseconds'],
+  refreshToken: [createRefreshTokenExchange, { sessions, tokens }, 'adopts', 'adopt'],
+  clientCredentials: [createClientCredentialsExchange, { tokens }, 'defaultScopes', 'defaultScope'],
+  memoryStores: [createMemoryStores, {}, 'maximumCode', 'maximumCodes'],
+  memoryReplayRegister: [createMemoryReplayRegister, {}, 'maximumAssertion', 'maximumAssertions'],
+  memoryCodeStore: [createMemoryCodeStore, {}, 'maximumCodesPerUsers', 'maximumCodesPerUser'],
+  memorySessionStore: [createMemorySessionStore, {}, 'maximumSession', 'maximumSessions'],
+  redisStores: [createRedisStores, { command: async () => null, signingKeys: secret }, 'prefx', 'prefix'],
+  postgresStores: [createPostgresStores, { query }, 'timeoutMillisecond', 'timeoutMilliseconds'],
   'postgresStores tables': [
-    (tables) => postgresStores({ query, tables }),
+    (tables) => createPostgresStores({ query, tables }),
     { codes: 'my_codes' },
     'assertion',
     'assertions',
   ],
   codeStoreContract: [
-    (options) => codeStoreContract(runner, 'mine', () => ({ store: stores.codeStore }), options),
+    (options) => testCodeStore(runner, 'mine', () => ({ store: stores.codeStore }), options),
     {},
     'connections',
     'connection',
   ],
   replayRegisterContract: [
-    (options) => replayRegisterContract(runner, 'mine', () => ({ store: stores.replayRegister }), options),
+    (options) => testReplayRegister(runner, 'mine', () => ({ store: stores.replayRegister }), options),
     {},
     'connections',
     'connection',
   ],
   sessionStoreContract: [
-    (options) => sessionStoreContract(runner, 'mine', () => ({ store: stores.sessionStore }), options),
+    (options) => testSessionStore(runner, 'mine', () => ({ store: stores.sessionStore }), options),
     {},
     'connections',
     'connection',
@@ -92,11 +101,11 @@ describe('C12, C20: the options of constructors', () => {
     createTokens,
     createTokenFactory,
     createConsents,
-    authorizationCode,
-    refreshToken,
-    clientCredentials,
-    redisStores,
-    postgresStores,
+    authorizationCode: createAuthorizationCodeExchange,
+    refreshToken: createRefreshTokenExchange,
+    clientCredentials: createClientCredentialsExchange,
+    redisStores: createRedisStores,
+    postgresStores: createPostgresStores,
   })) {
     test(`${name} without options is a TypeError that names it`, () => {
       assert.throws(() => (make as () => unknown)(), { name: 'TypeError', message: new RegExp(`^${name} needs`) })
@@ -112,7 +121,7 @@ test('C12: what perClient returns, what open and prune receive, is checked by na
   const spelt = createSessions({ store: stores.sessionStore, perClient })
   await assert.rejects(spelt.open(permission, { client }), { name: 'TypeError', message })
   await assert.rejects(sessions.open(permission, { idleLifetime: 60 } as never), { name: 'TypeError', message })
-  const { prune } = postgresStores({ query })
+  const { prune } = createPostgresStores({ query })
   await assert.rejects(prune({ batchsize: 1 } as never), /Did you mean "batchSize"/)
   const none = createSessions({ store: stores.sessionStore, perClient: () => null as never })
   assert.ok(await none.open(permission, { client }))

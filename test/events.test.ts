@@ -11,9 +11,9 @@ import {
   createAssertionVerifier,
   createClientAuthenticator,
   type Events,
-  errorResponse,
   OAuthError,
   onEvent,
+  respondWithError,
 } from '../lib/index.ts'
 import { assertionWith, formWith } from './support/assertions.ts'
 
@@ -42,7 +42,7 @@ test('B2: an id that cannot be registered reaches listeners escaped and cut', as
   const findClient = () => undefined
   const verifyAssertion = createAssertionVerifier({ issuer: 'https://as.example', replayRegister: false, findClient })
   const authenticate = createClientAuthenticator({ verifyAssertion, findClient } as never)
-  const answer = errorResponse()
+  const answer = respondWithError()
   const parts = (header: object, claims: object): string =>
     [JSON.stringify(header), JSON.stringify(claims), 'x']
       .map((part) => Buffer.from(part).toString('base64url'))

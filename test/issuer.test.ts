@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
-import {
-  authorizationErrors,
-  codeGrant,
-  createAssertionVerifier,
-  createMetadata,
-  createTokens,
-  getWellKnownPaths,
-  sealedTransactions,
-} from '../lib/index.ts'
+import { createAssertionVerifier, createMetadata, createTokens, getWellKnownPaths } from '../lib/index.ts'
 import { isIssuer } from '../lib/issuer.ts'
+import { createCodeGrant, createSealedTransactions, respondWithAuthorizationError } from '../lib/oauth2orize/index.ts'
 
 const GOOD = [
   'https://as.example.com',
@@ -50,9 +43,9 @@ const BAD: readonly unknown[] = [
 const CONSTRUCTORS: Readonly<Record<string, (issuer: never) => unknown>> = {
   createAssertionVerifier: (issuer) => createAssertionVerifier({ issuer } as never),
   createTokens: (issuer) => createTokens({ issuer } as never),
-  codeGrant: (issuer) => codeGrant({ issuer } as never),
-  authorizationErrors: (issuer) => authorizationErrors({ issuer }),
-  sealedTransactions: (issuer) => sealedTransactions({ issuer } as never),
+  codeGrant: (issuer) => createCodeGrant({ issuer } as never),
+  authorizationErrors: (issuer) => respondWithAuthorizationError({ issuer }),
+  sealedTransactions: (issuer) => createSealedTransactions({ issuer } as never),
   getWellKnownPaths: (issuer) => getWellKnownPaths(issuer),
   createMetadata: (issuer) => createMetadata({ issuer } as never),
 }

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test'
 import { createClient } from 'redis'
 import { refreshToken } from '../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../lib/session/sessions.ts'
-import { memoryStores } from '../lib/stores/memory.ts'
-import { redisStores } from '../lib/stores/redis.ts'
+import { createMemoryStores } from '../lib/stores/memory.ts'
+import { createRedisStores } from '../lib/stores/redis.ts'
 import { createKeyset } from '../lib/token/keyset.ts'
 import { createTokens, type TokensOptions } from '../lib/token/token_set.ts'
 import { redisServer, without } from './support/programs.ts'
@@ -36,7 +36,7 @@ const KINDS: Readonly<Record<string, (step: readonly string[]) => Partial<Tokens
 
 for (const [kind, optionsOf] of Object.entries(KINDS)) {
   test(`C15: ${kind}: each node accepts what its neighbour makes, at every step`, async () => {
-    const { sessionStore: store } = memoryStores({ clock: () => NOW })
+    const { sessionStore: store } = createMemoryStores({ clock: () => NOW })
     const nodes = STEPS.map((step) => {
       const sessions = createSessions({ store, clock: () => NOW })
       const tokens = createTokens({ issuer: 'https://as.example', ...optionsOf(step) })
@@ -81,7 +81,7 @@ describe('C15: signingKeys of the Redis stores', { skip: without(redisServer) },
     await client.connect()
     try {
       const nodes = STEPS.map((signingKeys) =>
-        redisStores({ command: (args) => client.sendCommand(args), signingKeys }),
+        createRedisStores({ command: (args) => client.sendCommand(args), signingKeys }),
       )
       for (const pair of NEIGHBOURS) {
         for (const [maker, reader] of [pair, [...pair].reverse()] as [number, number][]) {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTokenFactory, sealedTransactions } from '../lib/index.ts'
+import { createTokenFactory } from '../lib/index.ts'
+import { createSealedTransactions } from '../lib/oauth2orize/index.ts'
 import { readServerSecrets } from '../lib/server_secrets.ts'
-import { memoryReplayRegister } from '../lib/stores/memory.ts'
-import { redisStores } from '../lib/stores/redis.ts'
+import { createMemoryReplayRegister } from '../lib/stores/memory.ts'
+import { createRedisStores } from '../lib/stores/redis.ts'
 
 const SECRET = 'a secret of thirty-two bytes, ok'
 
@@ -17,13 +18,13 @@ test('one secret or several mean the same in every option of a server', () => {
 test('what is no secret is refused by every constructor, with the name of the option and never the secret', () => {
   const constructors: Record<string, (secret: never) => unknown> = {
     secret: (secret) =>
-      sealedTransactions({
+      createSealedTransactions({
         issuer: 'https://as.example',
         secret,
         findClient: () => undefined,
-        replayRegister: memoryReplayRegister(),
+        replayRegister: createMemoryReplayRegister(),
       }),
-    signingKeys: (signingKeys) => redisStores({ command: async () => null, signingKeys }),
+    signingKeys: (signingKeys) => createRedisStores({ command: async () => null, signingKeys }),
     baseSecret: (baseSecret) =>
       createTokenFactory({ issuer: 'https://as.example', audience: 'https://api.example', baseSecret } as never),
   }

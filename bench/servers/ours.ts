@@ -17,7 +17,7 @@ import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createExpressServer as createFastServer } from '../../lib/hosts/express.ts'
 import { toOauth2orize } from '../../lib/oauth2orize/exchange.ts'
 import { ClientAssertionStrategy } from '../../lib/passport/assertion_strategy.ts'
-import { basicVerify } from '../../lib/passport/basic.ts'
+import { createBasicVerify } from '../../lib/passport/basic.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { createKeyset } from '../../lib/token/keyset.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
@@ -132,7 +132,7 @@ serve(async (given, variant) => {
     // as examples/token-route.ts has it
     const passport = new Passport()
     passport.use('assertion', new ClientAssertionStrategy({ verifyAssertion }))
-    passport.use('basic', new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+    passport.use('basic', new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
     const server = oauth2orize.createServer()
     for (const exchange of exchanges) server.exchange(toOauth2orize(exchange) as never)
     app.use('/token', createTokenEndpoint({ passport, strategies: { assertion: 'assertion', basic: 'basic' }, server }))

@@ -13,7 +13,7 @@ const {
   authorizationCode,
   authorizationSide,
   basicVerify,
-  ClientAssertionStrategy,
+  Strategy: ClientAssertionStrategy,
   clientCredentials,
   clientPasswordVerify,
   createConsents,
@@ -22,8 +22,8 @@ const {
   PublicClientStrategy,
   refreshToken,
   createTokenEndpoint,
-  toOauth2orize,
 } = require('passport-client-assertion-jwt')
+const { toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
 const { findClient, toLookUp } = require('./clients.cjs')
 const { codeStore, replayRegister, sessionStore } = require('./stores.cjs')
 

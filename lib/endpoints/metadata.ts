@@ -55,7 +55,7 @@ export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
 }
 
 /** The paths of an issuer's metadata documents on its host. */
-export interface WellKnownPaths {
+export type WellKnownPaths = {
   /** RFC 8414 §3.1: the well-known name goes between the host and the path of the issuer. */
   readonly authorizationServer: string
   /** OpenID Connect Discovery §4: it is appended to the path of the issuer. */

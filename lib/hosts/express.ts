@@ -11,7 +11,7 @@ import { badOption } from '../options.ts'
 export type ApplicationWithPrototypes = (request: never, response: never) => unknown | void
 
 /** The two classes node:http and node:https take as server options. */
-export interface ApplicationClasses {
+export type ApplicationClasses = {
   readonly IncomingMessage: typeof IncomingMessage
   readonly ServerResponse: typeof ServerResponse
 }

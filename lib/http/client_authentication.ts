@@ -202,7 +202,7 @@ const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'fin
  * Passport strategies. It sets `req.user` to the client and `req.authInfo` to how it was authenticated, keeps no session
  * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.
  */
-export function clientAuthentication(options: ClientAuthenticationOptions): Middleware {
+export function authenticateClients(options: ClientAuthenticationOptions): Middleware {
   checkOptions('clientAuthentication', options, OPTIONS)
   const { authenticate } = authenticationBy(options)
   return (request, response, next) => {

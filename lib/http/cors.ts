@@ -85,7 +85,7 @@ export function createCors(options: CorsOptions | false | undefined): CorsHeader
  * A middleware that sets the CORS headers on every answer, errors included, and answers the preflight (`OPTIONS`) with
  * 204. It allows no credentials. Origins that are not listed get no header; the request itself is not refused for that.
  */
-export function cors(options: CorsOptions = {}): Middleware {
+export function allowCors(options: CorsOptions = {}): Middleware {
   const headers = createCors(options)
   return (request, response, next) => {
     const preflight = request.method === 'OPTIONS'

@@ -188,7 +188,7 @@ const NAMES = optionNames<ErrorMiddlewareOptions>({
  * with 401. Errors that are none of the protocol are answered with `server_error`, without their text. Publishes
  * `request.refused`.
  */
-export function errorResponse(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
+export function respondWithError(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
   checkOptions('errorResponse', options, NAMES)
   const write = createErrorWriter(options)
   const cors = createCors(options.cors ?? false)

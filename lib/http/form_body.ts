@@ -191,7 +191,7 @@ const NAMES = optionNames<FormBodyOptions>({ limitBytes: true, repeatable: true 
  * content type, 413 for too large a body, 400 for a malformed one. A request without a body has no parameters.
  * The query string is never read.
  */
-export function formBody(options: FormBodyOptions = {}): Middleware {
+export function readFormBody(options: FormBodyOptions = {}): Middleware {
   checkOptions('formBody', options, NAMES)
   const read = createFormReader(options)
   return (request, _response, next) => {

@@ -7,7 +7,7 @@ export const NO_STORE: Readonly<Record<string, string>> = Object.freeze({
 })
 
 /** A middleware that forbids caching of whatever answers the request (RFC 6749 §5.1). */
-export function noStore(): Middleware {
+export function setNoStore(): Middleware {
   return (_request, response, next) => {
     for (const [name, value] of Object.entries(NO_STORE)) response.setHeader(name, value)
     next()

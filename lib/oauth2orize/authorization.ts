@@ -42,7 +42,9 @@ const NAMES: readonly string[] = [
  * app.use(authorization.errors)
  * ```
  */
-export function authorizationSide<User = unknown, C extends Client = Client>(options: AuthorizationOptions<User, C>) {
+export function createAuthorizationSide<User = unknown, C extends Client = Client>(
+  options: AuthorizationOptions<User, C>,
+) {
   checkOptions('authorizationSide', options, NAMES)
   return {
     /** For `oauth2orize.createServer({ store })`. */

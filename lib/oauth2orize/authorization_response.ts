@@ -9,7 +9,7 @@ import { isPromise } from '../maybe_promise.ts'
 import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
 import { askHook, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { parametersOf } from './authorization_parameters.ts'
-import { pathOf, retryOf, retryPathOf } from './retry.ts'
+import { getRetryQuery, pathOf, retryPathOf } from './retry.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 
 export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
@@ -180,7 +180,7 @@ type ErrorRequest = IncomingMessage & { readonly oauth2?: unknown; readonly orig
  * where that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's
  * or oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
  */
-export function authorizationErrors(options: AuthorizationErrorsOptions) {
+export function respondWithAuthorizationError(options: AuthorizationErrorsOptions) {
   checkOptions('authorizationErrors', options, ERRORS_OPTIONS)
   return createErrorMiddleware(options)
 }
@@ -237,7 +237,7 @@ export function createErrorMiddleware(options: AuthorizationErrorsOptions) {
     setHeaders(response, refused.headers)
     noStore(response)
     const message = descriptionOf(refused, verbosity) ?? ''
-    show({ status, code: refused.code, message, retry: retryOf(refused) }, refused, request, response)
+    show({ status, code: refused.code, message, retry: getRetryQuery(refused) }, refused, request, response)
   }
 }
 

@@ -108,7 +108,7 @@ export interface Oauth2orizeGrant {
  * A denial, and whatever fails before the redirect, is redirected too if the client may receive it; no error handler is
  * needed for that. Other errors go to `authorizationErrors`, or to oauth2orize's `authorizationErrorHandler()`.
  */
-export function codeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
+export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
   checkOptions('codeGrant', options, GRANT_OPTIONS)
   return createGrant(options)
 }

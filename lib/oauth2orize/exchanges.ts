@@ -41,19 +41,23 @@ const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2ori
  * The exchange for `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5), for `server.exchange(…)` of
  * oauth2orize and for `createTokenEndpoint`.
  */
-export function authorizationCode(options: AuthorizationCodeOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+export function createAuthorizationCodeExchange(
+  options: AuthorizationCodeOptions & ToOauth2orizeOptions,
+): Oauth2orizeExchange {
   checkOptions('authorizationCode', options, OF_AUTHORIZATION_CODE)
   return wrapExchange(authorizationCodeExchange(options), options)
 }
 
 /** The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`. */
-export function refreshToken(options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+export function createRefreshTokenExchange(options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
   checkOptions('refreshToken', options, OF_REFRESH_TOKEN)
   return wrapExchange(refreshTokenExchange(options), options)
 }
 
 /** The exchange for `grant_type=client_credentials` (RFC 6749 §4.4), for `server.exchange(…)` and for `createTokenEndpoint`. */
-export function clientCredentials(options: ClientCredentialsOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
+export function createClientCredentialsExchange(
+  options: ClientCredentialsOptions & ToOauth2orizeOptions,
+): Oauth2orizeExchange {
   checkOptions('clientCredentials', options, OF_CLIENT_CREDENTIALS)
   return wrapExchange(clientCredentialsExchange(options), options)
 }

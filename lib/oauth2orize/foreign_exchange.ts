@@ -7,7 +7,7 @@ import { guardCallback } from './foreign_callback.ts'
 export type ExchangeStep = (request: Request, response: Response, next: Next) => unknown
 
 /** An exchange in the shape that `server.exchange(…)` takes, whatever the host's type declarations say of `next`. */
-export type SafeExchange = (request: Request, response: Response, next: (error?: never) => void) => void
+export type GuardedExchange = (request: Request, response: Response, next: (error?: never) => void) => void
 
 /** Runs `next` at most once, and when the time is over. `settle`: never from now on; `stop`: not for the time. */
 function onceInTime(milliseconds: number | undefined, next: (error?: unknown) => void) {
@@ -36,13 +36,13 @@ function onceInTime(milliseconds: number | undefined, next: (error?: unknown) =>
  * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
  * exchange: for an `async` issue callback use `safeIssue`.
  */
-export function safeExchange(step: ExchangeStep, timeoutMilliseconds?: number): SafeExchange {
+export function guardExchange(step: ExchangeStep, timeoutMilliseconds?: number): GuardedExchange {
   requireFunction('step', step)
   return guardedExchange(step, wholeNumber('timeoutMilliseconds', timeoutMilliseconds, 30_000, 1, 600_000))
 }
 
 /** As `safeExchange`; without a time limit where the caller has one. */
-export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number): SafeExchange {
+export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number): GuardedExchange {
   const guarded: ExchangeStep = (request, response, next) => {
     const { once, settle, stop } = onceInTime(timeoutMilliseconds, (error) => {
       if (!response.headersSent) next(error)
@@ -55,7 +55,7 @@ export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number
       once(asError(error))
     }
   }
-  return Object.defineProperty(guarded, 'name', { value: step.name }) as SafeExchange
+  return Object.defineProperty(guarded, 'name', { value: step.name }) as GuardedExchange
 }
 
 /**
@@ -92,7 +92,7 @@ function answerOnce(response: Response, ended: () => void): void {
  *
  * @typeParam Issue the function, which keeps its type
  */
-export function safeIssue<Issue extends (...parameters: never[]) => unknown>(
+export function guardIssue<Issue extends (...parameters: never[]) => unknown>(
   issue: Issue,
   timeoutMilliseconds = 30_000,
 ): Issue {

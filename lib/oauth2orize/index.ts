@@ -1,38 +1,17 @@
-// What an existing oauth2orize server takes in: './oauth2orize' of the package.
+// `passport-client-assertion-jwt/oauth2orize`: the authorization side, and what existing exchanges need.
 
-export type { AuthorizationParameters } from '../code/authorization_request.ts'
-export type { AuthorizationCodeOptions } from '../exchanges/authorization_code.ts'
-export type { ClientCredentialsOptions } from '../exchanges/client_credentials.ts'
-export type { RefreshTokenOptions } from '../exchanges/refresh_token.ts'
-export { type AuthorizationOptions, authorizationSide } from './authorization.ts'
-export type { Oauth2orizeRequest, ParametersRequest } from './authorization_parameters.ts'
-export {
-  type AuthorizationErrorsOptions,
-  type AuthorizationResponse,
-  authorizationErrors,
-  type ShownError,
-} from './authorization_response.ts'
-export {
-  type ValidateAuthorizationOptions,
-  type ValidateDone,
-  validateAuthorization,
-} from './authorize.ts'
-export { type CodeGrantOptions, codeGrant, type Oauth2orizeGrant } from './code_grant.ts'
-export { type Oauth2orizeExchange, type ToOauth2orizeOptions, toOauth2orize } from './exchange.ts'
-export { authorizationCode, clientCredentials, refreshToken } from './exchanges.ts'
-export { type ExchangeStep, type SafeExchange, safeExchange, safeIssue } from './foreign_exchange.ts'
-export { pkceRequestParser } from './pkce_extension.ts'
-export {
-  type ImmediateDone,
-  type RememberedConsentOptions,
-  rememberedConsent,
-} from './remembered_consent.ts'
-export { retryOf } from './retry.ts'
-export {
-  type Oauth2orizeTransaction,
-  type SealedTransactionsOptions,
-  sealedTransactions,
-  type TransactionRequest,
-  type TransactionStore,
-} from './transactions.ts'
+// The authorization side
+export { type AuthorizationOptions, createAuthorizationSide } from './authorization.ts'
+export type { Oauth2orizeRequest } from './authorization_parameters.ts'
+export { respondWithAuthorizationError, type ShownError } from './authorization_response.ts'
+export { validateAuthorization } from './authorize.ts'
+export { createCodeGrant, type Oauth2orizeGrant } from './code_grant.ts'
+// Exchanges of your own
+export { toOauth2orize } from './exchange.ts'
+export { type GuardedExchange, guardExchange, guardIssue } from './foreign_exchange.ts'
+export { createRequestParser } from './pkce_extension.ts'
+export { checkRememberedConsent } from './remembered_consent.ts'
+// Transactions
+export { getRetryQuery } from './retry.ts'
+export { createSealedTransactions, type Oauth2orizeTransaction, type TransactionStore } from './transactions.ts'
 export type { SubjectOf } from './user.ts'

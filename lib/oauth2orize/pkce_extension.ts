@@ -13,7 +13,7 @@ import {
  * oauth2orize would blame the response type. Members that parsers registered before it have read stay as they are, unless
  * the request has the parameter.
  */
-export const pkceRequestParser = (): ((request: ParametersRequest) => Oauth2orizeRequest) => parseRequest
+export const createRequestParser = (): ((request: ParametersRequest) => Oauth2orizeRequest) => parseRequest
 
 /** One parameter, synchronous: oauth2orize takes a parser of two for one with a callback. */
 export function parseRequest(request: ParametersRequest): Oauth2orizeRequest {

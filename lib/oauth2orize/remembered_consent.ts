@@ -59,7 +59,7 @@ export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
  * `user_not_logged_in` although somebody is logged in: show your login form and continue with the query of `retryOf`.
  * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
  */
-export function rememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
+export function checkRememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
   checkOptions('rememberedConsent', options, CONSENT_OPTIONS)
   return createImmediate(options)
 }

@@ -14,7 +14,7 @@ const retries = new WeakMap<OAuthError, Retry>()
  * it for the link on an error page, and for where to continue after a login: it leaves out what the login fulfils
  * (`prompt=login`). It is built from the parameters of the request, so it is the same for GET and POST.
  */
-export const retryOf = (error: OAuthError): string | undefined => retries.get(error)?.query
+export const getRetryQuery = (error: OAuthError): string | undefined => retries.get(error)?.query
 
 /** The path of the authorization request that an error belongs to, if it was seen under another URL. */
 export const retryPathOf = (error: OAuthError): string | undefined => retries.get(error)?.path

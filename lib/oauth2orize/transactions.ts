@@ -133,7 +133,7 @@ const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
  * when it is loaded: before anything is issued, so that a form sent twice gives one code. Refusals are `OAuthError`s of
  * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
  */
-export function sealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
+export function createSealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
   checkOptions('sealedTransactions', options, TRANSACTION_OPTIONS)
   return createTransactionStore(options)
 }

@@ -24,7 +24,7 @@ export interface BasicVerify {
  * Without `passReqToCallback` it has only what passport-http read: a secret with a colon is wrong, and a client assertion
  * in the same request is not seen.
  */
-export function basicVerify(options: BasicVerifyOptions): BasicVerify {
+export function createBasicVerify(options: BasicVerifyOptions): BasicVerify {
   checkOptions('basicVerify', options, NAMES)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_basic'] })
   return (...given: unknown[]) => {

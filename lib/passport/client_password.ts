@@ -25,7 +25,7 @@ export interface ClientPasswordVerify {
  *
  * Without `passReqToCallback` it cannot see a second credential. Use that only where `strategies` chooses the strategy.
  */
-export function clientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
+export function createClientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
   checkOptions('clientPasswordVerify', options, NAMES)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_post'] })
 

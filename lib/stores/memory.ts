@@ -11,7 +11,7 @@ import { type CodeLimitOptions, codeLimitOf, copyCode, copySession, endOf, owner
 import { replayKey } from './replay_key.ts'
 
 /** The options of the memory stores: the clock, and how much they may hold. */
-export interface MemoryStoresOptions extends CodeLimitOptions {
+interface MemoryStoresOptions extends CodeLimitOptions {
   /** Tells the time; default: the clock of this machine. */
   readonly clock?: Clock | undefined
   /** Assertion ids remembered at once. Default 4,000,000 (at most 150 octets each). */
@@ -102,7 +102,7 @@ interface Counted {
  * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are told apart by a hash of 31
  * bits under a random number of this process, so two of them share a limit only by a rare chance.
  */
-export function memoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
+export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
   const { clock, maximumAssertions, maximumAssertionsPerClient } = settings(options)
   const shards = Array.from({ length: SHARDS }, () => new Map<string, number>()) // digest to slot
   const seed = randomInt(2 ** 31)
@@ -186,7 +186,7 @@ interface KeptCode {
 }
 
 /** A code store in the memory of this process. Codes are lost with the process. */
-export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
+export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
   const { clock, maximumCodes, maximumCodesPerUser } = settings(options)
   const codes = new Map<string, KeptCode>()
   const live = new Map<string, number>()
@@ -261,7 +261,7 @@ export function memoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
 }
 
 /** A session store in the memory of this process. Sessions are lost with the process. */
-export function memorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
+export function createMemorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
   const { clock, maximumSessions } = settings(options)
   // A session, or for one that was ended the moment until which its marker stays.
   const entries = new Map<string, Session | number>()
@@ -391,8 +391,8 @@ export function memorySessionStore(options: MemoryStoresOptions = {}): SessionSt
 }
 
 /** The three stores in the memory of this process: for a server that is one process, for development and for tests. */
-export const memoryStores = (options: MemoryStoresOptions = {}): MemoryStores => ({
-  replayRegister: memoryReplayRegister(options),
-  codeStore: memoryCodeStore(options),
-  sessionStore: memorySessionStore(options),
+export const createMemoryStores = (options: MemoryStoresOptions = {}): MemoryStores => ({
+  replayRegister: createMemoryReplayRegister(options),
+  codeStore: createMemoryCodeStore(options),
+  sessionStore: createMemorySessionStore(options),
 })

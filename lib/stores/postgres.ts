@@ -36,10 +36,8 @@ export type PostgresQuery = (
   values: (string | number)[],
 ) => Promise<{ readonly rows: readonly unknown[] }>
 
-export type { BoundedCallsOptions, PostgresTables }
-
 /** The options of `postgresStores`. */
-export interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
+interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
   /** The schema the tables are in. Default: whichever the connection's search path gives. */
@@ -83,7 +81,7 @@ export interface PostgresStores {
  * the clock of the process and compared by the clock of the database: keep them within a minute of each other
  * (docs/scaling.md says what happens otherwise).
  */
-export function postgresStores(options: PostgresStoresOptions): PostgresStores {
+export function createPostgresStores(options: PostgresStoresOptions): PostgresStores {
   checkOptions('postgresStores', options, OPTIONS)
   requireFunction('query', options.query)
   const { query } = options

@@ -35,10 +35,8 @@ import { createSeal } from './sealed.ts'
  */
 export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
-export type { BoundedCallsOptions }
-
 /** The options of `redisStores`. */
-export interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
+interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand
   /**
@@ -80,7 +78,7 @@ const FORMAT = '1'
  * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way), 3 to
  * save one that will live longer than the index was told, once in an idle lifetime.
  */
-export function redisStores(options: RedisStoresOptions): RedisStores {
+export function createRedisStores(options: RedisStoresOptions): RedisStores {
   checkOptions('redisStores', options, OPTIONS)
   requireFunction('command', options.command)
   const { command, prefix = 'oauth' } = options

@@ -51,7 +51,7 @@ async function eventually(ask: () => Promise<boolean>, message: string): Promise
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
-export function codeStoreContract(
+export function testCodeStore(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<CodeStore>,

@@ -17,7 +17,7 @@ import {
  * Holds a replay register to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
-export function replayRegisterContract(
+export function testReplayRegister(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<ReplayRegister>,

@@ -46,7 +46,7 @@ const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
  * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
  */
-export function sessionStoreContract(
+export function testSessionStore(
   { describe, it }: ContractRunner,
   title: string,
   open: OpenStore<SessionStore>,

@@ -2,7 +2,7 @@ import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
 import { type BaseSecret, deriveKeyset } from './derived_keys.ts'
 import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
-import { type Keyset, publicJwks } from './keyset.ts'
+import { exportPublicJwks, type Keyset } from './keyset.ts'
 import { opaqueCodec } from './opaque.ts'
 
 /** The two kinds of token. One is never taken for the other. */
@@ -121,6 +121,6 @@ export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
   return {
     sign: (kind, claims) => codecOf(kind).sign(claims),
     verify: (kind, token) => codecOf(kind).verify(token),
-    jwks: () => publicJwks(typeof keyset === 'function' ? keyset() : keyset),
+    jwks: () => exportPublicJwks(typeof keyset === 'function' ? keyset() : keyset),
   }
 }

@@ -37,6 +37,6 @@ export function keysetOf(prepared: readonly Key[], signWith = prepared[0]?.kid):
 }
 
 /** What `jwks_uri` shows: the public halves of a keyset. HMAC keys have none and are left out. */
-export const publicJwks = (keyset: Keyset): { keys: PublicJwk[] } => ({
+export const exportPublicJwks = (keyset: Keyset): { keys: PublicJwk[] } => ({
   keys: [...keyset.keys.values()].flatMap(({ publicJwk }) => (publicJwk === undefined ? [] : [publicJwk])),
 })

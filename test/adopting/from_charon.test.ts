@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import {
   type Client,
   type Consents,
-  clientCredentials,
+  createClientCredentialsExchange,
   createTokenEndpoint,
   type Exchange,
   type Sessions,
@@ -126,7 +126,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     sessions = moving.sessions
     tokens = moving.tokens
     for (const row of AUTHORIZATIONS) await data.moveAuthorization(row, consents)
-    const exchanges = [moving.exchange, clientCredentials({ tokens: moving.tokens })]
+    const exchanges = [moving.exchange, createClientCredentialsExchange({ tokens: moving.tokens })]
     route = await listen(createServer(createTokenEndpoint({ findClient: (id) => clients.get(id), exchanges })))
   })
   after(() => route.close())

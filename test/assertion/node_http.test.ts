@@ -7,7 +7,7 @@ import { allowInsecureRequests, ClientSecretJwt, clientCredentialsGrantRequest, 
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import { memoryReplayRegister } from '../../lib/stores/memory.ts'
+import { createMemoryReplayRegister } from '../../lib/stores/memory.ts'
 import { SECRET, sharedKey } from '../support/assertions.ts'
 
 test('in a plain node:http server, without any framework, real clients get in and a replay does not', async () => {
@@ -41,7 +41,7 @@ test('in a plain node:http server, without any framework, real clients get in an
   const verify = createAssertionVerifier({
     issuer,
     findClient: (id) => clients[id],
-    replayRegister: memoryReplayRegister(),
+    replayRegister: createMemoryReplayRegister(),
   })
   try {
     const as = { issuer, token_endpoint: `${issuer}/token` }

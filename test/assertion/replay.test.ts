@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AssertionVerifierOptions, createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { ReplayRegister } from '../../lib/replay_register.ts'
-import { memoryReplayRegister } from '../../lib/stores/memory.ts'
+import { createMemoryReplayRegister } from '../../lib/stores/memory.ts'
 import {
   assertionBy,
   CLIENT_ID,
@@ -66,7 +66,10 @@ test('R24 a jti counts per issuer of the server and client, in one namespace for
 
 test('R25 50 copies of one assertion at once: exactly one passes', async () => {
   for (const verification of ['sync', 'pool'] as const) {
-    const { verify, key } = await scene({ verification, replayRegister: memoryReplayRegister({ clock: () => NOW }) })
+    const { verify, key } = await scene({
+      verification,
+      replayRegister: createMemoryReplayRegister({ clock: () => NOW }),
+    })
     const form = formWith(assertionBy(key))
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(verify({ ...form }))))
     assert.equal(outcomes.filter((outcome) => outcome === 'accepted').length, 1)
@@ -113,7 +116,10 @@ test('R26 a jti is remembered until the assertion could no longer be accepted, r
 
 test('R26 at every second of its life an assertion that was used is refused', async () => {
   let now = NOW
-  const { verify, key } = await scene({ clock: () => now, replayRegister: memoryReplayRegister({ clock: () => now }) })
+  const { verify, key } = await scene({
+    clock: () => now,
+    replayRegister: createMemoryReplayRegister({ clock: () => now }),
+  })
   const form = formWith(assertionBy(key, { iat: NOW + 15, exp: NOW + 4000 }))
   assert.equal(await outcomeOf(verify(form)), 'accepted')
   const outcomes = new Set<string | undefined>()
@@ -159,7 +165,7 @@ test('R28 what a client can make the register keep is bounded in time, and one c
   assert.equal(await outcome({ exp: NOW + 86_400 }), 'accepted')
   assert.ok((register.remembered[0]?.expiresAt ?? 0) <= NOW + 300 + 15 + 1)
 
-  const store = memoryReplayRegister({ clock: () => NOW, maximumAssertionsPerClient: 100 })
+  const store = createMemoryReplayRegister({ clock: () => NOW, maximumAssertionsPerClient: 100 })
   assert.equal(await store.remember(ISSUER, 'victim', 'used', NOW + 300), true)
   let refusedBound = false
   for (let count = 0; count < 500; count++) {

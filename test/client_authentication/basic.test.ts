@@ -7,7 +7,8 @@ import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { parseBasic } from '../../lib/client_authentication/basic_credentials.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import { basicVerify, type Client, createTokenEndpoint, type FindClient, toOauth2orize } from '../../lib/index.ts'
+import { type Client, createBasicVerify, createTokenEndpoint, type FindClient } from '../../lib/index.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
 import { echo, listen, post, type Route } from '../support/token_route.ts'
 
 const base64 = (text: string | Uint8Array): string => Buffer.from(text).toString('base64')
@@ -66,7 +67,7 @@ describe('Basic credentials of real clients', () => {
   before(async () => {
     bare = await listen(createServer(createTokenEndpoint({ findClient, exchanges: [echo] })))
     const passport = new Passport()
-    passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+    passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
     const server = oauth2orize.createServer()
     server.exchange(toOauth2orize(echo))
     const app = express()

@@ -7,7 +7,7 @@ import {
   type AuthenticationMethod,
   builtInMethods,
   type Client,
-  ClientAssertionStrategy,
+  Strategy as ClientAssertionStrategy,
   createAssertionVerifier,
   createClientAuthenticator,
   createClientEndpoint,
@@ -16,8 +16,8 @@ import {
   OAuthError,
   onEvent,
   PublicClientStrategy,
-  toOauth2orize,
 } from '../../lib/index.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
 import { assertionWith, formWith, ISSUER, testRegister } from '../support/assertions.ts'
 import { applicationPassport, basicHeader, echo, listen, post } from '../support/token_route.ts'
 

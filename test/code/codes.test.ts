@@ -6,7 +6,7 @@ import type { AuthorizationCode } from '../../lib/code/authorization_code.ts'
 import { type CodePermission, createCodes, type RedeemOptions } from '../../lib/code/codes.ts'
 import type { CodeStore } from '../../lib/code/store.ts'
 import { onEvent } from '../../lib/events.ts'
-import { memoryCodeStore } from '../../lib/stores/memory.ts'
+import { createMemoryCodeStore } from '../../lib/stores/memory.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 
 const NOW = 1_800_000_000
@@ -17,7 +17,7 @@ const REDIRECT = 'https://client.example/cb'
 async function issued(permission: Partial<CodePermission> = {}) {
   let now = NOW
   const added: AuthorizationCode[] = []
-  const memory = memoryCodeStore({ clock: () => now })
+  const memory = createMemoryCodeStore({ clock: () => now })
   const store: CodeStore = {
     ...memory,
     add: async (code) => {
@@ -90,7 +90,7 @@ test('M2 D1 the record names client, user, scope, redirect URI, challenge, the s
 })
 
 test('lifetimes are checked when the codes are made', () => {
-  const store = memoryCodeStore()
+  const store = createMemoryCodeStore()
   for (const codeLifetimeSeconds of [0, 86_401, 1.5, Number.NaN, '60' as never])
     assert.throws(() => createCodes({ store, codeLifetimeSeconds }), /option 'codeLifetimeSeconds' must/)
   assert.throws(() => createCodes({ store, keepSpentCodeSeconds: -1 }), /option 'keepSpentCodeSeconds' must/)

@@ -4,12 +4,12 @@ import { createConsents } from '../../lib/consent/consents.ts'
 import { onEvent } from '../../lib/events.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 
 function setup(wrap: (store: SessionStore) => SessionStore = (same) => same) {
   let now = 1_800_000_000
   const clock = () => now
-  const store = memorySessionStore({ clock })
+  const store = createMemorySessionStore({ clock })
   const consents = createConsents({ store: wrap(store), clock })
   const of = (scope: string, clientId = 'web', subject = 'alice') => ({ subject, clientId, scope })
   return { store, consents, of, clock, pass: (seconds: number) => (now += seconds) }

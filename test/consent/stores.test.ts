@@ -4,8 +4,8 @@ import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { createConsents } from '../../lib/consent/consents.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { startPostgres } from '../support/postgres_server.ts'
 import { postgresServer, redisServer, without } from '../support/programs.ts'
 import { redisClients } from '../support/redis_clients.ts'
@@ -23,7 +23,7 @@ const stores: Readonly<Record<string, { readonly skip: string | false; open(): P
       const server = await startRedis()
       const connection = await redisClients['node-redis']?.([server.port])
       assert.ok(connection)
-      const { sessionStore } = redisStores({ command: connection.command, signingKeys: 's'.repeat(32) })
+      const { sessionStore } = createRedisStores({ command: connection.command, signingKeys: 's'.repeat(32) })
       return {
         store: sessionStore,
         async close() {
@@ -37,7 +37,7 @@ const stores: Readonly<Record<string, { readonly skip: string | false; open(): P
     skip: false,
     async open() {
       const database = await PGlite.create()
-      const { sessionStore, migrate } = postgresStores({ query: (text, values) => database.query(text, values) })
+      const { sessionStore, migrate } = createPostgresStores({ query: (text, values) => database.query(text, values) })
       await migrate()
       return { store: sessionStore, close: () => database.close() }
     },
@@ -47,7 +47,7 @@ const stores: Readonly<Record<string, { readonly skip: string | false; open(): P
     async open() {
       const server = await startPostgres(['fsync=off'])
       const pool = new pg.Pool({ connectionString: server.url })
-      const { sessionStore, migrate } = postgresStores({ query: (text, values) => pool.query(text, values) })
+      const { sessionStore, migrate } = createPostgresStores({ query: (text, values) => pool.query(text, values) })
       await migrate()
       return {
         store: sessionStore,

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { createRevocationEndpoint, createSessions, createTokenEndpoint, createTokens } from '../../lib/index.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { applicationPassport, basicHeader, echo, listen, post, SECRET } from '../support/token_route.ts'
 
 const BASIC = { Authorization: basicHeader('any', SECRET) }
 const tokens = createTokens({ issuer: 'https://as.example', baseSecret: 'x'.repeat(64) })
-const sessions = createSessions({ store: memoryStores().sessionStore })
+const sessions = createSessions({ store: createMemoryStores().sessionStore })
 const FORM = { grant_type: 'echo', token: 'unknown' }
 
 // A file of its own: a process warns once of each kind.

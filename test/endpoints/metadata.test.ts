@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import oauth2orize from 'oauth2orize'
 import { Passport } from 'passport'
 import {
-  ClientAssertionStrategy,
+  Strategy as ClientAssertionStrategy,
   createAssertionVerifier,
   createClientAuthenticator,
   createDocumentEndpoint,
@@ -16,13 +16,13 @@ import {
   createTokens,
   getWellKnownPaths,
   PublicClientStrategy,
-  toOauth2orize,
 } from '../../lib/index.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { answerOf, echo, findClient, listen } from '../support/token_route.ts'
 
 const issuer = 'https://as.example/tenant'
-const { replayRegister, sessionStore } = memoryStores()
+const { replayRegister, sessionStore } = createMemoryStores()
 const verifyAssertion = createAssertionVerifier({
   issuer,
   tokenEndpoint: `${issuer}/token`,

@@ -4,7 +4,6 @@ import { test } from 'node:test'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
 import {
-  type ClientEndpointOptions,
   createClientAuthenticator,
   createClientEndpoint,
   createIntrospectionEndpoint,
@@ -17,14 +16,14 @@ import {
   OAuthError,
   onEvent,
   type RequestHandler,
-  toOauth2orize,
 } from '../../lib/index.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { applicationPassport, basicHeader, echo, findClient, listen, post, SECRET } from '../support/token_route.ts'
 
 const BASIC = { Authorization: basicHeader('any', SECRET) }
 const tokens = createTokens({ issuer: 'https://as.example', baseSecret: 'x'.repeat(64) })
-const sessions = createSessions({ store: memoryStores().sessionStore })
+const sessions = createSessions({ store: createMemoryStores().sessionStore })
 const FORM = { grant_type: 'echo', token: 'unknown' }
 
 const serverWith = (...exchanges: readonly Exchange[]): oauth2orize.OAuth2Server => {
@@ -33,7 +32,7 @@ const serverWith = (...exchanges: readonly Exchange[]): oauth2orize.OAuth2Server
   return server
 }
 
-type Make = (options: ClientEndpointOptions) => RequestHandler
+type Make = (options: Parameters<typeof createClientEndpoint>[1]) => RequestHandler
 
 /** Every endpoint of the package. */
 const ENDPOINTS: Readonly<Record<string, Make>> = {
@@ -86,7 +85,7 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
 
   test(`${name}: a function or Passport strategies authenticate clients at every endpoint`, async () => {
     const strategies = { basic: 'basic', clientPassword: 'oauth2-client-password' }
-    const ways: readonly ClientEndpointOptions[] = [
+    const ways: readonly Parameters<typeof createClientEndpoint>[1][] = [
       { authenticateClient: createClientAuthenticator({ findClient }) },
       { passport: applicationPassport(), strategies },
     ]
@@ -304,7 +303,7 @@ test('E17: a form that is ASCII throughout is accepted with the charset ISO-8859
 
 test('F9: every endpoint responds to errors with a writer of the application', async () => {
   for (const [name, make] of Object.entries(ENDPOINTS)) {
-    const options: ClientEndpointOptions = {
+    const options: Parameters<typeof createClientEndpoint>[1] = {
       findClient,
       realm: 'Here',
       writeError(error, request, response, body) {

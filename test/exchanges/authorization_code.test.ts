@@ -10,7 +10,7 @@ import type { TokenResponse } from '../../lib/exchanges/exchange.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { createTokens, type Tokens } from '../../lib/token/token_set.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 
@@ -41,7 +41,7 @@ async function setup({
   granted = 'read',
 }: Setup = {}) {
   const clock = () => NOW
-  const stores = memoryStores({ clock })
+  const stores = createMemoryStores({ clock })
   const tokens = createTokens({
     issuer: 'https://as.example',
     baseSecret: 'b'.repeat(32),
@@ -444,7 +444,7 @@ test('T49 when signing fails the session nobody has tokens for is ended again', 
 })
 
 test('options are checked when the exchange is made', () => {
-  const { codeStore, sessionStore } = memoryStores()
+  const { codeStore, sessionStore } = createMemoryStores()
   const sessions = createSessions({ store: sessionStore })
   const tokens = createTokens({ issuer: 'https://as.example', baseSecret: 'b'.repeat(32) })
   const make = (options: object) => () => authorizationCode({ codes: codeStore, sessions, tokens, ...options })

@@ -7,9 +7,9 @@ import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
 import { createTokenEndpoint } from '../../lib/endpoints/token.ts'
-import { authorizationCode } from '../../lib/oauth2orize/exchanges.ts'
+import { createAuthorizationCodeExchange } from '../../lib/oauth2orize/exchanges.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 
@@ -24,7 +24,7 @@ const client: Client = {
 }
 
 async function endpoint(context: TestContext, door: 'handler' | 'oauth2orize') {
-  const { codeStore: codes, sessionStore: store } = memoryStores()
+  const { codeStore: codes, sessionStore: store } = createMemoryStores()
   const sessions = createSessions({ store })
   const tokens = createTokens({
     issuer: 'https://as.example',
@@ -32,7 +32,7 @@ async function endpoint(context: TestContext, door: 'handler' | 'oauth2orize') {
     accessTokenAlgorithm: 'HS256',
   })
   const findClient = (clientId: string) => (clientId === 'web' ? client : undefined)
-  const exchange = authorizationCode({ codes, sessions, tokens })
+  const exchange = createAuthorizationCodeExchange({ codes, sessions, tokens })
   let listener: RequestListener
   if (door === 'handler')
     listener = createTokenEndpoint({ findClient, exchanges: [exchange] }) as unknown as RequestListener

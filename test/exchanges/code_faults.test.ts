@@ -9,7 +9,7 @@ import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import type { TokenResponse } from '../../lib/exchanges/exchange.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 import { everySchedule } from '../support/schedules.ts'
@@ -52,7 +52,7 @@ type Call = (act: () => Promise<unknown>) => Promise<unknown>
 
 /** Both stores as one object, each of whose calls goes through `call`. */
 function stores(call: Call) {
-  const [codes, sessions] = [plainCodeStore(), memorySessionStore({ clock })]
+  const [codes, sessions] = [plainCodeStore(), createMemorySessionStore({ clock })]
   const wrapped = <Store extends object>(store: Store): Store =>
     Object.fromEntries(
       Object.entries(store).map(([name, verb]) => [
@@ -62,7 +62,7 @@ function stores(call: Call) {
     ) as Store
   return { codes, sessions, all: wrapped({ ...codes, ...sessions }) }
 }
-type All = CodeStore & ReturnType<typeof memorySessionStore>
+type All = CodeStore & ReturnType<typeof createMemorySessionStore>
 
 const redeemWith = (store: All, code: string): Promise<TokenResponse> =>
   authorizationCode({ codes: store, sessions: createSessions({ store, clock }), tokens }).run({
@@ -97,7 +97,7 @@ const redeemed = (store: All, code: string): Promise<Result> =>
 
 /** Neither token works: the one introspects as inactive, the other is refused. */
 async function isDead(
-  store: ReturnType<typeof memorySessionStore>,
+  store: ReturnType<typeof createMemorySessionStore>,
   issued: TokenResponse,
   message: string,
 ): Promise<void> {
@@ -184,7 +184,7 @@ test('B15: two redemptions at once in every interleaving, one call of them fault
     for (let faulty = 0; faulty < (fault === 'none' ? 1 : 6); faulty += 1) {
       for (const settlesLater of fault === 'late' ? [false, true] : [false]) {
         let world: {
-          sessions: ReturnType<typeof memorySessionStore>
+          sessions: ReturnType<typeof createMemorySessionStore>
           plain: All
           code: string
           late: (() => Promise<unknown>)[]

@@ -11,7 +11,7 @@ import { type RefreshTokenOptions, refreshToken } from '../../lib/exchanges/refr
 import type { Session } from '../../lib/session/session.ts'
 import { createSessions, type SessionsOptions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
 import { createTokens, type TokensOptions } from '../../lib/token/token_set.ts'
 
@@ -27,7 +27,7 @@ const spa: Client = { ...app, client_id: 'spa', token_endpoint_auth_method: 'non
 
 function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> & Partial<RefreshTokenOptions> = {}) {
   const clock = createFakeClock()
-  const inner = memorySessionStore({ clock })
+  const inner = createMemorySessionStore({ clock })
   const calls: string[] = []
   const store = Object.fromEntries(
     Object.entries(inner).map(([name, verb]) => [
@@ -718,7 +718,7 @@ test('F11: a scope that the client lost and got back is not in the session again
 
 test('F11: with consents as permits, a client that lost a scope goes on with the rest, and asks again for what it gets back', async () => {
   const clock = createFakeClock()
-  const store = memorySessionStore({ clock })
+  const store = createMemorySessionStore({ clock })
   const consents = createConsents({ store, clock })
   const { refresh, connect } = setUp({ store, clock, permits: consents.allows })
   const permission = { subject: 'alice', clientId: 'app', scope: 'read write' }

@@ -2,7 +2,7 @@
 import express from 'express'
 import {
   type Client,
-  clientCredentials,
+  createClientCredentialsExchange,
   createExpressServer,
   createTokenEndpoint,
   createTokens,
@@ -14,7 +14,7 @@ const client: Client = {
   grant_types: ['client_credentials'],
 }
 const tokens = createTokens({ issuer: 'https://as.example', baseSecret: 'x'.repeat(64) })
-const exchanges = [clientCredentials({ tokens })]
+const exchanges = [createClientCredentialsExchange({ tokens })]
 const app = express()
 app.use('/token', createTokenEndpoint({ findClient: async () => client, exchanges }))
 const server = createExpressServer(app, { keepAliveTimeout: 1000 })

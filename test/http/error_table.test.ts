@@ -3,16 +3,16 @@ import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { createCodes } from '../../lib/code/codes.ts'
 import {
-  authorizationCode,
   type Client,
-  clientCredentials,
+  createAuthorizationCodeExchange,
+  createClientCredentialsExchange,
+  createRefreshTokenExchange,
   createSessions,
   createTokenEndpoint,
   createTokens,
-  refreshToken,
   type SessionStore,
 } from '../../lib/index.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 import { basicHeader, listen, post, type Route } from '../support/token_route.ts'
 
@@ -32,7 +32,7 @@ const CLIENTS = [
 ]
 
 describe('the error table of the token endpoint, with the exchanges of this package', () => {
-  const { codeStore, sessionStore } = memoryStores()
+  const { codeStore, sessionStore } = createMemoryStores()
   const trouble = { conflicts: false, down: false }
   /** A store that can lose every race, or be gone. */
   const store: SessionStore = {
@@ -53,9 +53,9 @@ describe('the error table of the token endpoint, with the exchanges of this pack
 
   before(async () => {
     const exchanges = [
-      authorizationCode({ codes: codeStore, sessions, tokens, permits }),
-      refreshToken({ sessions, tokens, permits }),
-      clientCredentials({ tokens }),
+      createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens, permits }),
+      createRefreshTokenExchange({ sessions, tokens, permits }),
+      createClientCredentialsExchange({ tokens }),
     ]
     const findClient = (id: string) => CLIENTS.find((client) => client.client_id === id)
     route = await listen(createServer(createTokenEndpoint({ findClient, exchanges, clock: () => now })))

@@ -11,14 +11,14 @@ import oauth2orize from 'oauth2orize'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import {
-  basicVerify,
-  clientAuthentication,
+  authenticateClients,
+  createBasicVerify,
   createClientAuthenticator,
-  errorResponse,
-  formBody,
   OAuthError,
-  toOauth2orize,
+  readFormBody,
+  respondWithError,
 } from '../../lib/index.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
 import { basicHeader, echo, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
 
 const authenticateClient = createClientAuthenticator({ findClient })
@@ -107,12 +107,12 @@ for (const [name, start] of Object.entries(HOSTS)) {
 
 test('G6: the error of a failed Basic authentication carries the challenge, for writers of the application', async () => {
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const chains: readonly RequestHandler[] = [
     passport.authenticate('basic', { session: false }),
-    clientAuthentication({ authenticateClient }) as RequestHandler,
-    clientAuthentication({ passport, strategies: { basic: 'basic' } }) as RequestHandler,
-    clientAuthentication({
+    authenticateClients({ authenticateClient }) as RequestHandler,
+    authenticateClients({ passport, strategies: { basic: 'basic' } }) as RequestHandler,
+    authenticateClients({
       strategies: { basic: { authenticate: () => Promise.reject(new OAuthError('invalid_client')) } },
     }) as RequestHandler,
   ]
@@ -124,7 +124,7 @@ test('G6: the error of a failed Basic authentication carries the challenge, for 
       res.set(error.headers)
       next(error)
     }
-    app.post('/token', formBody() as RequestHandler, chain, server.token() as RequestHandler)
+    app.post('/token', readFormBody() as RequestHandler, chain, server.token() as RequestHandler)
     app.use('/token', headersOf, server.errorHandler() as never)
     const route = await listen(createServer(app))
     const wrong = await post(route.url, { grant_type: 'echo' }, { Authorization: basicHeader('any', 'wrong') })
@@ -138,10 +138,10 @@ test('G6: the error of a failed Basic authentication carries the challenge, for 
 
 test('G6: errorResponse sends no-store and the challenge of its realm in a plain chain', async () => {
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const app = express()
-  app.post('/token', formBody() as RequestHandler, passport.authenticate('basic', { session: false }))
-  app.use(errorResponse({ realm: 'Here' }))
+  app.post('/token', readFormBody() as RequestHandler, passport.authenticate('basic', { session: false }))
+  app.use(respondWithError({ realm: 'Here' }))
   const route = await listen(createServer(app))
   const wrong = await post(route.url, { grant_type: 'echo' }, { Authorization: basicHeader('any', 'wrong') })
   await route.close()

@@ -8,15 +8,15 @@ import type { AuthenticateClient } from '../../lib/client_authentication/authent
 import { OAuthError } from '../../lib/errors.ts'
 import { parseForm } from '../../lib/http/form.ts'
 import {
-  clientAuthentication,
-  cors,
+  allowCors,
+  authenticateClients,
   createClientAuthenticator,
   createClientEndpoint,
   createExpressServer as createFastServer,
   createTokenEndpoint,
-  errorResponse,
-  formBody,
-  noStore,
+  readFormBody,
+  respondWithError,
+  setNoStore,
 } from '../../lib/index.ts'
 import { answerOf, basicHeader, echo, findClient, listen, post, SECRET } from '../support/token_route.ts'
 
@@ -29,11 +29,11 @@ const FRAMEWORKS = [
 for (const [name, framework] of FRAMEWORKS) {
   test(`formBody alone gives an object without prototype, on ${name}`, async () => {
     const app = framework()
-    app.post('/token', formBody({ limitBytes: 100 }), (req, res) => {
+    app.post('/token', readFormBody({ limitBytes: 100 }), (req, res) => {
       assert.equal(Object.getPrototypeOf(req.body), null)
       res.json(req.body)
     })
-    app.use(errorResponse({ verbosity: 'debug' }))
+    app.use(respondWithError({ verbosity: 'debug' }))
     const route = await listen(createServer(app))
     const answer = await post(`${route.url}?c=3`, 'a=1&b=&__proto__=2')
     assert.equal(answer.text, '{"a":"1","__proto__":"2"}')
@@ -50,8 +50,8 @@ for (const [name, framework] of FRAMEWORKS) {
       Object.assign(req, { rawBody: octets })
     }
     app.use(framework.urlencoded({ extended: true, verify }))
-    app.post('/token', formBody(), (req, res) => res.json(req.body))
-    app.use(errorResponse())
+    app.post('/token', readFormBody(), (req, res) => res.json(req.body))
+    app.use(respondWithError())
     const route = await listen(createServer(app))
     assert.deepEqual((await post(route.url, 'a=1&b[c]=2')).json, { a: '1', 'b[c]': '2' })
     for (const body of ['a=%ff', 'a=100%', 'a=1&a=2']) assert.equal((await post(route.url, body)).status, 400, body)
@@ -61,8 +61,8 @@ for (const [name, framework] of FRAMEWORKS) {
   test(`text and octets in req.body are read as forms too, on ${name}`, async () => {
     for (const parser of [framework.text({ type: '*/*' }), framework.raw({ type: '*/*' })]) {
       const app = framework()
-      app.post('/token', parser, formBody({ limitBytes: 50 }), (req, res) => res.json(req.body))
-      app.use(errorResponse())
+      app.post('/token', parser, readFormBody({ limitBytes: 50 }), (req, res) => res.json(req.body))
+      app.use(respondWithError())
       const route = await listen(createServer(app))
       assert.deepEqual((await post(route.url, 'a=1&b=%C3%A9')).json, { a: '1', b: 'é' })
       assert.equal((await post(route.url, { a: 'x'.repeat(60) })).status, 413)
@@ -75,8 +75,8 @@ for (const [name, framework] of FRAMEWORKS) {
     app.use((req, _res, next) => {
       req.resume().on('end', next)
     })
-    app.post('/token', formBody(), (req, res) => res.json(req.body))
-    app.use(errorResponse())
+    app.post('/token', readFormBody(), (req, res) => res.json(req.body))
+    app.use(respondWithError())
     const route = await listen(createServer(app))
     const answer = await post(route.url, 'a=1')
     assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
@@ -86,11 +86,11 @@ for (const [name, framework] of FRAMEWORKS) {
   test(`clientAuthentication, noStore and cors stand alone, on ${name}`, async () => {
     const authenticateClient = createClientAuthenticator({ findClient })
     const app = framework()
-    app.use('/token', cors(), noStore(), formBody(), clientAuthentication({ authenticateClient }))
+    app.use('/token', allowCors(), setNoStore(), readFormBody(), authenticateClients({ authenticateClient }))
     app.post('/token', (req, res) => {
       res.json({ id: (req.user as { client_id?: string } | undefined)?.client_id, info: req.authInfo })
     })
-    app.use(errorResponse())
+    app.use(respondWithError())
     const route = await listen(createServer(app))
     const answer = await post(route.url, {}, BASIC)
     assert.deepEqual(answer.json, { id: 'any', info: { method: 'client_secret_basic' } })
@@ -171,10 +171,10 @@ test("whatever an application's own authenticateClient or clock throws is answer
     for (const authenticateClient of authenticators) {
       const handler = createClientEndpoint(async () => ({ reached: true }), { authenticateClient })
       const app = express()
-      app.post('/token', formBody(), clientAuthentication({ authenticateClient }) as RequestHandler, (_req, res) => {
+      app.post('/token', readFormBody(), authenticateClients({ authenticateClient }) as RequestHandler, (_req, res) => {
         res.json({ reached: true })
       })
-      app.use(errorResponse())
+      app.use(respondWithError())
       for (const listener of [handler, app]) {
         const route = await listen(createServer(listener))
         const answer = await post(route.url, {}, BASIC)
@@ -192,10 +192,10 @@ test("whatever an application's own authenticateClient or clock throws is answer
 test('a body that an earlier parser took is held to the limit, as far as its length was announced', async () => {
   const app = express()
   const parser = express.urlencoded({ extended: false, limit: '1mb' })
-  app.post('/token', parser, formBody({ limitBytes: 100 }) as RequestHandler, (_req, res) => {
+  app.post('/token', parser, readFormBody({ limitBytes: 100 }) as RequestHandler, (_req, res) => {
     res.json({})
   })
-  app.use(errorResponse())
+  app.use(respondWithError())
   const route = await listen(createServer(app))
   assert.equal((await post(route.url, { a: 'x'.repeat(90) })).status, 200)
   assert.equal((await post(route.url, { a: 'x'.repeat(100) })).status, 413)
@@ -239,18 +239,15 @@ test('a form that any client writes is read as it was meant', () => {
 })
 
 test('options of the parts are checked at construction', () => {
-  assert.throws(() => formBody({ limitBytes: 0 }), /option 'limitBytes'/)
-  assert.throws(() => formBody({ repeatable: 'resource' as never }), /option 'repeatable'/)
-  assert.throws(() => cors({ origins: 'https://a.example' as never }), /option 'cors.origins'/)
-  assert.throws(() => cors({ maxAgeSeconds: -1 }), /option 'cors.maxAgeSeconds'/)
-  assert.throws(() => clientAuthentication({ authenticateClient: 7 as never }), /option 'authenticateClient'/)
-  assert.throws(() => clientAuthentication({ strategies: { basic: 'basic' } }), /option 'passport'/)
-  assert.throws(() => clientAuthentication({ strategies: { basic: 7 as never } }), /option 'strategies.basic'/)
+  assert.throws(() => readFormBody({ limitBytes: 0 }), /option 'limitBytes'/)
+  assert.throws(() => readFormBody({ repeatable: 'resource' as never }), /option 'repeatable'/)
+  assert.throws(() => allowCors({ origins: 'https://a.example' as never }), /option 'cors.origins'/)
+  assert.throws(() => allowCors({ maxAgeSeconds: -1 }), /option 'cors.maxAgeSeconds'/)
+  assert.throws(() => authenticateClients({ authenticateClient: 7 as never }), /option 'authenticateClient'/)
+  assert.throws(() => authenticateClients({ strategies: { basic: 'basic' } }), /option 'passport'/)
+  assert.throws(() => authenticateClients({ strategies: { basic: 7 as never } }), /option 'strategies.basic'/)
   for (const strategies of [{}, { bsic: 'basic' }, undefined])
-    assert.throws(
-      () => clientAuthentication({ strategies: strategies as never }),
-      /option 'strategies' must be .*basic/,
-    )
+    assert.throws(() => authenticateClients({ strategies: strategies as never }), /option 'strategies' must be .*basic/)
   assert.throws(() => createTokenEndpoint({ findClient, exchanges: undefined as never }), /'exchanges' and 'server'/)
   assert.throws(() => createTokenEndpoint({ findClient, exchanges: [echo, echo] }), /option 'exchanges'/)
   assert.throws(() => createTokenEndpoint({ findClient, exchanges: [echo], path: 'token' }), /option 'path'/)

@@ -6,15 +6,15 @@ import {
   type Client,
   createClientAuthenticator,
   createIntrospectionEndpoint,
+  createRefreshTokenExchange,
   createRevocationEndpoint,
   createSessions,
   createTokenEndpoint,
   createTokens,
-  refreshToken,
   type Sessions,
   type Tokens,
 } from '../../lib/index.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
 
 const ISSUER = 'https://as.example'
@@ -31,13 +31,16 @@ let sessions: Sessions
 let tokens: Tokens
 
 before(async () => {
-  sessions = createSessions({ store: memorySessionStore({ clock }), clock })
+  sessions = createSessions({ store: createMemorySessionStore({ clock }), clock })
   tokens = createTokens({ issuer: ISSUER, baseSecret: 'a base secret of more than thirty-two octets' })
   const authenticateClient = createClientAuthenticator({
     findClient: async (clientId) => clients.find((client) => client.client_id === clientId),
   })
   const doors = new Map([
-    ['/token', createTokenEndpoint({ exchanges: [refreshToken({ sessions, tokens })], authenticateClient, clock })],
+    [
+      '/token',
+      createTokenEndpoint({ exchanges: [createRefreshTokenExchange({ sessions, tokens })], authenticateClient, clock }),
+    ],
     ['/introspect', createIntrospectionEndpoint({ sessions, tokens, authenticateClient, clock })],
     ['/revoke', createRevocationEndpoint({ sessions, tokens, authenticateClient, clock })],
   ])

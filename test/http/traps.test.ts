@@ -8,25 +8,23 @@ import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
 import {
-  authorizationCode,
-  basicVerify,
+  authenticateClients,
   type Client,
-  clientAuthentication,
-  clientCredentials,
-  clientPasswordVerify,
+  createAuthorizationCodeExchange,
+  createBasicVerify,
   createClientAuthenticator,
+  createClientCredentialsExchange,
+  createClientPasswordVerify,
+  createRefreshTokenExchange,
   createTokenEndpoint,
   type Events,
-  errorResponse,
-  formBody,
   OAuthError,
   onEvent,
-  refreshToken,
-  safeExchange,
-  safeIssue,
+  readFormBody,
+  respondWithError,
   type TokenSet,
-  toOauth2orize,
 } from '../../lib/index.ts'
+import { guardExchange, guardIssue, toOauth2orize } from '../../lib/oauth2orize/index.ts'
 import { basicHeader, echo, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
 
 const authenticateClient = createClientAuthenticator({ findClient })
@@ -87,7 +85,7 @@ test('an exchange that throws what is falsy has failed all the same (O7)', async
       server.exchange('async', async () => fail())
       server.exchange(toOauth2orize({ grantType: 'made', run: async () => fail() }))
       server.exchange(
-        oauth2orize.exchange.code(safeIssue(async (_c: object, _d: string, _e: string, _done: Done) => fail())),
+        oauth2orize.exchange.code(guardIssue(async (_c: object, _d: string, _e: string, _done: Done) => fail())),
       )
     }
     await withExchanges(register, async (route) => {
@@ -103,7 +101,7 @@ test('an async issue callback that rejects is answered, through safeIssue (O7)',
       await Promise.resolve()
       throw Object.assign(new Error('connect ECONNREFUSED 10.0.0.3:5432'), { code: 'ECONNREFUSED' })
     }
-    server.exchange(oauth2orize.exchange.code(safeIssue(issue)))
+    server.exchange(oauth2orize.exchange.code(guardIssue(issue)))
   }
   await withExchanges(register, async (route) => {
     const answer = await oneAnswer(route, code, 500, 'server_error')
@@ -118,7 +116,7 @@ test('safeIssue keeps what oauth2orize tells apart by the number of parameters (
       seen.push([(client as Client).client_id, scope, { ...body }, authInfo])
       done(null, 'token')
     }
-    server.exchange(oauth2orize.exchange.clientCredentials({}, safeIssue(issue)))
+    server.exchange(oauth2orize.exchange.clientCredentials({}, guardIssue(issue)))
   }
   const body = { grant_type: 'client_credentials', scope: 'a b' }
   await withExchanges(register, (route) => oneAnswer(route, body, 200, undefined).then(() => undefined))
@@ -341,8 +339,8 @@ test('a chain that is put together by hand says that grant_type is missing, as t
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
   const app = express()
-  app.post('/token', formBody(), clientAuthentication({ authenticateClient }), server.token() as RequestHandler)
-  app.use(errorResponse())
+  app.post('/token', readFormBody(), authenticateClients({ authenticateClient }), server.token() as RequestHandler)
+  app.use(respondWithError())
   const route = await listen(createServer(app))
   const missing = await post(route.url, {}, BASIC)
   assert.deepEqual([missing.status, missing.json.error], [400, 'invalid_request'])
@@ -436,7 +434,7 @@ test('the user of a browser session is not taken for a client, and no client bec
   })
   app.use('/route', createTokenEndpoint({ server, findClient }) as RequestHandler)
   const parse = express.urlencoded({ extended: true })
-  app.post('/token', parse, server.token() as RequestHandler, errorResponse())
+  app.post('/token', parse, server.token() as RequestHandler, respondWithError())
   const route = await listen(createServer(app))
   const unauthenticated = await post(route.url, { grant_type: 'echo' })
   assert.deepEqual([unauthenticated.status, unauthenticated.json.error], [400, 'invalid_client'])
@@ -449,8 +447,8 @@ test('the user of a browser session is not taken for a client, and no client bec
 test('our exchanges hold their rules in a set-up of the usual kind (O1, O11, O14, O18, O19)', async () => {
   for (const extended of [true, false]) {
     const passport = new Passport()
-    passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-    const verify = clientPasswordVerify({ findClient })
+    passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+    const verify = createClientPasswordVerify({ findClient })
     passport.use(new ClientPasswordStrategy({ passReqToCallback: true }, verify))
     const server = oauth2orize.createServer()
     server.exchange(toOauth2orize(echo))
@@ -486,8 +484,8 @@ test("Passport's and the parsers' own errors are in the table, through errorResp
   passport.use(new BasicStrategy((_user, _password, done) => done(null, false)))
   const app = express()
   app.use('/token', express.urlencoded({ extended: true, limit: 100 }))
-  app.post('/token', passport.authenticate('basic', { session: false, failWithError: true }), errorResponse())
-  app.use(errorResponse())
+  app.post('/token', passport.authenticate('basic', { session: false, failWithError: true }), respondWithError())
+  app.use(respondWithError())
   const route = await listen(createServer(app))
   const failed = await post(route.url, { grant_type: 'x' }, BASIC)
   assert.deepEqual([failed.status, failed.json.error], [401, 'invalid_client'], failed.text)
@@ -509,13 +507,13 @@ test("Passport's and the parsers' own errors are in the table, through errorResp
 
 test('safeExchange alone guards an exchange that is registered in a host without createTokenEndpoint (O7, O9)', async () => {
   const server = oauth2orize.createServer()
-  const failing = safeExchange(async function own() {
+  const failing = guardExchange(async function own() {
     throw new Error('inside')
   })
   assert.equal(failing.name, 'own')
   server.exchange(failing as never)
   const app = express()
-  app.post('/token', express.urlencoded({ extended: true }), server.token() as RequestHandler, errorResponse())
+  app.post('/token', express.urlencoded({ extended: true }), server.token() as RequestHandler, respondWithError())
   const route = await listen(createServer(app))
   await oneAnswer(route, { grant_type: 'own' }, 500, 'server_error')
   await route.close()
@@ -576,8 +574,8 @@ test('R74 each authentication is published once, by whichever strategy', async (
   const heard: string[] = []
   t.after(onEvent('client.authenticated', ({ clientId, method }) => heard.push(`${clientId} ${method}`)))
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-  passport.use(new ClientPasswordStrategy(clientPasswordVerify({ findClient })))
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+  passport.use(new ClientPasswordStrategy(createClientPasswordVerify({ findClient })))
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
   const app = express()
@@ -625,7 +623,7 @@ test("what Passport's own middleware hands to next is never taken for an authent
 
 test('G3: exchanges that look for the client in another property of the request find it there', async () => {
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const server = oauth2orize.createServer()
   const issue = (client: unknown, _scope: unknown, done: Done) => done(null, `token of ${(client as Client).client_id}`)
   server.exchange(oauth2orize.exchange.clientCredentials({ userProperty: 'client' }, issue))
@@ -649,7 +647,7 @@ test('G3: exchanges that look for the client in another property of the request 
   // a chain of the application, with Passport's assignProperty
   const app = express()
   const assign = passport.authenticate('basic', { session: false, assignProperty: 'client' })
-  app.post('/token', formBody() as RequestHandler, assign, server.token() as RequestHandler, errorResponse())
+  app.post('/token', readFormBody() as RequestHandler, assign, server.token() as RequestHandler, respondWithError())
   const route = await listen(createServer(app))
   assert.equal((await post(route.url, { grant_type: 'echo' }, BASIC)).json.client_id, 'any')
   await route.close()
@@ -666,7 +664,11 @@ test('G3: exchanges that look for the client in another property of the request 
 test('C12, C20: exchanges and their wrapper refuse unknown options, and say what they need', () => {
   assert.throws(() => toOauth2orize(undefined as never), /option 'exchange.run'/)
   assert.throws(() => toOauth2orize(echo, { toclient: asIs } as never), /Did you mean "toClient"/)
-  for (const make of [authorizationCode, refreshToken, clientCredentials] as readonly ((options: never) => unknown)[]) {
+  for (const make of [
+    createAuthorizationCodeExchange,
+    createRefreshTokenExchange,
+    createClientCredentialsExchange,
+  ] as readonly ((options: never) => unknown)[]) {
     assert.throws(() => make(undefined as never), new RegExp(`^TypeError: ${make.name} needs an object with options`))
     assert.throws(() => make({ token: {} } as never), /Did you mean "tokens"/)
   }
@@ -679,7 +681,7 @@ test('strategies may be given as instances, without Passport, also under overlap
     await new Promise((resolve) => setTimeout(resolve, id === 'any' ? 30 : 1))
     return findClient(id, context)
   }
-  const basic = new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient: slow }))
+  const basic = new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient: slow }))
   const server = oauth2orize.createServer()
   server.exchange(toOauth2orize(echo))
   const app = express()

@@ -5,9 +5,9 @@ import { describe, test } from 'node:test'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
-import { authorizationErrors } from '../../lib/oauth2orize/authorization_response.ts'
+import { respondWithAuthorizationError } from '../../lib/oauth2orize/authorization_response.ts'
 import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
-import { pkceRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
+import { createRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
 import { authorizationApp, CLIENTS, ISSUER, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 
 const CALLBACK = 'https://client.example/cb'
@@ -410,7 +410,7 @@ test('the parts work under oauth2orize’s own authorizationErrorHandler as well
 
 test('beside oauth2orize’s own code grant the parser and the validate function judge requests just the same', async (context) => {
   const server = oauth2orize.createServer({ store: (await appOf(context)).side.transactions })
-  server.grant('*', pkceRequestParser() as never)
+  server.grant('*', createRequestParser() as never)
   server.grant(oauth2orize.grant.code((_client, _redirectUri, _user, issued) => issued(null, 'their-code')))
   const validate = validateAuthorization({
     findClient: (clientId) => CLIENTS.find((each) => each.client_id === clientId),
@@ -422,7 +422,7 @@ test('beside oauth2orize’s own code grant the parser and the validate function
       done(null, true, {}, {}),
     ) as express.RequestHandler,
   )
-  app.use(authorizationErrors({ issuer: ISSUER }) as unknown as express.ErrorRequestHandler)
+  app.use(respondWithAuthorizationError({ issuer: ISSUER }) as unknown as express.ErrorRequestHandler)
   const listening = app.listen(0, '127.0.0.1')
   context.after(() => listening.close())
   await new Promise((resolve) => listening.once('listening', resolve))

@@ -7,8 +7,8 @@ import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { onEvent } from '../../lib/events.ts'
 import type { Oauth2orizeRequest } from '../../lib/oauth2orize/authorization_parameters.ts'
-import { authorizationErrors } from '../../lib/oauth2orize/authorization_response.ts'
-import { safeIssue } from '../../lib/oauth2orize/foreign_exchange.ts'
+import { respondWithAuthorizationError } from '../../lib/oauth2orize/authorization_response.ts'
+import { guardIssue } from '../../lib/oauth2orize/foreign_exchange.ts'
 import { authorizationApp, CLIENTS, ISSUER, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 import { errorHandler, handlers, hostApp, partsOf } from '../support/host_app.ts'
 
@@ -240,7 +240,7 @@ test('G8: an immediate function behind safeIssue may throw, reject, never call b
     server.grant(side.grant)
     const { send } = await hostApp(context, (app) => {
       app.use(loggedIn())
-      app.get('/authorize', handlers(server.authorization(side.validate, safeIssue(immediate, 100) as never)), dialog)
+      app.get('/authorize', handlers(server.authorization(side.validate, guardIssue(immediate, 100) as never)), dialog)
       app.use(errorHandler(side.errors))
     })
     const response = await send(`/authorize${query()}`)
@@ -441,7 +441,7 @@ test('E1: the built-in error page sets no form-action, and allows nothing else',
     app.get('/authorize', () => {
       throw new Error('x')
     })
-    app.use(errorHandler(authorizationErrors({ issuer: ISSUER })))
+    app.use(errorHandler(respondWithAuthorizationError({ issuer: ISSUER })))
   })
   const policy = (await send('/authorize')).headers.get('content-security-policy') ?? ''
   assert.match(policy, /default-src 'none'/)

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { authorizationSide } from '../../lib/oauth2orize/authorization.ts'
-import { authorizationErrors } from '../../lib/oauth2orize/authorization_response.ts'
+import { createAuthorizationSide } from '../../lib/oauth2orize/authorization.ts'
+import { respondWithAuthorizationError } from '../../lib/oauth2orize/authorization_response.ts'
 import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
-import { codeGrant } from '../../lib/oauth2orize/code_grant.ts'
-import { rememberedConsent } from '../../lib/oauth2orize/remembered_consent.ts'
-import { sealedTransactions } from '../../lib/oauth2orize/transactions.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createCodeGrant } from '../../lib/oauth2orize/code_grant.ts'
+import { checkRememberedConsent } from '../../lib/oauth2orize/remembered_consent.ts'
+import { createSealedTransactions } from '../../lib/oauth2orize/transactions.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 
-const { codeStore: codes, replayRegister } = memoryStores()
+const { codeStore: codes, replayRegister } = createMemoryStores()
 const issuer = 'https://as.example'
 const findClient = () => undefined
 const consents = { allows: async () => false, remember: async () => {} }
@@ -17,16 +17,16 @@ const secret = 's'.repeat(32)
 /** Each constructor, options that are right, and a name that is almost one of them. */
 const CONSTRUCTORS: readonly [create: (options: never) => unknown, right: object, misspelt: string, meant: string][] = [
   [
-    authorizationSide,
+    createAuthorizationSide,
     { issuer, findClient, codes, consents, replayRegister, secret },
     'codeLifetime',
     'codeLifetimeSeconds',
   ],
   [validateAuthorization, { findClient }, 'responseType', 'responseTypes'],
-  [rememberedConsent, { consents }, 'askagain', 'askAgain'],
-  [codeGrant, { issuer, codes }, 'lifetimeSeconds', 'codeLifetimeSeconds'],
-  [sealedTransactions, { issuer, secret, findClient, replayRegister }, 'secrets', 'secret'],
-  [authorizationErrors, { issuer }, 'verbosty', 'verbosity'],
+  [checkRememberedConsent, { consents }, 'askagain', 'askAgain'],
+  [createCodeGrant, { issuer, codes }, 'lifetimeSeconds', 'codeLifetimeSeconds'],
+  [createSealedTransactions, { issuer, secret, findClient, replayRegister }, 'secrets', 'secret'],
+  [respondWithAuthorizationError, { issuer }, 'verbosty', 'verbosity'],
 ]
 
 for (const [create, right, misspelt, meant] of CONSTRUCTORS) {

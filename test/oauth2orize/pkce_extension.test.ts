@@ -9,7 +9,7 @@ import {
   toOauth2orizeRequest,
 } from '../../lib/oauth2orize/authorization_parameters.ts'
 import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
-import { pkceRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
+import { createRequestParser } from '../../lib/oauth2orize/pkce_extension.ts'
 
 const get = (query: string) => ({ method: 'GET', url: `/authorize?${query}`, headers: {} })
 const post = (body: unknown, type = 'application/x-www-form-urlencoded; charset=utf-8') => ({
@@ -20,7 +20,7 @@ const post = (body: unknown, type = 'application/x-www-form-urlencoded; charset=
 })
 
 test('O39 the parser is synchronous, has one parameter, and reads challenge and method without judging them', () => {
-  const parser = pkceRequestParser()
+  const parser = createRequestParser()
   assert.equal(parser.length, 1)
   const got = parser(get('client_id=web&code_challenge=x&code_challenge_method=plain&state=a+b%26&scope=a++b'))
   assert.equal(got.codeChallenge, 'x')
@@ -32,7 +32,7 @@ test('O39 the parser is synchronous, has one parameter, and reads challenge and 
 
 test('A4 the parser ends a request without a usable client_id: there is nobody to tell', () => {
   for (const query of ['', 'client_id=', 'client_id=a&client_id=b', 'client_id[]=a', 'client_id=%ff'])
-    assert.throws(() => pkceRequestParser()(get(query)), { name: 'OAuthError', code: 'invalid_request' })
+    assert.throws(() => createRequestParser()(get(query)), { name: 'OAuthError', code: 'invalid_request' })
 })
 
 test('O50 a body counts only for POST and only as a form', () => {
@@ -106,8 +106,8 @@ test('C6: unknown parameters that were repeated, bracketed or no strings are lef
 })
 
 test('G4: what is absent is left out, so that oauth2orize keeps what earlier parsers have read', () => {
-  assert.deepEqual(Object.keys(pkceRequestParser()(get('client_id=web'))).sort(), ['clientID', 'parameters', 'type'])
-  assert.deepEqual(Object.keys(pkceRequestParser()(get('client_id=web&state=x&scope=a'))).sort(), [
+  assert.deepEqual(Object.keys(createRequestParser()(get('client_id=web'))).sort(), ['clientID', 'parameters', 'type'])
+  assert.deepEqual(Object.keys(createRequestParser()(get('client_id=web&state=x&scope=a'))).sort(), [
     'clientID',
     'parameters',
     'scope',
@@ -117,7 +117,7 @@ test('G4: what is absent is left out, so that oauth2orize keeps what earlier par
 })
 
 test('G11: a mock request that has only req.query is read; where the URL has a query, it decides', () => {
-  const parser = pkceRequestParser()
+  const parser = createRequestParser()
   const query = { client_id: 'web', response_type: 'code', state: ['a', 'b'], own: 'x' }
   for (const mock of [{ query }, { query, url: '' }, { query, url: '/authorize', headers: {}, method: 'GET' }]) {
     const got = parser(mock as never)
@@ -189,9 +189,9 @@ const challenge = 'c'.repeat(43)
 const right = { type: 'code', clientID: 'web', codeChallenge: challenge, codeChallengeMethod: 'S256' }
 
 test('O52 validate and immediate have the numbers of parameters that oauth2orize goes by', async () => {
-  const { rememberedConsent } = await import('../../lib/oauth2orize/remembered_consent.ts')
+  const { checkRememberedConsent } = await import('../../lib/oauth2orize/remembered_consent.ts')
   assert.equal(validateAuthorization({ findClient: () => client }).length, 2)
-  assert.equal(rememberedConsent({ consents: { allows: async () => true } }).length, 6)
+  assert.equal(checkRememberedConsent({ consents: { allows: async () => true } }).length, 6)
 })
 
 test('O42 an exception further down the chain comes back as an error, and is not lost', async () => {

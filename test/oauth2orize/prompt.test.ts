@@ -4,7 +4,7 @@ import express from 'express'
 import oauth2orize from 'oauth2orize'
 import { afterLogin, checkPrompt } from '../../lib/code/prompt.ts'
 import type { AuthorizationOptions } from '../../lib/oauth2orize/authorization.ts'
-import { retryOf } from '../../lib/oauth2orize/retry.ts'
+import { getRetryQuery } from '../../lib/oauth2orize/retry.ts'
 import { authorizationApp, ISSUER, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 
 const NOBODY = '' // no header: nobody is logged in
@@ -169,5 +169,5 @@ test('B9: a prompt of 32 KiB is judged in linear time', () => {
 })
 
 test('B9: no retry query is known for errors that have none', () => {
-  assert.equal(retryOf(new Error('x') as never), undefined)
+  assert.equal(getRetryQuery(new Error('x') as never), undefined)
 })

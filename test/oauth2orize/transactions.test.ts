@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import type { OAuthError } from '../../lib/errors.ts'
-import { retryOf } from '../../lib/oauth2orize/retry.ts'
+import { getRetryQuery } from '../../lib/oauth2orize/retry.ts'
 import {
+  createSealedTransactions,
   type Oauth2orizeTransaction,
   type SealedTransactionsOptions,
-  sealedTransactions,
   type TransactionRequest,
 } from '../../lib/oauth2orize/transactions.ts'
-import { memoryReplayRegister } from '../../lib/stores/memory.ts'
+import { createMemoryReplayRegister } from '../../lib/stores/memory.ts'
 import { authorizationApp, CLIENTS, ISSUER, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 
 async function appOf(context: TestContext, ...options: Parameters<typeof authorizationApp>) {
@@ -29,9 +29,9 @@ async function appOf(context: TestContext, ...options: Parameters<typeof authori
 function storeOf(options: Partial<SealedTransactionsOptions<never>> = {}) {
   let now = 1_800_000_000
   const clock = () => now
-  const replayRegister = memoryReplayRegister({ clock })
+  const replayRegister = createMemoryReplayRegister({ clock })
   const make = (more: Partial<SealedTransactionsOptions<never>> = {}) => {
-    const store = sealedTransactions({
+    const store = createSealedTransactions({
       issuer: ISSUER,
       secret: 's'.repeat(32),
       findClient: (clientId) => CLIENTS.find((each) => each.client_id === clientId),
@@ -224,9 +224,9 @@ test('retryOf knows the way back for what has expired or was sent before, and fo
   const id = await seal()
   await load(id)
   const again = await load(id).catch((error: OAuthError) => error)
-  assert.match(retryOf(again as OAuthError) ?? '', /^\?response_type=code/)
+  assert.match(getRetryQuery(again as OAuthError) ?? '', /^\?response_type=code/)
   const forged = await load('A'.repeat(100)).catch((error: OAuthError) => error)
-  assert.equal(retryOf(forged as OAuthError), undefined)
+  assert.equal(getRetryQuery(forged as OAuthError), undefined)
   const late = await seal()
   pass(599)
   assert.ok(await load(late))

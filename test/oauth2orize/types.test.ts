@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
-import { authorizationSide } from '../../lib/oauth2orize/authorization.ts'
+import { createAuthorizationSide } from '../../lib/oauth2orize/authorization.ts'
 import { validateAuthorization } from '../../lib/oauth2orize/authorize.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 
 interface AppClient extends Client {
   readonly logo: string
@@ -15,9 +15,9 @@ interface AppUser {
 }
 
 test('the parts fit an oauth2orize server that is typed with the client and user of the application', () => {
-  const { codeStore: codes, sessionStore: store, replayRegister } = memoryStores()
+  const { codeStore: codes, sessionStore: store, replayRegister } = createMemoryStores()
   const findClient = (client_id: string): AppClient => ({ client_id, logo: '' })
-  const side = authorizationSide<AppUser, AppClient>({
+  const side = createAuthorizationSide<AppUser, AppClient>({
     issuer: 'https://as.example',
     findClient,
     codes,

@@ -2,7 +2,7 @@
 const assert = require('node:assert/strict')
 const { createAssertionVerifier, OAuthError, Strategy } = require('passport-client-assertion-jwt')
 const { memoryReplayRegister } = require('passport-client-assertion-jwt/stores/memory')
-const strategy = require('passport-client-assertion-jwt/strategy')
+const strategy = require('passport-client-assertion-jwt')
 const { createTestClient } = require('passport-client-assertion-jwt/testing')
 
 async function main() {

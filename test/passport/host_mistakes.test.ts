@@ -6,18 +6,18 @@ import express from 'express'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
+import type { VerifyAssertion } from '../../lib/assertion/verify.ts'
 import {
-  basicVerify,
+  authenticateClients,
   type Client,
-  ClientAssertionStrategy,
-  clientAuthentication,
-  clientPasswordVerify,
+  Strategy as ClientAssertionStrategy,
+  createBasicVerify,
   createClientAuthenticator,
-  errorResponse,
+  createClientPasswordVerify,
   type OAuthError,
   onEvent,
   PublicClientStrategy,
-  type VerifyAssertion,
+  respondWithError,
 } from '../../lib/index.ts'
 import { ASSERTION_TYPE, ISSUER } from '../support/assertions.ts'
 import { basicHeader, findClient, listen, post, SECRET } from '../support/token_route.ts'
@@ -35,12 +35,12 @@ const WAYS: Record<
 > = {
   'client-assertion-jwt': [new ClientAssertionStrategy({ verifyAssertion: takesAll }), ASSERTION],
   basic: [
-    new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })),
+    new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })),
     {},
     { Authorization: basicHeader('any', SECRET) },
   ],
   'oauth2-client-password': [
-    new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient })),
+    new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient })),
     { client_id: 'any', client_secret: SECRET },
   ],
   'oauth2-public-client': [new PublicClientStrategy({ findClient }), { client_id: 'public' }],
@@ -58,7 +58,7 @@ const application = (...steps: express.RequestHandler[]) => {
   app.post('/token', ...steps, (req, res) => {
     res.json({ user: req.user })
   })
-  app.use(errorResponse())
+  app.use(respondWithError())
   return listen(createServer(app))
 }
 
@@ -75,11 +75,11 @@ async function unhandled(act: () => Promise<void>): Promise<unknown[]> {
 describe('A3: basicVerify and clientPasswordVerify work with and without passReqToCallback', () => {
   const cases = {
     basic: [
-      new BasicStrategy(basicVerify({ findClient })),
+      new BasicStrategy(createBasicVerify({ findClient })),
       (id: string, secret: string) => [{}, { Authorization: basicHeader(id, secret) }] as const,
     ],
     'oauth2-client-password': [
-      new ClientPasswordStrategy(clientPasswordVerify({ findClient })),
+      new ClientPasswordStrategy(createClientPasswordVerify({ findClient })),
       (client_id: string, client_secret: string) => [{ client_id, client_secret }, {}] as const,
     ],
   } as const
@@ -109,7 +109,7 @@ describe('A3: basicVerify and clientPasswordVerify work with and without passReq
   }
 
   test('without the request the pair is decoded like the header', async () => {
-    const passport = passportWith(new BasicStrategy(basicVerify({ findClient: short })))
+    const passport = passportWith(new BasicStrategy(createBasicVerify({ findClient: short })))
     const route = await application(passport.authenticate('basic', { session: false }))
     for (const [id, secret] of [
       ['any', 'a secret'],
@@ -121,9 +121,10 @@ describe('A3: basicVerify and clientPasswordVerify work with and without passReq
   })
 
   test('called with anything else they throw, and say how they are called', () => {
-    for (const verify of [basicVerify({ findClient }), clientPasswordVerify({ findClient })] as unknown as ((
-      ...given: unknown[]
-    ) => void)[])
+    for (const verify of [
+      createBasicVerify({ findClient }),
+      createClientPasswordVerify({ findClient }),
+    ] as unknown as ((...given: unknown[]) => void)[])
       for (const given of [[], ['a'], ['a', 'b'], ['a', () => undefined], ['a', 'b', 'c', 'd']])
         assert.throws(
           () => verify(...given),
@@ -182,7 +183,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     app.post('/token', passportWith(strategy).authenticate(name, { session: false }), (_req, res) => {
       res.json({})
     })
-    app.use(errorResponse())
+    app.use(respondWithError())
     const route = await listen(createServer(app))
     const answer = await post(route.url, body, headers)
     assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
@@ -284,7 +285,7 @@ const verified =
     })
 
 const middleware =
-  (make: (wrong: never) => ReturnType<typeof clientAuthentication>, body: object): Run =>
+  (make: (wrong: never) => ReturnType<typeof authenticateClients>, body: object): Run =>
   (wrong) =>
     new Promise((resolve) => {
       const request = { method: 'POST', headers: {}, body, url: '/token' } as unknown as IncomingMessage
@@ -303,8 +304,12 @@ const TAKEN: Record<string, Run> = {
     createClientAuthenticator({ findClient, verifyAssertion })({ headers: {} }, ASSERTION).catch(
       (error: unknown) => error,
     ),
-  'findClient of basicVerify': verified((findClient) => basicVerify({ findClient }), 'any', SECRET),
-  'findClient of clientPasswordVerify': verified((findClient) => clientPasswordVerify({ findClient }), 'any', SECRET),
+  'findClient of basicVerify': verified((findClient) => createBasicVerify({ findClient }), 'any', SECRET),
+  'findClient of clientPasswordVerify': verified(
+    (findClient) => createClientPasswordVerify({ findClient }),
+    'any',
+    SECRET,
+  ),
   'findClient of PublicClientStrategy': running((findClient) => new PublicClientStrategy({ findClient }) as never, {
     client_id: 'public',
   }),
@@ -317,11 +322,11 @@ const TAKEN: Record<string, Run> = {
     ASSERTION,
   ),
   'authenticateClient of clientAuthentication': middleware(
-    (authenticateClient) => clientAuthentication({ authenticateClient }),
+    (authenticateClient) => authenticateClients({ authenticateClient }),
     SECRET_BODY,
   ),
   'a strategy of clientAuthentication': middleware(
-    (authenticate) => clientAuthentication({ strategies: { clientPassword: { authenticate } as never } }),
+    (authenticate) => authenticateClients({ strategies: { clientPassword: { authenticate } as never } }),
     SECRET_BODY,
   ),
 }

@@ -5,14 +5,20 @@ import express from 'express'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
-import { basicVerify, clientPasswordVerify, errorResponse, onEvent, PublicClientStrategy } from '../../lib/index.ts'
+import {
+  createBasicVerify,
+  createClientPasswordVerify,
+  onEvent,
+  PublicClientStrategy,
+  respondWithError,
+} from '../../lib/index.ts'
 import { basicHeader, findClient, listen, post, type Route, SECRET } from '../support/token_route.ts'
 
 /** Passport's own chain of strategies, as existing set-ups have it, around a route that shows who it was. */
 function chain(passReqToCallback: boolean): Promise<Route> {
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-  const verify = clientPasswordVerify({ findClient })
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+  const verify = createClientPasswordVerify({ findClient })
   passport.use(
     passReqToCallback
       ? new ClientPasswordStrategy({ passReqToCallback: true }, verify)
@@ -25,7 +31,7 @@ function chain(passReqToCallback: boolean): Promise<Route> {
   app.post('/token', passport.authenticate(names, { session: false }), (req, res) => {
     res.json({ client: req.user, info: req.authInfo })
   })
-  app.use(errorResponse())
+  app.use(respondWithError())
   return listen(createServer(app))
 }
 

@@ -9,19 +9,19 @@ import type { Passport as CurrentPassport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
 import {
-  basicVerify,
   type Client,
-  ClientAssertionStrategy,
-  clientCredentials,
-  clientPasswordVerify,
+  Strategy as ClientAssertionStrategy,
+  createBasicVerify,
+  createClientCredentialsExchange,
+  createClientPasswordVerify,
   createTokenEndpoint,
   createTokens,
-  errorResponse,
-  formBody,
   PublicClientStrategy,
-  toOauth2orize,
+  readFormBody,
+  respondWithError,
 } from '../../lib/index.ts'
-import { memoryReplayRegister } from '../../lib/stores/memory.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
+import { createMemoryReplayRegister } from '../../lib/stores/memory.ts'
 import { createTestClient } from '../../lib/testing/index.ts'
 import { basicHeader, listen, post, type Route } from '../support/token_route.ts'
 
@@ -63,14 +63,14 @@ for (const name of INSTALLED) {
       const findClient = (clientId: string) => clients.find((client) => client.client_id === clientId)
       const { Passport } = require(name) as { Passport: typeof CurrentPassport }
       const passport = new Passport()
-      passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
+      passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
       passport.use(
-        new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient }) as never),
+        new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient }) as never),
       )
       passport.use(new PublicClientStrategy({ findClient }))
-      passport.use(new ClientAssertionStrategy({ issuer, findClient, replayRegister: memoryReplayRegister() }))
+      passport.use(new ClientAssertionStrategy({ issuer, findClient, replayRegister: createMemoryReplayRegister() }))
       const server = oauth2orize.createServer()
-      server.exchange(clientCredentials({ tokens: createTokens({ issuer, baseSecret: SECRET }) }))
+      server.exchange(createClientCredentialsExchange({ tokens: createTokens({ issuer, baseSecret: SECRET }) }))
       server.exchange(
         toOauth2orize({
           grantType: 'whoami',
@@ -87,12 +87,12 @@ for (const name of INSTALLED) {
       app.use('/token', createTokenEndpoint({ server, passport, strategies }))
       app.post(
         '/chain',
-        formBody(),
+        readFormBody(),
         passport.initialize(),
         passport.authenticate(Object.values(strategies), { session: false, failWithError: true }),
         server.token() as express.RequestHandler,
       )
-      app.use(errorResponse())
+      app.use(respondWithError())
       route = await listen(createServer(app))
     })
     after(() => route.close())

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import { importJWK, type JWK } from 'jose'
 import * as openid from 'openid-client'
-import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
 import { createTestClient, type TestClient } from 'passport-client-assertion-jwt/testing'
 import { createApplication } from '../../examples/recipes/fastify/server.ts'
 
@@ -21,7 +21,7 @@ describe('recipe: Fastify through its Express plugin', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     client = await createTestClient({ issuer, client: { grant_types: ['client_credentials'], scope: 'read write' } })
-    const { replayRegister, sessionStore } = memoryStores()
+    const { replayRegister, sessionStore } = createMemoryStores()
     const baseSecret = '0123456789abcdef0123456789abcdef'
     application = await createApplication({
       issuer,

@@ -9,7 +9,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { onEvent } from 'passport-client-assertion-jwt'
-import { memoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
+import { createMemoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
 import { createTestClient, type TestClient } from 'passport-client-assertion-jwt/testing'
 import { createMcpServer, type ServeMcp } from '../../examples/recipes/mcp/server.ts'
 
@@ -40,7 +40,7 @@ describe('recipe: an MCP server with the verifier alone', () => {
     const grants = { grant_types: ['client_credentials'] }
     client = await createTestClient({ issuer: origin, clientId: 'agent', client: grants })
     const { findClient } = client
-    mcp = createMcpServer({ origin, findClient, replayRegister: memoryReplayRegister(), serveMcp })
+    mcp = createMcpServer({ origin, findClient, replayRegister: createMemoryReplayRegister(), serveMcp })
     stop = () => {
       server.close()
       server.closeAllConnections()

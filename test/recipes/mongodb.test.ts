@@ -3,10 +3,10 @@
 import { describe, it } from 'node:test'
 import { MongoClient } from 'mongodb'
 import {
-  codeStoreContract,
-  type OpenedStore,
-  replayRegisterContract,
-  sessionStoreContract,
+  type OpenStore,
+  testCodeStore,
+  testReplayRegister,
+  testSessionStore,
 } from 'passport-client-assertion-jwt/testing'
 import { mongoStores } from '../../examples/recipes/mongodb/mongo_stores.ts'
 import { startMongoStandIn } from '../support/mongo_stand_in.ts'
@@ -16,7 +16,7 @@ type Stores = ReturnType<typeof mongoStores>
 /** Opens one of the stores over two connections to a server of its own. */
 const opening =
   <Name extends 'replayRegister' | 'codeStore' | 'sessionStore'>(name: Name) =>
-  async (): Promise<OpenedStore<Stores[Name]>> => {
+  async (): Promise<Awaited<ReturnType<OpenStore<Stores[Name]>>>> => {
     const server = await startMongoStandIn()
     const clients = [0, 1].map(() => new MongoClient(server.url, { serverApi: '1', socketTimeoutMS: 3000 }))
     const [store, other] = clients.map((client) => mongoStores(client.db('oauth')))
@@ -29,6 +29,6 @@ const opening =
     return { store: store[name], other: other[name], disconnect: server.stop, close }
   }
 
-replayRegisterContract({ describe, it }, 'MongoDB recipe', opening('replayRegister'))
-codeStoreContract({ describe, it }, 'MongoDB recipe', opening('codeStore'), { maximumCodesPerUser: 50 })
-sessionStoreContract({ describe, it }, 'MongoDB recipe', opening('sessionStore'))
+testReplayRegister({ describe, it }, 'MongoDB recipe', opening('replayRegister'))
+testCodeStore({ describe, it }, 'MongoDB recipe', opening('codeStore'), { maximumCodesPerUser: 50 })
+testSessionStore({ describe, it }, 'MongoDB recipe', opening('sessionStore'))

@@ -5,7 +5,7 @@ import type { RefreshedSession } from '../../lib/session/refresh.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { everySchedule, type Node, type Outcome } from '../support/schedules.ts'
 
 // Every node is a Sessions of its own over one memory store. A refresh reads, decides, and compares and sets.
@@ -54,7 +54,7 @@ const remove: Node<SessionStore, Result> = async (store) => {
 /** A world whose session has been through `history`, each a generation and the moment it was presented. */
 const world = (nodes: readonly Node<SessionStore, Result>[], history: readonly (readonly [number, number])[] = []) => {
   return async () => {
-    const store = deletable(memorySessionStore({ clock: () => START }))
+    const store = deletable(createMemorySessionStore({ clock: () => START }))
     const sessions = createSessions({ store })
     assert.ok(await sessions.open(permission, { id: 's', now: START }))
     for (const [generation, now] of history) await sessions.refresh({ sessionId: 's', generation }, { client, now })
@@ -161,7 +161,7 @@ test('X1: the newest token and a reused one: the session always ends', async () 
 
 test('X6: a session that is ended while it is being opened is not live afterwards', async () => {
   const prepare = async () => ({
-    store: memorySessionStore({ clock: () => START }),
+    store: createMemorySessionStore({ clock: () => START }),
     nodes: [open(START), end(START)] as const,
   })
   const count = await everySchedule(prepare, async (_outcomes, store) => {
@@ -172,7 +172,7 @@ test('X6: a session that is ended while it is being opened is not live afterward
 
 test('two nodes open a session of one id: one of them does', async () => {
   const prepare = async () => ({
-    store: memorySessionStore({ clock: () => START }),
+    store: createMemorySessionStore({ clock: () => START }),
     nodes: [open(START), open(START)] as const,
   })
   await everySchedule(prepare, async (outcomes) => {

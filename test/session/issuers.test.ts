@@ -5,7 +5,7 @@ import { createConsents } from '../../lib/consent/consents.ts'
 import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 
@@ -17,7 +17,7 @@ const permission = { subject: 'alice', clientId: 'app', scope: 'read' }
 const [A, B] = ['https://a.example', 'https://b.example'] as const
 
 function setUp(named = true) {
-  const stores = memoryStores({ clock: () => NOW })
+  const stores = createMemoryStores({ clock: () => NOW })
   return [A, B].map((issuer) => {
     const sessions = createSessions({ store: stores.sessionStore, clock: () => NOW, ...(named ? { issuer } : {}) })
     const tokens = createTokens({ issuer, baseSecret: 'b'.repeat(32), accessTokenAlgorithm: 'HS256' })

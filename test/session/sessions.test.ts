@@ -5,7 +5,7 @@ import { type Events, onEvent } from '../../lib/events.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { createSessions, type SessionsOptions } from '../../lib/session/sessions.ts'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
 
 const DAY = 86_400
@@ -16,7 +16,7 @@ const permission = { subject: 'alice', clientId: 'app', scope: 'read write' }
 /** Sessions over a memory store, both on one clock that stands at `clock()`. */
 function setUp(options: Omit<SessionsOptions, 'store'> & { store?: (store: SessionStore) => SessionStore } = {}) {
   const clock = createFakeClock()
-  const inner = memorySessionStore({ clock })
+  const inner = createMemorySessionStore({ clock })
   const calls: string[] = []
   const counted = Object.fromEntries(
     Object.entries(inner).map(([name, verb]) => [
@@ -621,7 +621,7 @@ test("a revoked access token is remembered until it expires, and is none of the 
 
 test('a revoked access token and an id opened once stay known to the last second in a store whose clock is a minute ahead', async () => {
   const clock = createFakeClock()
-  const sessions = createSessions({ clock, store: memorySessionStore({ clock: () => clock() + 59 }) })
+  const sessions = createSessions({ clock, store: createMemorySessionStore({ clock: () => clock() + 59 }) })
   const end = clock() + 900
   const open = () => sessions.open(permission, { id: 'one', idleLifetimeSeconds: 100, rememberUntil: end })
   await opened(open())
@@ -689,7 +689,7 @@ for (const [options, name] of [
   [{ clock: 5 }, 'clock'],
 ] as const) {
   test(`createSessions refuses ${JSON.stringify(options)} and names the option`, () => {
-    const store = memorySessionStore()
+    const store = createMemorySessionStore()
     assert.throws(() => createSessions({ store, ...options } as unknown as SessionsOptions), {
       name: 'TypeError',
       message: new RegExp(`'${name}'`),

@@ -4,7 +4,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import { openedSession, SESSION_VERSION, type Session } from '../../lib/session/session.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { upgradeSession } from '../../lib/session/upgrade.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 
 const client = { client_id: 'app' }
 const NOW = 1_800_000_000
@@ -64,7 +64,7 @@ test('a record of a later version is not guessed at', () => {
 })
 
 test('S20: an old record can be refreshed, and is stored in the current format from then on', async () => {
-  const inner = memorySessionStore({ clock: () => NOW })
+  const inner = createMemorySessionStore({ clock: () => NOW })
   let saved: Session | undefined
   const store = {
     ...inner,
@@ -81,7 +81,7 @@ test('S20: an old record can be refreshed, and is stored in the current format f
 })
 
 test('a record of a later version is a fault: 503, not a lost session', async () => {
-  const store = { ...memorySessionStore(), get: async () => ({ ...current, version: 2 }) }
+  const store = { ...createMemorySessionStore(), get: async () => ({ ...current, version: 2 }) }
   await assert.rejects(createSessions({ store }).get('s', NOW), (error: unknown) => {
     assert.ok(error instanceof OAuthError)
     return error.status === 503

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 
 test('R26 a remote register outlasts the expiry by a minute, so that a database whose clock is ahead forgets nothing too early', async () => {
   const commands: string[][] = []
-  const redis = redisStores({
+  const redis = createRedisStores({
     command: async (args) => {
       commands.push(args)
       return 'OK'
@@ -16,7 +16,7 @@ test('R26 a remote register outlasts the expiry by a minute, so that a database 
   assert.deepEqual(commands[0]?.slice(2), ['1', 'NX', 'EXAT', '1800000060'])
 
   const values: unknown[][] = []
-  const postgres = postgresStores({
+  const postgres = createPostgresStores({
     query: async (_text, given) => {
       values.push([...given])
       return { rows: [{}] }

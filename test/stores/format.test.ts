@@ -7,8 +7,8 @@ import type { AuthorizationCode } from '../../lib/code/authorization_code.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { upgradeSession } from '../../lib/session/upgrade.ts'
 import type { MemoryStores } from '../../lib/stores/memory.ts'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { startRedis } from '../support/redis_server.ts'
 
@@ -66,7 +66,9 @@ describe('the first released format', () => {
         else await client.zAdd(key, members ?? [])
         await client.expireAt(key, FAR)
       }
-      await isAllThere(redisStores({ command: (args) => client.sendCommand(args), signingKeys: fixture.signingKey }))
+      await isAllThere(
+        createRedisStores({ command: (args) => client.sendCommand(args), signingKeys: fixture.signingKey }),
+      )
     } finally {
       client.destroy()
       await server.stop()
@@ -75,7 +77,7 @@ describe('the first released format', () => {
 
   test('in PostgreSQL', async () => {
     const database = await PGlite.create()
-    const stores = postgresStores({ query: (text, values) => database.query(text, values) })
+    const stores = createPostgresStores({ query: (text, values) => database.query(text, values) })
     await stores.migrate()
     for (const [table, rows] of Object.entries(fixture.postgres))
       for (const row of rows)

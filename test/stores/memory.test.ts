@@ -3,10 +3,15 @@ import { describe, it, test } from 'node:test'
 import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
 import { createCodes } from '../../lib/code/codes.ts'
 import { createExpiryBuckets } from '../../lib/stores/expiry_buckets.ts'
-import { memoryCodeStore, memoryReplayRegister, memorySessionStore, memoryStores } from '../../lib/stores/memory.ts'
-import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
-import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
-import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+import {
+  createMemoryCodeStore,
+  createMemoryReplayRegister,
+  createMemorySessionStore,
+  createMemoryStores,
+} from '../../lib/stores/memory.ts'
+import { testCodeStore } from '../../lib/testing/code_store_contract.ts'
+import { testReplayRegister } from '../../lib/testing/replay_register_contract.ts'
+import { testSessionStore } from '../../lib/testing/session_store_contract.ts'
 
 const opened = <Store>(make: (options: { clock: () => number }) => Store) => {
   let now = 1_790_000_000
@@ -19,14 +24,14 @@ const opened = <Store>(make: (options: { clock: () => number }) => Store) => {
   }
 }
 
-replayRegisterContract({ describe, it }, 'memory', () => opened(memoryReplayRegister), { connection: false })
-codeStoreContract(
+testReplayRegister({ describe, it }, 'memory', () => opened(createMemoryReplayRegister), { connection: false })
+testCodeStore(
   { describe, it },
   'memory',
-  () => opened((options) => memoryCodeStore({ ...options, maximumCodesPerUser: 5 })),
+  () => opened((options) => createMemoryCodeStore({ ...options, maximumCodesPerUser: 5 })),
   { connection: false, maximumCodesPerUser: 5 },
 )
-sessionStoreContract({ describe, it }, 'memory', () => opened(memorySessionStore), { connection: false })
+testSessionStore({ describe, it }, 'memory', () => opened(createMemorySessionStore), { connection: false })
 
 const NOW = 1_790_000_000
 const session = (id: string, changes = {}) => ({
@@ -54,7 +59,7 @@ const session = (id: string, changes = {}) => ({
 
 test('a client at its limit is rejected and pushes nobody out', async () => {
   let now = NOW
-  const register = memoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 3 })
+  const register = createMemoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 3 })
   assert.equal(await register.remember('i', 'quiet', 'q', NOW + 60), true)
   for (const jti of ['a', 'b', 'c']) assert.equal(await register.remember('i', 'busy', jti, NOW + 10), true)
   await assert.rejects(register.remember('i', 'busy', 'd', NOW + 10), /limit of 3/)
@@ -67,7 +72,7 @@ test('a client at its limit is rejected and pushes nobody out', async () => {
 
 test('each store is bounded, and rejects beyond its bound', async () => {
   let now = NOW
-  const stores = memoryStores({ clock: () => now, maximumAssertions: 2, maximumCodes: 2, maximumSessions: 2 })
+  const stores = createMemoryStores({ clock: () => now, maximumAssertions: 2, maximumCodes: 2, maximumSessions: 2 })
   const code = (id: string) => ({
     id,
     clientId: 'c',
@@ -103,7 +108,7 @@ test('each store is bounded, and rejects beyond its bound', async () => {
 
 test('expired entries leave the memory by themselves, whatever lives beside them', async () => {
   let now = NOW
-  const store = memorySessionStore({ clock: () => now, maximumSessions: 1850 })
+  const store = createMemorySessionStore({ clock: () => now, maximumSessions: 1850 })
   for (let round = 0; round < 20; round += 1) {
     for (let at = 0; at < 450; at += 1)
       assert.equal(
@@ -116,7 +121,7 @@ test('expired entries leave the memory by themselves, whatever lives beside them
 
 test('a session that is prolonged again and again is filed once, and found again when its time comes', async () => {
   let now = NOW
-  const store = memorySessionStore({ clock: () => now, maximumSessions: 2 })
+  const store = createMemorySessionStore({ clock: () => now, maximumSessions: 2 })
   await store.create(session('long', { refreshExpiresAt: now + 20 }))
   for (let lockVersion = 0; lockVersion < 50; lockVersion += 1) {
     now += 19
@@ -166,7 +171,7 @@ test('the work of a call does not grow with what is stored: the same number of l
   try {
     const workAt = async (size: number): Promise<number[]> => {
       let now = NOW
-      const stores = memoryStores({ clock: () => now })
+      const stores = createMemoryStores({ clock: () => now })
       const fill = async (at: number) => {
         await stores.replayRegister.remember('i', `c-${at}`, `j-${at}`, now + 60 + (at % 60))
         await stores.sessionStore.create(
@@ -206,14 +211,14 @@ test('the work of a call does not grow with what is stored: the same number of l
 })
 
 test('options are checked by name', () => {
-  assert.throws(() => memoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
-  assert.throws(() => memoryStores({ clock: 3 as never }), /option 'clock'/)
+  assert.throws(() => createMemoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
+  assert.throws(() => createMemoryStores({ clock: 3 as never }), /option 'clock'/)
 })
 
 test('R26 the register outlasts the expiry by a minute, so that a clock that is set back lets no assertion in again', async () => {
   const start = 1_800_000_000
   let time = start
-  const { replayRegister } = memoryStores({ clock: () => time, maximumAssertionsPerClient: 2 })
+  const { replayRegister } = createMemoryStores({ clock: () => time, maximumAssertionsPerClient: 2 })
   assert.equal(await replayRegister.remember('i', 'c', 'j', start + 10), true)
   time = start + 69
   assert.equal(await replayRegister.remember('i', 'c', 'other', start + 80), true)
@@ -225,7 +230,11 @@ test('R26 the register outlasts the expiry by a minute, so that a clock that is 
 })
 
 test('A8: answered forms are counted apart from assertions, and each user has a share', async () => {
-  const register = memoryReplayRegister({ clock: () => NOW, maximumAssertions: 40, maximumAssertionsPerClient: 30 })
+  const register = createMemoryReplayRegister({
+    clock: () => NOW,
+    maximumAssertions: 40,
+    maximumAssertionsPerClient: 30,
+  })
   const answer = (user: string, at: number) =>
     register.remember('https://as#transaction', user, `${user}${at}`, NOW + 60)
   for (let at = 0; at < 3; at += 1) assert.equal(await answer('mallory', at), true)
@@ -241,7 +250,7 @@ test('A8: answered forms are counted apart from assertions, and each user has a 
 
 test('A8: the shares are free again when their entries have expired', async () => {
   let now = NOW
-  const register = memoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 20 })
+  const register = createMemoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 20 })
   for (let round = 0; round < 3; round += 1) {
     for (let at = 0; at < 2; at += 1)
       assert.equal(await register.remember('https://as#transaction', 'alice', `${round}.${at}`, now + 10), true)
@@ -252,7 +261,7 @@ test('A8: the shares are free again when their entries have expired', async () =
 
 test('A9: a user who requests codes in a loop is stopped at a thousand, and all are forgotten two minutes later', async () => {
   let now = NOW
-  const store = memoryCodeStore({ clock: () => now, maximumCodes: 1500 })
+  const store = createMemoryCodeStore({ clock: () => now, maximumCodes: 1500 })
   const codes = createCodes({ store })
   const permission = {
     subject: 'mallory',

@@ -6,7 +6,7 @@ import pg from 'pg'
 import { CLOCK_DIFFERENCE_SECONDS } from '../../lib/clock.ts'
 import { onEvent } from '../../lib/events.ts'
 import type { Session } from '../../lib/session/session.ts'
-import { type PostgresQuery, postgresStores } from '../../lib/stores/postgres.ts'
+import { createPostgresStores, type PostgresQuery } from '../../lib/stores/postgres.ts'
 import { postgresSchema } from '../../lib/stores/postgres_schema.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
 import { postgresServer, without } from '../support/programs.ts'
@@ -36,7 +36,7 @@ describe('PGlite', () => {
   test('schema and table names are quoted, whatever they contain', async () => {
     const tables = { assertions: 'Select', codes: `a"; drop table x; --`, sessions: `it's $migrate$ {} ü` }
     const schema = `My "Schema"; -- it's \\' $migrate$`
-    const stores = postgresStores({ query, schema, tables })
+    const stores = createPostgresStores({ query, schema, tables })
     await stores.migrate()
     await stores.migrate()
     const [code, session] = [newCode(), newSession()]
@@ -52,7 +52,7 @@ describe('PGlite', () => {
   })
 
   test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
-    const stores = postgresStores({ query, schema: 'damaged' })
+    const stores = createPostgresStores({ query, schema: 'damaged' })
     await stores.migrate()
     const { sessionStore } = stores
     const [kept, damaged] = [newSession(), newSession()].map((session) => ({ ...session, subject: 'F12' }))
@@ -71,7 +71,7 @@ describe('PGlite', () => {
   })
 
   test('prune deletes what has expired, in batches, and nothing else', async () => {
-    const stores = postgresStores({ query, schema: 'pruned' })
+    const stores = createPostgresStores({ query, schema: 'pruned' })
     await stores.migrate()
     const { replayRegister, codeStore, sessionStore } = stores
     const end = now() + 4
@@ -97,7 +97,7 @@ describe('PGlite', () => {
   })
 
   test('an assertion id whose row has expired but was not pruned is new again', async () => {
-    const { replayRegister, migrate } = postgresStores({ query, schema: 'again' })
+    const { replayRegister, migrate } = createPostgresStores({ query, schema: 'again' })
     await migrate()
     assert.equal(await replayRegister.remember('i', 'c', 'j', now() - CLOCK_DIFFERENCE_SECONDS - 5), true)
     assert.equal(await replayRegister.remember('i', 'c', 'j', now() + 60), true)
@@ -105,7 +105,7 @@ describe('PGlite', () => {
   })
 
   test('a database whose clock is ahead by more than a session lasts opens none, by more than a minute forgets assertions', async () => {
-    const { sessionStore, replayRegister, migrate } = postgresStores({ query, schema: 'ahead' })
+    const { sessionStore, replayRegister, migrate } = createPostgresStores({ query, schema: 'ahead' })
     await migrate()
     const slow = now() - 1900 // what a process writes whose clock is behind the database's
     assert.equal(await sessionStore.create(newSession({ refreshExpiresAt: slow + 1800 }, slow)), 'gone')
@@ -118,7 +118,7 @@ describe('PGlite', () => {
   })
 
   test('the id of an expired session is free again when its row is pruned, not before', async () => {
-    const { sessionStore, migrate, prune } = postgresStores({ query, schema: 'ids' })
+    const { sessionStore, migrate, prune } = createPostgresStores({ query, schema: 'ids' })
     await migrate()
     const session = newSession({ refreshExpiresAt: now() + 1 })
     assert.equal(await sessionStore.create(session), 'created')
@@ -132,7 +132,7 @@ describe('PGlite', () => {
 
   test('one statement to remember, one to spend, two for a refresh, one to open a session', async () => {
     let count = 0
-    const stores = postgresStores({
+    const stores = createPostgresStores({
       query: (text, values) => {
         count += 1
         return query(text, values)
@@ -180,7 +180,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   })
 
   test('several processes may migrate at once', async () => {
-    const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'together' })
+    const stores = createPostgresStores({ query: (text, values) => pool.query(text, values), schema: 'together' })
     await Promise.all(Array.from({ length: 8 }, () => stores.migrate()))
     assert.equal(await stores.sessionStore.create(newSession()), 'created')
   })
@@ -189,7 +189,8 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
     await pool.query('create role tenant login')
     await pool.query('create schema "its own" authorization tenant')
     const tenant = new pg.Pool({ connectionString: server.url.replace('test@', 'tenant@') })
-    const inSchema = (schema: string) => postgresStores({ query: (text, values) => tenant.query(text, values), schema })
+    const inSchema = (schema: string) =>
+      createPostgresStores({ query: (text, values) => tenant.query(text, values), schema })
     const stores = inSchema('its own')
     await Promise.all(Array.from({ length: 4 }, () => stores.migrate()))
     assert.equal(await stores.sessionStore.create(newSession()), 'created')
@@ -201,7 +202,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   const inTransaction = async (schema?: string) => {
     const connection = await pool.connect()
     await connection.query('begin')
-    const { sessionStore } = postgresStores({ query: (text, values) => connection.query(text, values), schema })
+    const { sessionStore } = createPostgresStores({ query: (text, values) => connection.query(text, values), schema })
     const commit = async (): Promise<void> => {
       await connection.query('commit')
       connection.release()
@@ -210,7 +211,10 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   }
 
   test('endAll also stops a session whose create is under way', async () => {
-    const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
+    const stores = createPostgresStores({
+      query: (text, values) => pool.query(text, values),
+      timeoutMilliseconds: 20_000,
+    })
     await stores.migrate()
     const session = newSession()
     const stalled = await inTransaction()
@@ -231,7 +235,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   })
 
   test('two endAll for one subject do not wait for each other in a circle while its sessions are refreshed', async () => {
-    const stores = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'circle' })
+    const stores = createPostgresStores({ query: (text, values) => pool.query(text, values), schema: 'circle' })
     await stores.migrate()
     const pause = () => new Promise((resolve) => setTimeout(resolve, 60))
     const later = (session: Session, lockVersion: number): Session => ({
@@ -268,7 +272,10 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   })
 
   test('an end that meets a create which is not committed yet waits for it, ends the session and says so', async () => {
-    const stores = postgresStores({ query: (text, values) => pool.query(text, values), timeoutMilliseconds: 20_000 })
+    const stores = createPostgresStores({
+      query: (text, values) => pool.query(text, values),
+      timeoutMilliseconds: 20_000,
+    })
     await stores.migrate()
     const session = newSession()
     const stalled = await inTransaction()
@@ -287,7 +294,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   })
 
   test('of ends that race creates, as many answer ended as sessions were created and are dead', async () => {
-    const { sessionStore, migrate } = postgresStores({ query: (text, values) => pool.query(text, values) })
+    const { sessionStore, migrate } = createPostgresStores({ query: (text, values) => pool.query(text, values) })
     await migrate()
     const tally = { created: 0, ended: 0, live: 0 }
     for (let round = 0; round < 300; round += 1) {
@@ -308,9 +315,9 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   test('a create that begins while endAll is under way may live on: it is listed, and the next endAll ends it', async () => {
     const session = newSession()
     const connection = await pool.connect()
-    const late = postgresStores({ query: (text, values) => connection.query(text, values) })
+    const late = createPostgresStores({ query: (text, values) => connection.query(text, values) })
     let statements = 0
-    const stores = postgresStores({
+    const stores = createPostgresStores({
       query: async (text, values) => {
         statements += 1
         if (statements === 2) {
@@ -320,7 +327,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
         return pool.query(text, values)
       },
     })
-    await postgresStores({ query: (text, values) => pool.query(text, values) }).migrate()
+    await createPostgresStores({ query: (text, values) => pool.query(text, values) }).migrate()
     assert.equal(await stores.sessionStore.endAll(session.subject, session.type), 0)
     await connection.query('commit')
     connection.release()
@@ -331,7 +338,7 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
 
   test('no statement answers as an update or a delete does: ORMs hand those rows out in another shape', async () => {
     const commands = new Set<string>()
-    const stores = postgresStores({
+    const stores = createPostgresStores({
       query: async (text, values) => {
         const answer = await pool.query(text, values)
         commands.add(answer.command)
@@ -348,13 +355,13 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
   })
 
   test('the rights to select, insert, update and delete are enough once the tables are there', async () => {
-    const owner = postgresStores({ query: (text, values) => pool.query(text, values), schema: 'owned' })
+    const owner = createPostgresStores({ query: (text, values) => pool.query(text, values), schema: 'owned' })
     await owner.migrate()
     await pool.query(`create role web login`)
     await pool.query('grant usage on schema owned to web')
     await pool.query('grant select, insert, update, delete on all tables in schema owned to web')
     const web = new pg.Pool({ connectionString: server.url.replace('test@', 'web@') })
-    const stores = postgresStores({ query: (text, values) => web.query(text, values), schema: 'owned' })
+    const stores = createPostgresStores({ query: (text, values) => web.query(text, values), schema: 'owned' })
     const session = newSession()
     assert.equal(await stores.sessionStore.create(session), 'created')
     assert.equal(await stores.sessionStore.save(session), 'saved')
@@ -370,15 +377,15 @@ describe('PostgreSQL', { skip: without(postgresServer) }, () => {
 
 test('options are checked by name', () => {
   const query = async () => ({ rows: [] })
-  assert.throws(() => postgresStores({ query: 1 as never }), /option 'query'/)
-  assert.throws(() => postgresStores({ query, schema: '' }), /option 'schema'/)
-  assert.throws(() => postgresStores({ query, schema: 'a\0b' }), /option 'schema'/)
-  assert.throws(() => postgresStores({ query, tables: { codes: 'x'.repeat(60) } }), /option 'tables.codes'/)
-  assert.throws(() => postgresStores({ query, timeoutMilliseconds: -1 }), /timeoutMilliseconds/)
+  assert.throws(() => createPostgresStores({ query: 1 as never }), /option 'query'/)
+  assert.throws(() => createPostgresStores({ query, schema: '' }), /option 'schema'/)
+  assert.throws(() => createPostgresStores({ query, schema: 'a\0b' }), /option 'schema'/)
+  assert.throws(() => createPostgresStores({ query, tables: { codes: 'x'.repeat(60) } }), /option 'tables.codes'/)
+  assert.throws(() => createPostgresStores({ query, timeoutMilliseconds: -1 }), /timeoutMilliseconds/)
 })
 
 test('an answer without rows is a fault', async () => {
-  const stores = postgresStores({ query: async () => [] as never })
+  const stores = createPostgresStores({ query: async () => [] as never })
   await assert.rejects(stores.sessionStore.get('x'), /\{ rows \}/)
   await assert.rejects(stores.codeStore.spend('x'), /\{ rows \}/)
 })

@@ -1,9 +1,9 @@
 import { after, describe, it } from 'node:test'
-import { type PostgresQuery, type PostgresStores, postgresStores } from '../../lib/stores/postgres.ts'
-import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
+import { createPostgresStores, type PostgresQuery, type PostgresStores } from '../../lib/stores/postgres.ts'
+import { testCodeStore } from '../../lib/testing/code_store_contract.ts'
 import type { OpenedStore } from '../../lib/testing/contract.ts'
-import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
-import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+import { testReplayRegister } from '../../lib/testing/replay_register_contract.ts'
+import { testSessionStore } from '../../lib/testing/session_store_contract.ts'
 
 const maximumCodesPerUser = 20
 const timeoutMilliseconds = 20_000 // a busy machine is not what is tested
@@ -25,13 +25,13 @@ export const hold = (name: string, connect: Connect) => {
       let mine = one
       return {
         store: pick(
-          postgresStores({
+          createPostgresStores({
             query: (text, values) => mine.query(text, values),
             timeoutMilliseconds,
             maximumCodesPerUser,
           }),
         ),
-        other: pick(postgresStores({ query: two.query, timeoutMilliseconds, maximumCodesPerUser })),
+        other: pick(createPostgresStores({ query: two.query, timeoutMilliseconds, maximumCodesPerUser })),
         disconnect: async () => {
           mine = await connect()
           await mine.query('select 1', [])
@@ -43,18 +43,18 @@ export const hold = (name: string, connect: Connect) => {
     for (const connection of shared) await (await connection).close()
   })
   describe(name, { concurrency: 3 }, () => {
-    replayRegisterContract(
+    testReplayRegister(
       { describe, it },
       name,
       opened((stores) => stores.replayRegister),
     )
-    codeStoreContract(
+    testCodeStore(
       { describe, it },
       name,
       opened((stores) => stores.codeStore),
       { maximumCodesPerUser },
     )
-    sessionStoreContract(
+    testSessionStore(
       { describe, it },
       name,
       opened((stores) => stores.sessionStore),
@@ -62,4 +62,4 @@ export const hold = (name: string, connect: Connect) => {
   })
 }
 
-export const migrated = async ({ query }: Connection) => postgresStores({ query }).migrate()
+export const migrated = async ({ query }: Connection) => createPostgresStores({ query }).migrate()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { createClient } from 'redis'
 import { onEvent } from '../../lib/events.ts'
-import { type RedisCommand, redisStores } from '../../lib/stores/redis.ts'
+import { createRedisStores, type RedisCommand } from '../../lib/stores/redis.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { newCode, newSession } from '../support/records.ts'
 import { type RedisServer, startRedis } from '../support/redis_server.ts'
@@ -43,7 +43,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('every command names its key, and no script touches another: a cluster is satisfied', async () => {
     const seen = new Set<string>()
-    const stores = redisStores({
+    const stores = createRedisStores({
       signingKeys: secret,
       command: (args, key) => {
         seen.add(args[0] ?? '')
@@ -57,8 +57,8 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('a create whose commands come after endAll lives on: it is listed, and the next endAll ends it', async () => {
     const arrival = gate()
-    const { sessionStore } = redisStores({ command, signingKeys: secret })
-    const slow = redisStores({
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret })
+    const slow = createRedisStores({
       command: (args, key) => arrival.passed.then(() => command(args, key)),
       signingKeys: secret,
     })
@@ -74,9 +74,9 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('a create that has reached the index is stopped by endAll, also where its record comes later', async () => {
     const [indexed, ended] = [gate(), gate()]
-    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret })
     let commands = 0
-    const slow = redisStores({
+    const slow = createRedisStores({
       command: async (args, key) => {
         commands += 1
         if (commands === 2) {
@@ -97,7 +97,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('every key expires', async () => {
-    await useAll(redisStores({ command, signingKeys: secret, prefix: 'expiring' }))
+    await useAll(createRedisStores({ command, signingKeys: secret, prefix: 'expiring' }))
     const keys = (await client.sendCommand(['KEYS', 'expiring:*'])) as unknown as string[]
     assert.ok(keys.length >= 6, `${keys.length} keys`)
     for (const key of keys) assert.ok(Number(await client.sendCommand(['PTTL', key])) > 0, key)
@@ -105,7 +105,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('one round trip to remember, two to add a code, one to spend it and one nobody waits for, two for a refresh, two to open a session', async () => {
     const counted: string[] = []
-    const stores = redisStores({
+    const stores = createRedisStores({
       signingKeys: secret,
       command: (args, key) => {
         counted.push(args[0] ?? '')
@@ -136,7 +136,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('a record that Redis made up, moved or changed is not believed', async () => {
-    const { sessionStore, codeStore } = redisStores({ command, signingKeys: secret })
+    const { sessionStore, codeStore } = createRedisStores({ command, signingKeys: secret })
     const [session, other] = [newSession(), newSession()]
     const [code, otherCode] = [newCode(), newCode()]
     await Promise.all([session, other].map((each) => sessionStore.create(each)))
@@ -180,17 +180,17 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('records signed with a key that is still in the list are read, others are a fault', async () => {
     const session = newSession()
-    await redisStores({ command, signingKeys: second }).sessionStore.create(session)
-    const rotated = redisStores({ command, signingKeys: [secret, Buffer.from(second)] }).sessionStore
+    await createRedisStores({ command, signingKeys: second }).sessionStore.create(session)
+    const rotated = createRedisStores({ command, signingKeys: [secret, Buffer.from(second)] }).sessionStore
     assert.deepEqual(await rotated.get(session.id), session)
-    await assert.rejects(redisStores({ command, signingKeys: secret }).sessionStore.get(session.id), /signature/)
+    await assert.rejects(createRedisStores({ command, signingKeys: secret }).sessionStore.get(session.id), /signature/)
     assert.equal(await rotated.save({ ...session, newest: 2 }), 'saved')
-    const now = redisStores({ command, signingKeys: secret }).sessionStore
+    const now = createRedisStores({ command, signingKeys: secret }).sessionStore
     assert.equal((await now.get(session.id))?.newest, 2, 'saved with the first key')
   })
 
   test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
-    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret })
     const [first, damaged, last] = [newSession(), newSession(), newSession()].map((session) => ({
       ...session,
       subject: 'F12',
@@ -216,7 +216,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   test('endAll also stops a session whose create is under way', async () => {
     // The create is held between its two steps, as if its process had stalled there.
     let held: (() => void) | undefined
-    const stalled = redisStores({
+    const stalled = createRedisStores({
       signingKeys: secret,
       timeoutMilliseconds: 10_000,
       command: async (args, key) => {
@@ -224,7 +224,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
         return command(args, key)
       },
     }).sessionStore
-    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret })
     const session = newSession()
     const creating = stalled.create(session)
     while (held === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -235,7 +235,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('a session that is refreshed for ever stays listed for ever, with a touch of the index once in a lifetime', async () => {
-    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'sliding' })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret, prefix: 'sliding' })
     const now = Math.floor(Date.now() / 1000)
     let session = newSession({ refreshExpiresAt: now + 100 })
     await sessionStore.create(session)
@@ -265,7 +265,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
     for (const lose of [() => Promise.reject(new Error('connection lost')), () => new Promise<never>(() => {})]) {
       let losing = false
       const prefix = `lost-${newSession().id}`
-      const { sessionStore } = redisStores({
+      const { sessionStore } = createRedisStores({
         signingKeys: secret,
         prefix,
         timeoutMilliseconds: 1000,
@@ -294,7 +294,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('a node that comes later with less does not shorten what the index was told', async () => {
-    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'slower' })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret, prefix: 'slower' })
     const session = newSession()
     await sessionStore.create(session)
     const index = ((await client.sendCommand(['KEYS', 'slower:1:u:*'])) as unknown as string[])[0] ?? ''
@@ -304,7 +304,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('what was ended leaves the index when it is listed, what is being created does not', async () => {
-    const { sessionStore } = redisStores({ command, signingKeys: secret, prefix: 'pruned' })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret, prefix: 'pruned' })
     const [one, two] = [newSession(), newSession()]
     await sessionStore.create(one)
     const index = ((await client.sendCommand(['KEYS', 'pruned:1:u:*'])) as unknown as string[])[0] ?? ''
@@ -315,7 +315,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('subjects with thousands of sessions are listed and ended', async () => {
-    const { sessionStore } = redisStores({ command, signingKeys: secret })
+    const { sessionStore } = createRedisStores({ command, signingKeys: secret })
     const sessions = Array.from({ length: 1500 }, () => newSession({ subject: 'busy' }))
     await Promise.all(sessions.map((session) => sessionStore.create(session)))
     assert.equal((await sessionStore.list('busy', 'oauth2')).length, 1500)
@@ -324,9 +324,9 @@ describe('Redis', { skip: without(redisServer) }, () => {
   })
 
   test('a subject with more sessions than calls may be under way is listed and ended, and others find room meanwhile', async () => {
-    const all = redisStores({ command, signingKeys: secret }).sessionStore
+    const all = createRedisStores({ command, signingKeys: secret }).sessionStore
     for (const maximumPending of [1, 2, 7, 100]) {
-      const few = redisStores({ command, signingKeys: secret, maximumPending }).sessionStore
+      const few = createRedisStores({ command, signingKeys: secret, maximumPending }).sessionStore
       const subject = newSession().subject
       const sessions = Array.from({ length: 150 }, () => newSession({ subject }))
       await Promise.all(sessions.map((session) => all.create(session)))
@@ -345,14 +345,14 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
   test('an endAll of which some commands fail ends the others, and leaves less to do for the next', async () => {
     let ends = 0
-    const { sessionStore } = redisStores({
+    const { sessionStore } = createRedisStores({
       signingKeys: secret,
       command: (args, key) => {
         if (key.includes(':s:') && ++ends > 10) return Promise.reject(new Error('connection lost'))
         return command(args, key)
       },
     })
-    const all = redisStores({ command, signingKeys: secret }).sessionStore
+    const all = createRedisStores({ command, signingKeys: secret }).sessionStore
     const { subject } = newSession()
     await Promise.all(Array.from({ length: 50 }, () => all.create(newSession({ subject }))))
     for (const asked of [50, 40, 30]) {
@@ -366,15 +366,18 @@ describe('Redis', { skip: without(redisServer) }, () => {
 
 test('options are checked by name', () => {
   const command = async () => null
-  assert.throws(() => redisStores({ command: 1 as never, signingKeys: secret }), /option 'command'/)
-  assert.throws(() => redisStores({ command, signingKeys: 'short' }), /option 'signingKeys'/)
-  assert.throws(() => redisStores({ command, signingKeys: [] }), /option 'signingKeys'/)
-  assert.throws(() => redisStores({ command, signingKeys: secret, prefix: 'a{b}' }), /option 'prefix'/)
-  assert.throws(() => redisStores({ command, signingKeys: secret, timeoutMilliseconds: 0 }), /timeoutMilliseconds/)
+  assert.throws(() => createRedisStores({ command: 1 as never, signingKeys: secret }), /option 'command'/)
+  assert.throws(() => createRedisStores({ command, signingKeys: 'short' }), /option 'signingKeys'/)
+  assert.throws(() => createRedisStores({ command, signingKeys: [] }), /option 'signingKeys'/)
+  assert.throws(() => createRedisStores({ command, signingKeys: secret, prefix: 'a{b}' }), /option 'prefix'/)
+  assert.throws(
+    () => createRedisStores({ command, signingKeys: secret, timeoutMilliseconds: 0 }),
+    /timeoutMilliseconds/,
+  )
 })
 
 test('an answer that is none is a fault, not an outcome', async () => {
-  const stores = redisStores({ command: async () => 'OK?', signingKeys: secret })
+  const stores = createRedisStores({ command: async () => 'OK?', signingKeys: secret })
   await assert.rejects(stores.codeStore.spend('x'))
   await assert.rejects(stores.sessionStore.save(newSession()))
   await assert.rejects(stores.sessionStore.list('s', 't'))

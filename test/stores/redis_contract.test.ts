@@ -1,9 +1,9 @@
 import { after, describe, it } from 'node:test'
-import { type RedisStores, redisStores } from '../../lib/stores/redis.ts'
-import { codeStoreContract } from '../../lib/testing/code_store_contract.ts'
+import { createRedisStores, type RedisStores } from '../../lib/stores/redis.ts'
+import { testCodeStore } from '../../lib/testing/code_store_contract.ts'
 import type { OpenedStore } from '../../lib/testing/contract.ts'
-import { replayRegisterContract } from '../../lib/testing/replay_register_contract.ts'
-import { sessionStoreContract } from '../../lib/testing/session_store_contract.ts'
+import { testReplayRegister } from '../../lib/testing/replay_register_contract.ts'
+import { testSessionStore } from '../../lib/testing/session_store_contract.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { type ConnectRedis, redisClients, redisClusterClients } from '../support/redis_clients.ts'
 import { startRedis, startRedisCluster } from '../support/redis_server.ts'
@@ -22,8 +22,8 @@ const opened =
       connected = false
     }
     return {
-      store: pick(redisStores({ command: one.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
-      other: pick(redisStores({ command: two.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
+      store: pick(createRedisStores({ command: one.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
+      other: pick(createRedisStores({ command: two.command, signingKeys, timeoutMilliseconds, maximumCodesPerUser })),
       disconnect,
       close: async () => {
         await disconnect()
@@ -35,18 +35,18 @@ const opened =
 const hold = (clients: Readonly<Record<string, ConnectRedis>>, ports: () => readonly number[]) => {
   for (const [name, connect] of Object.entries(clients)) {
     describe(name, { concurrency: 4 }, () => {
-      replayRegisterContract(
+      testReplayRegister(
         { describe, it },
         name,
         opened(connect, ports, (stores) => stores.replayRegister),
       )
-      codeStoreContract(
+      testCodeStore(
         { describe, it },
         name,
         opened(connect, ports, (stores) => stores.codeStore),
         { maximumCodesPerUser },
       )
-      sessionStoreContract(
+      testSessionStore(
         { describe, it },
         name,
         opened(connect, ports, (stores) => stores.sessionStore),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { createClient } from 'redis'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { type ConnectRedis, redisClients, redisClusterClients } from '../support/redis_clients.ts'
 import { startRedis, startRedisCluster } from '../support/redis_server.ts'
@@ -25,12 +25,12 @@ async function grant(ports: readonly number[], ...lines: string[]): Promise<void
 async function suffices(connect: ConnectRedis, ports: readonly number[]): Promise<void> {
   const { command, close } = await connect(ports, as)
   try {
-    for (let round = 0; round < 5; round += 1) await useAll(redisStores({ command, signingKeys }))
+    for (let round = 0; round < 5; round += 1) await useAll(createRedisStores({ command, signingKeys }))
     await assert.rejects(command(['GET', 'elsewhere'], 'elsewhere'), /NOPERM|permission/i)
     await assert.rejects(command(['KEYS', '*'], 'elsewhere'), /NOPERM|permission/i)
     await assert.rejects(command(['DEL', 'oauth:1:j:{x}'], 'oauth:1:j:{x}'), /NOPERM|permission/i)
     await assert.rejects(
-      redisStores({ command, signingKeys, prefix: 'other' }).sessionStore.get('x'),
+      createRedisStores({ command, signingKeys, prefix: 'other' }).sessionStore.get('x'),
       /NOPERM|permission/i,
     )
   } finally {

@@ -13,8 +13,8 @@ import type { Exchange } from '../../lib/exchanges/exchange.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import type { MemoryStores } from '../../lib/stores/memory.ts'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { redisServer, without } from '../support/programs.ts'
 import { type RedisServer, startRedis } from '../support/redis_server.ts'
@@ -107,7 +107,7 @@ describe('round trips of whole requests are what docs/scaling.md says', () => {
     const connection = createClient({ url: redis?.url ?? '' }).on('error', () => undefined)
     await connection.connect()
     let count = 0
-    const stores = redisStores({
+    const stores = createRedisStores({
       signingKeys: 's'.repeat(32),
       command: (args) => {
         count += 1
@@ -122,7 +122,7 @@ describe('round trips of whole requests are what docs/scaling.md says', () => {
   test('PostgreSQL', async () => {
     const database = await PGlite.create()
     let count = 0
-    const stores = postgresStores({
+    const stores = createPostgresStores({
       query: (text, values) => {
         count += 1
         return database.query(text, values)

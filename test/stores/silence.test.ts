@@ -7,8 +7,8 @@ import pg from 'pg'
 import postgres from 'postgres'
 import { createClient } from 'redis'
 import type { SessionStore } from '../../lib/session/store.ts'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
 import { postgresServer, redisServer, without } from '../support/programs.ts'
 import { newSession } from '../support/records.ts'
@@ -50,7 +50,7 @@ const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> 
       client.destroy()
       return client.connect()
     }
-    const { sessionStore: store } = redisStores({
+    const { sessionStore: store } = createRedisStores({
       command: (args) => client.sendCommand(args),
       signingKeys,
       timeoutMilliseconds,
@@ -62,7 +62,7 @@ const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> 
     const client = new IoRedis(port, '127.0.0.1', { ...ioSettings, socketTimeout: 3000 })
     client.on('error', quiet)
     await client.connect()
-    const { sessionStore: store } = redisStores({
+    const { sessionStore: store } = createRedisStores({
       command: (args) => client.call(...args),
       signingKeys,
       timeoutMilliseconds,
@@ -74,7 +74,7 @@ const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> 
     const client = new IoValkey(port, '127.0.0.1', ioSettings)
     client.on('error', quiet)
     await client.connect()
-    const { sessionStore: store } = redisStores({
+    const { sessionStore: store } = createRedisStores({
       command: (args) => client.call(...args),
       signingKeys,
       timeoutMilliseconds,
@@ -85,7 +85,7 @@ const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> 
   'valkey-glide': async (port) => {
     const create = () => GlideClient.createClient({ addresses: [{ host: '127.0.0.1', port }], requestTimeout: 1500 })
     let client = await create()
-    const { sessionStore: store } = redisStores({
+    const { sessionStore: store } = createRedisStores({
       command: (args) => client.customCommand(args),
       signingKeys,
       timeoutMilliseconds,
@@ -108,7 +108,7 @@ const postgresClients: Readonly<Record<string, (port: number) => Promise<Opened>
       query_timeout: 3500,
     })
     pool.on('error', quiet)
-    const { sessionStore: store } = postgresStores({
+    const { sessionStore: store } = createPostgresStores({
       query: (text, values) => pool.query(text, values),
       timeoutMilliseconds,
     })
@@ -117,7 +117,7 @@ const postgresClients: Readonly<Record<string, (port: number) => Promise<Opened>
   'postgres.js': async (port) => {
     const create = () => postgres(`postgres://test@127.0.0.1:${port}/postgres`, { max: 4, connect_timeout: 3 })
     let sql = create()
-    const { sessionStore: store } = postgresStores({
+    const { sessionStore: store } = createPostgresStores({
       query: async (text, values) => ({ rows: await sql.unsafe(text, values) }),
       timeoutMilliseconds,
       reconnect: () => {
@@ -179,7 +179,7 @@ describe('A13: PostgreSQL dies without a word', { skip: without(postgresServer),
   before(async () => {
     server = await startPostgres()
     const pool = new pg.Pool({ connectionString: server.url })
-    await postgresStores({ query: (text, values) => pool.query(text, values) }).migrate()
+    await createPostgresStores({ query: (text, values) => pool.query(text, values) }).migrate()
     await pool.end()
   })
   after(() => server?.stop())

@@ -8,9 +8,9 @@ import type { Client } from '../../lib/client.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
 import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import type { TokenResponse } from '../../lib/exchanges/exchange.ts'
-import { type AuthorizationOptions, authorizationSide } from '../../lib/oauth2orize/authorization.ts'
+import { type AuthorizationOptions, createAuthorizationSide } from '../../lib/oauth2orize/authorization.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 
 export const ISSUER = 'https://as.example'
@@ -55,13 +55,13 @@ interface AppOptions {
 /** A real Express and oauth2orize server whose user is the one that the header `x-user` names. */
 export async function authorizationApp({ options = {}, clients = CLIENTS, now, framework = 5 }: AppOptions = {}) {
   const clock = now ?? (() => Math.floor(Date.now() / 1000))
-  const stores = memoryStores({ clock })
+  const stores = createMemoryStores({ clock })
   const consents = createConsents({ store: stores.sessionStore, clock })
   const sessions = createSessions({ store: stores.sessionStore, clock })
   const tokens = createTokens({ issuer: ISSUER, baseSecret: 'b'.repeat(32), accessTokenAlgorithm: 'HS256' })
   const exchange = authorizationCode({ codes: stores.codeStore, sessions, tokens })
   const findClient = (clientId: string) => clients.find((each) => each.client_id === clientId)
-  const side = authorizationSide({
+  const side = createAuthorizationSide({
     issuer: ISSUER,
     findClient,
     codes: stores.codeStore,

@@ -4,13 +4,13 @@ import type { TestContext } from 'node:test'
 import express from 'express'
 import type { CodeStore } from '../../lib/code/store.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
-import { type AuthorizationOptions, authorizationSide } from '../../lib/oauth2orize/authorization.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { type AuthorizationOptions, createAuthorizationSide } from '../../lib/oauth2orize/authorization.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { CLIENTS, ISSUER } from './authorization_app.ts'
 
 /** The authorization side over fresh memory stores, and what it has stored. */
 export function partsOf(options: Partial<AuthorizationOptions> = {}) {
-  const stores = memoryStores()
+  const stores = createMemoryStores()
   const consents = createConsents({ store: stores.sessionStore })
   const issued: unknown[] = []
   const codes: CodeStore = {
@@ -20,7 +20,7 @@ export function partsOf(options: Partial<AuthorizationOptions> = {}) {
       return stores.codeStore.add(code)
     },
   }
-  const side = authorizationSide({
+  const side = createAuthorizationSide({
     issuer: ISSUER,
     findClient: (clientId) => CLIENTS.find((each) => each.client_id === clientId),
     codes,

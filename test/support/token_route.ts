@@ -8,18 +8,18 @@ import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
 import {
-  basicVerify,
   type Client,
-  clientPasswordVerify,
+  createBasicVerify,
+  createClientPasswordVerify,
   createTokenEndpoint,
   type EndpointOptions,
   type Exchange,
-  errorResponse,
   type FindClient,
   OAuthError,
   PublicClientStrategy,
-  toOauth2orize,
+  respondWithError,
 } from '../../lib/index.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
 
 export const SECRET = 'the secret of tests: with colons, and more than thirty-two octets'
 
@@ -114,8 +114,8 @@ export async function listen(server: Server): Promise<Route> {
 /** The strategies of an application, registered with a Passport of its own. */
 export function applicationPassport(): InstanceType<typeof Passport> {
   const passport = new Passport()
-  passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-  passport.use(new ClientPasswordStrategy(clientPasswordVerify({ findClient })))
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+  passport.use(new ClientPasswordStrategy(createClientPasswordVerify({ findClient })))
   passport.use(new PublicClientStrategy({ findClient }))
   return passport
 }
@@ -142,7 +142,7 @@ function onExpress(
     for (const parser of parsers(framework)) app.use(parser)
     app.use('/token', make(options) as RequestHandler)
     // what the earlier parser itself refuses never reaches the route
-    app.use(errorResponse({ cors: {} }))
+    app.use(respondWithError({ cors: {} }))
     return listen(createServer(app))
   }
 }

@@ -1,27 +1,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { memoryStores } from '../../lib/stores/memory.ts'
-import {
-  type ContractOptions,
-  type ContractRunner,
-  codeStoreContract,
-  replayRegisterContract,
-  sessionStoreContract,
-} from '../../lib/testing/index.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
+import type { ContractOptions, ContractRunner } from '../../lib/testing/contract.ts'
+import { testCodeStore, testReplayRegister, testSessionStore } from '../../lib/testing/index.ts'
 
 /** The tests that each suite lists, for stores of whose connection nothing is said. */
 function listed(options?: ContractOptions): readonly ReadonlyMap<string, () => Promise<void>>[] {
-  const { replayRegister, codeStore, sessionStore } = memoryStores()
+  const { replayRegister, codeStore, sessionStore } = createMemoryStores()
   const listing = (add: (runner: ContractRunner) => void) => {
     const tests = new Map<string, () => Promise<void>>()
     add({ describe: (_, body) => body(), it: (title, body) => tests.set(title, body) })
     return tests
   }
   return [
-    listing((runner) => replayRegisterContract(runner, 'mine', () => ({ store: replayRegister }), options)),
-    listing((runner) => codeStoreContract(runner, 'mine', () => ({ store: codeStore }), options)),
-    listing((runner) => sessionStoreContract(runner, 'mine', () => ({ store: sessionStore }), options)),
+    listing((runner) => testReplayRegister(runner, 'mine', () => ({ store: replayRegister }), options)),
+    listing((runner) => testCodeStore(runner, 'mine', () => ({ store: codeStore }), options)),
+    listing((runner) => testSessionStore(runner, 'mine', () => ({ store: sessionStore }), options)),
   ]
 }
 
@@ -46,7 +41,7 @@ const elsewhere = <T>(value: T): T =>
   value === undefined ? value : runInNewContext('JSON.parse(text)', { text: JSON.stringify(value) })
 
 test('a store that keeps JSON text, and hands out records of another realm, passes', async () => {
-  const { codeStore, sessionStore } = memoryStores()
+  const { codeStore, sessionStore } = createMemoryStores()
   const codes = { ...codeStore, find: async (id: string) => elsewhere(await codeStore.find(id)) }
   const sessions = {
     ...sessionStore,
@@ -55,8 +50,8 @@ test('a store that keeps JSON text, and hands out records of another realm, pass
   }
   const running: Promise<void>[] = []
   const runner: ContractRunner = { describe: (_, body) => body(), it: (_, body) => running.push(body()) }
-  codeStoreContract(runner, 'mine', () => ({ store: codes }), { connection: false })
-  sessionStoreContract(runner, 'mine', () => ({ store: sessions }), { connection: false })
+  testCodeStore(runner, 'mine', () => ({ store: codes }), { connection: false })
+  testSessionStore(runner, 'mine', () => ({ store: sessions }), { connection: false })
   assert.ok(running.length > 15)
   await Promise.all(running)
 })

@@ -7,7 +7,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import type { Session } from '../../lib/session/session.ts'
 import { createSessions, type SessionsOptions } from '../../lib/session/sessions.ts'
-import { memorySessionStore } from '../../lib/stores/memory.ts'
+import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 import { createFakeClock } from '../../lib/testing/fake_clock.ts'
 import { createTokens, type TokensOptions } from '../../lib/token/token_set.ts'
 
@@ -20,7 +20,7 @@ const BASE_SECRET = 'a base secret of more than thirty-two octets'
 
 function setUp(options: Partial<TokensOptions> & Partial<SessionsOptions> = {}) {
   const clock = createFakeClock()
-  const store = memorySessionStore({ clock })
+  const store = createMemorySessionStore({ clock })
   const { perClient, idleLifetimeSeconds, absoluteLifetimeSeconds, onReuse, rotate, ...forTokens } = options
   const settings = { perClient, idleLifetimeSeconds, absoluteLifetimeSeconds, onReuse, rotate }
   const sessions = createSessions({ store, clock, ...settings })

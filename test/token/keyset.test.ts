@@ -5,7 +5,7 @@ import { calculateJwkThumbprint, exportJWK, exportPKCS8, exportSPKI, generateKey
 import type { SigningAlgorithm } from '../../lib/keys/algorithms.ts'
 import { deriveKeyset } from '../../lib/token/derived_keys.ts'
 import type { KeyInput } from '../../lib/token/key.ts'
-import { createKeyset, publicJwks } from '../../lib/token/keyset.ts'
+import { createKeyset, exportPublicJwks } from '../../lib/token/keyset.ts'
 
 const ASYMMETRIC = ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'] as const
 const keys: Record<string, { pem: string; publicPem: string; jwk: JWK; publicJwk: JWK }> = {}
@@ -73,7 +73,7 @@ test('J2: an Ed448 key of the application is EdDSA, or Ed448 by its own name, an
   ] as const) {
     const keyset = createKeyset([input as KeyInput])
     assert.equal(keyset.signingKey.alg, alg)
-    assert.deepEqual(publicJwks(keyset).keys, [{ ...publicJwk, kid, alg, use: 'sig' }])
+    assert.deepEqual(exportPublicJwks(keyset).keys, [{ ...publicJwk, kid, alg, use: 'sig' }])
   }
   assert.throws(() => createKeyset([{ key: jwk, alg: 'Ed25519' }]), /keys\[0\]\.key.*Ed25519/)
   assert.throws(() => createKeyset([{ key: key('EdDSA').pem, alg: 'Ed448' }]), /keys\[0\]\.key.*ed448/)
@@ -86,7 +86,7 @@ test('J10: the published set has public halves only, and nothing of HMAC keys', 
     { key: key('EdDSA').publicPem },
     { key: Buffer.alloc(32, 1), alg: 'HS256', kid: 'mac' },
   ])
-  const { keys: shown } = publicJwks(keyset)
+  const { keys: shown } = exportPublicJwks(keyset)
   assert.deepEqual(
     shown.map(({ alg }) => alg),
     ['ES256', 'RS256', 'EdDSA'],
@@ -209,7 +209,7 @@ test('J7: of several base secrets the first signs and all verify', () => {
   const rotated = deriveKeyset([`new ${SECRET}`, SECRET])
   assert.notEqual(rotated.signingKey.kid, old.signingKey.kid)
   assert.ok(rotated.keys.has(old.signingKey.kid))
-  assert.equal(publicJwks(rotated).keys.length, 2)
+  assert.equal(exportPublicJwks(rotated).keys.length, 2)
 })
 
 for (const secret of ['short', '', Buffer.alloc(31), [], undefined, 5]) {

@@ -7,46 +7,39 @@ import oauth2orize from 'oauth2orize'
 import passport from 'passport'
 import {
   type AuthenticatedClient,
-  type AuthorizationCodeOptions,
-  authorizationCode,
   type BasicVerify,
   type Client,
   type ClientAuthenticationMethod,
-  type ClientDone,
   type CodeStore,
-  clientCredentials,
   createAssertionVerifier,
+  createAuthorizationCodeExchange,
+  createClientCredentialsExchange,
   createExpressServer,
+  createRefreshTokenExchange,
   createSessions,
   createTokenEndpoint,
   createTokens,
-  errorResponse,
+  type Events,
   type FindClient,
-  formBody,
-  type IsAllowedAddress,
-  type MiddlewareNext,
-  type MiddlewareRequest,
-  type MiddlewareResponse,
+  type isPublicAddress,
   OAuthError,
   type OAuthErrorCode,
-  type Oauth2orizeRequest,
-  type Oauth2orizeTransaction,
   onEvent,
   type Reason,
   type ReplayRegister,
-  refreshToken,
-  type SessionEvent,
+  readFormBody,
+  respondWithError,
   type SessionStore,
   Strategy,
-  type StrategyRequest,
-  safeExchange,
   type TokenResponse,
-  type TransactionRequest,
-  type TransactionStore,
-  type VerifyClientWithRequest,
 } from 'passport-client-assertion-jwt'
-import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
-import { type PostgresTables, postgresStores } from 'passport-client-assertion-jwt/stores/postgres'
+import {
+  guardExchange,
+  type Oauth2orizeTransaction,
+  type TransactionStore,
+} from 'passport-client-assertion-jwt/oauth2orize'
+import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { createPostgresStores } from 'passport-client-assertion-jwt/stores/postgres'
 import { createTestClient } from 'passport-client-assertion-jwt/testing'
 
 declare const replayRegister: ReplayRegister
@@ -70,19 +63,6 @@ createAssertionVerifier({ issuer, replayRegister, findClient: () => undefined })
 createAssertionVerifier({ issuer, replayRegister, findClient: async () => null })
 createAssertionVerifier({ issuer, replayRegister: false, findClient: () => undefined })
 createAssertionVerifier({ issuer: () => issuer, replayRegister, findClient: () => undefined, profile: 'fapi2' })
-createAssertionVerifier({
-  issuer,
-  replayRegister,
-  findClient: findTenant,
-  algorithms: ({ request }) => (request === undefined ? ['ES256'] : ['PS256']),
-  checks: [
-    { name: 'tenant', check: ({ client }) => client.tenant !== 0 },
-    { name: 'age', check: async ({ authentication: { claims }, context }) => (claims && context ? true : 'no claims') },
-    { name: 'own', check: () => new OAuthError('invalid_client') },
-  ],
-})
-// @ts-expect-error a check that returns nothing does not say whether it accepts
-createAssertionVerifier({ issuer, replayRegister, findClient: findTenant, checks: [{ name: 'x', check: () => {} }] })
 
 // @ts-expect-error without an issuer there is no audience to compare with
 createAssertionVerifier({ findClient: findTenant, replayRegister })
@@ -160,30 +140,33 @@ new Strategy()
 const tokens = createTokens({ issuer, baseSecret: 'x'.repeat(32) })
 const sessions = createSessions({ store: sessionStore })
 const server = oauth2orize.createServer()
-server.exchange(authorizationCode({ codes: codeStore, sessions, tokens }))
-server.exchange(refreshToken({ sessions, tokens }))
-server.exchange(clientCredentials({ tokens }))
-server.exchange('urn:example:grant', clientCredentials({ tokens }))
+server.exchange(createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens }))
+server.exchange(createRefreshTokenExchange({ sessions, tokens }))
+server.exchange(createClientCredentialsExchange({ tokens }))
+server.exchange('urn:example:grant', createClientCredentialsExchange({ tokens }))
 server.exchange(
   'own',
-  safeExchange((_request, _response, next) => next()),
+  guardExchange((_request, _response, next) => next()),
 )
-server.exchange(safeExchange(clientCredentials({ tokens })))
+server.exchange(guardExchange(createClientCredentialsExchange({ tokens })))
 // @ts-expect-error codes are needed
-authorizationCode({ sessions, tokens })
+createAuthorizationCodeExchange({ sessions, tokens })
 // @ts-expect-error the store alone is not sessions
-refreshToken({ sessions: sessionStore, tokens })
+createRefreshTokenExchange({ sessions: sessionStore, tokens })
 // @ts-expect-error an unknown option
 createSessions({ store: sessionStore, overlap: 10 })
 
 const endpoint = createTokenEndpoint({ server, passport, strategies: { assertion: strategy } })
-const handler = createTokenEndpoint({ exchanges: [clientCredentials({ tokens })], findClient: findTenant })
+const handler = createTokenEndpoint({
+  exchanges: [createClientCredentialsExchange({ tokens })],
+  findClient: findTenant,
+})
 for (const express of [express4, express5]) {
   const app = express()
   app.use('/token', endpoint)
   app.use('/fast', handler)
-  app.post('/own', formBody(), passport.authenticate('client-assertion-jwt', { session: false }), server.token())
-  app.use(errorResponse())
+  app.post('/own', readFormBody(), passport.authenticate('client-assertion-jwt', { session: false }), server.token())
+  app.use(respondWithError())
 }
 const annotated: Application = express5()
 createExpressServer(annotated)
@@ -204,7 +187,8 @@ export const hasty: ReplayRegister = { remember: () => true }
 export const vague: ReplayRegister = { remember: async () => undefined }
 // @ts-expect-error every verb is required
 export const partial: SessionStore = { get: async () => undefined }
-export const outcome = async (): Promise<'spent' | 'already_spent' | 'unknown'> => memoryStores().codeStore.spend('id')
+export const outcome = async (): Promise<'spent' | 'already_spent' | 'unknown'> =>
+  createMemoryStores().codeStore.spend('id')
 
 // --- tests ----------------------------------------------------------------------------------------------------------------
 
@@ -221,29 +205,31 @@ export const untouched: readonly [Empty<Express.User>, Empty<Express.AuthInfo>] 
 
 // --- what is written outside of a call can be named ---------------------------------------------------------------------------
 
-export const codeOptions: AuthorizationCodeOptions = {
+export const codeOptions: Parameters<typeof createAuthorizationCodeExchange>[0] = {
   ...{ codes: codeStore, sessions, tokens },
   scopeParameter: 'narrow',
   onSimultaneousRedemption: 'end',
 }
-server.exchange(authorizationCode(codeOptions))
-export const lastWord: VerifyClientWithRequest<Tenant> = (request: StrategyRequest, { tenant: number }, _how, done) =>
-  done(null, request.headers?.['host'] === 'op.example' && { number })
-export const verifySecret: BasicVerify = (...given: unknown[]) => (given.at(-1) as ClientDone)(null, false)
-export const tables: Partial<PostgresTables> = { codes: 'codes' }
-postgresStores({ query: async () => ({ rows: [] }), tables })
+server.exchange(createAuthorizationCodeExchange(codeOptions))
+new Strategy({ verifyAssertion: verify, passReqToCallback: true }, (request, { tenant: number }, _how, done) =>
+  done(null, request.headers?.['host'] === 'op.example' && { number }),
+)
+export const verifySecret: BasicVerify = (...given: unknown[]) =>
+  (given.at(-1) as (error: unknown, client?: object | false) => void)(null, false)
+export const tables: NonNullable<Parameters<typeof createPostgresStores>[0]['tables']> = { codes: 'codes' }
+createPostgresStores({ query: async () => ({ rows: [] }), tables })
 export const transactions: TransactionStore = {
-  load: (request: TransactionRequest, done) => done(null, { user: request.user }),
+  load: (request, done) => done(null, { user: request.user }),
   store: (_request, _transaction: Oauth2orizeTransaction, done) => done(null, 'id'),
   update: (_request, id, _transaction, done) => done(null, id),
   remove: (_request, _id, done) => done(null),
 }
-export const askAgain = (_client: Client, request: Oauth2orizeRequest): boolean =>
+export const askAgain = (_client: Client, request: NonNullable<Oauth2orizeTransaction['req']>): boolean =>
   request.scope?.includes('all') ?? true
-export const isAllowedAddress: IsAllowedAddress = (address) => address === '10.0.0.1'
-export const told = (event: SessionEvent): string => `${event.clientId} ${event.sessionId}`
+export const isAllowedAddress: typeof isPublicAddress = (address) => address === '10.0.0.1'
+export const told = (event: Events['session.opened']): string => `${event.clientId} ${event.sessionId}`
 onEvent('session.opened', told)
-export const guard = (request: MiddlewareRequest, _response: MiddlewareResponse, next: MiddlewareNext): void =>
+export const guard: ReturnType<typeof readFormBody> = (request, _response, next) =>
   next(request.user === undefined ? new OAuthError('access_denied') : undefined)
 express5().use(guard)
 express4().use(guard)

@@ -1,89 +1,134 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { isType, publicSurface } from '../support/public_surface.ts'
+import ts from 'typescript'
+import { isType, type PublicName, placeOf, publicSurface } from '../support/public_surface.ts'
 
-/** What each entry exports at run time. A name gets here on purpose, and stays until a major release. */
-const NAMES: Readonly<Record<string, string>> = {
+/** All that can be imported from the package: a name gets here on purpose, and stays until a major release. */
+const VALUES: Readonly<Record<string, string>> = {
   'index.ts': `
-    ClientAssertionStrategy OAuthError PROFILES PublicClientStrategy REASONS Strategy authorizationCode
-    authorizationErrors authorizationSide basicVerify builtInMethods clientAuthentication clientCredentials clientPasswordVerify
-    codeGrant cors createAssertionVerifier createClientAuthenticator createClientEndpoint createConsents
+    OAuthError PROFILES PublicClientStrategy REASONS Strategy allowCors authenticateClients builtInMethods
+    createAssertionVerifier createAuthorizationCodeExchange createBasicVerify createClientAuthenticator
+    createClientCredentialsExchange createClientEndpoint createClientPasswordVerify createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
-    createMetadata createRevocation createRevocationEndpoint createSessions createTokenEndpoint createTokenFactory
-    createTokens deriveKeyset errorResponse findClientProblems formBody generateClientSecret getServerClasses getWellKnownPaths hashClientSecret
-    isPublicAddress noStore onEvent pkceRequestParser publicJwks refreshToken rememberedConsent retryOf
-    safeExchange safeIssue sealedTransactions systemClock toOauth2orize validateAuthorization
+    createMetadata createRefreshTokenExchange createRevocation createRevocationEndpoint createSessions
+    createTokenEndpoint createTokenFactory createTokens deriveKeyset exportPublicJwks findClientProblems
+    generateClientSecret getServerClasses getWellKnownPaths hashClientSecret isPublicAddress onEvent readFormBody
+    respondWithError setNoStore systemClock
   `,
-  'strategy.ts': 'ClientAssertionStrategy PublicClientStrategy Strategy basicVerify clientPasswordVerify default',
   'oauth2orize/index.ts': `
-    authorizationCode authorizationErrors authorizationSide clientCredentials codeGrant pkceRequestParser
-    refreshToken rememberedConsent retryOf safeExchange safeIssue sealedTransactions toOauth2orize
-    validateAuthorization
+    checkRememberedConsent createAuthorizationSide createCodeGrant createRequestParser createSealedTransactions
+    getRetryQuery guardExchange guardIssue respondWithAuthorizationError toOauth2orize validateAuthorization
   `,
-  'stores/memory.ts': 'memoryCodeStore memoryReplayRegister memorySessionStore memoryStores',
-  'stores/redis.ts': 'redisStores',
-  'stores/postgres.ts': 'postgresStores',
-  'testing/index.ts': 'codeStoreContract createFakeClock createTestClient replayRegisterContract sessionStoreContract',
+  'stores/memory.ts': `
+    createMemoryCodeStore createMemoryReplayRegister createMemorySessionStore createMemoryStores
+  `,
+  'stores/redis.ts': `
+    createRedisStores
+  `,
+  'stores/postgres.ts': `
+    createPostgresStores
+  `,
+  'testing/index.ts': `
+    createFakeClock createTestClient testCodeStore testReplayRegister testSessionStore
+  `,
 }
 
-for (const [entry, names] of Object.entries(NAMES)) {
-  test(`${entry} exports what is meant to be public, and nothing else`, async () => {
-    const exported = Object.keys(await import(`../../lib/${entry}`)).sort()
-    assert.deepEqual(exported, names.trim().split(/\s+/).sort())
-  })
-}
-
-/** The types each entry exports: what somebody must name to write a callback, a store or the options of a call. */
+/** The types: what an application must name to write a callback, a store, or a function of its own around ours. */
 const TYPES: Readonly<Record<string, string>> = {
   'index.ts': `
-    AccessTokenClaims Adopt AdoptedPermission Answer AssertionCheck AssertionContext AssertionMethod AssertionProfile
-    AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions AssertionVerification
-    AssertionVerifier AssertionVerifierOptions AudienceForm AuthenticateClient AuthenticatedClient
-    AuthenticationContext AuthenticationMethod AuthenticationOptions AuthorizationCode AuthorizationCodeOptions
-    AuthorizationErrorsOptions AuthorizationOptions AuthorizationParameters AuthorizationResponse
-    AuthorizationRules AuthorizationServerMetadata BaseSecret BasicDecoding BasicVerify BasicVerifyOptions Claims
-    ClaimsContext Client ClientAuthentication ClientAuthenticationMethod ClientAuthenticationOptions
-    ClientAuthenticatorOptions ClientCredentialsOptions ClientDone ClientEndpointOptions ClientPasswordVerify
-    ClientPasswordVerifyOptions ClientProblem ClientProblemOptions ClientRules ClientSecret ClientStrategies Clock CodeGrantOptions CodeStore Consent
-    Consents ConsentsOptions CorsOptions EndpointFacts EndpointOptions ErrorMiddleware ErrorMiddlewareOptions
-    ErrorResponseOptions Events Exchange ExchangeRequest ExchangeStep FindClient FormBodyOptions FormParameters
-    ImmediateDone Introspect IntrospectionResponse IsAllowedAddress JwkSet Key KeyInput KeySetOptions Keyset
-    KeysetSource MetadataOptions Middleware MiddlewareNext MiddlewareRequest MiddlewareResponse OAuthErrorCode
-    OAuthErrorOptions Oauth2orizeExchange Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction
-    OpenSessionOptions ParametersRequest PassportLike PerClient Permission Permits PkcePolicy ProfileRules
-    PublicClientStrategyOptions PublicJwk Reason RedirectUriRules RefreshTokenClaims RefreshTokenOptions
-    RefreshedSession RememberedConsentOptions ReplayRegister RequestContext RequestHandler RequestHead Revoke
-    RuleOptions SafeExchange ScopeRules SealedTransactionsOptions ServerName Session SessionEvent SessionSettings
-    SessionStore Sessions SessionsOptions ShownError SigningAlgorithm StrategyAuthenticationOptions StrategyLike
-    StrategyRequest SubjectOf ToOauth2orizeOptions TokenEndpoint TokenEndpointOptions TokenFactory
-    TokenFactoryOptions TokenKind TokenRequest TokenResponse TokenSet Tokens TokensOptions TransactionRequest
-    TransactionStore TypRule ValidateAuthorizationOptions ValidateDone Verbosity VerificationPlace VerifyAssertion
-    VerifyClient VerifyClientWithRequest VerifyDone
-  `,
-  'strategy.ts': `
-    AssertionRouteOptions AssertionStrategyBehaviour AssertionStrategyOptions BasicVerify BasicVerifyOptions
-    ClientDone ClientPasswordVerify ClientPasswordVerifyOptions PublicClientStrategyOptions StrategyRequest
-    VerifyClient VerifyClientWithRequest VerifyDone
+    AccessTokenClaims Adopt AdoptedPermission Answer AssertionCheck AssertionProfile AssertionStrategyOptions
+    AssertionVerifier AssertionVerifierOptions AuthenticateClient AuthenticatedClient AuthenticationMethod
+    AuthorizationCode AuthorizationServerMetadata BasicVerify ClaimsContext Client ClientAuthentication
+    ClientAuthenticationMethod ClientAuthenticatorOptions ClientPasswordVerify ClientProblem ClientRules Clock
+    CodeStore Consent Consents CorsOptions EndpointFacts EndpointOptions ErrorResponseOptions Events Exchange
+    ExchangeRequest FindClient FormParameters Introspect IntrospectionResponse Key KeyInput Keyset MetadataOptions
+    OAuthErrorCode Oauth2orizeExchange Permission Permits PublicJwk Reason RefreshTokenClaims ReplayRegister
+    RequestContext RequestHandler Revoke Session SessionSettings SessionStore Sessions TokenEndpoint
+    TokenEndpointOptions TokenFactory TokenResponse TokenSet Tokens TokensOptions VerifyClient
   `,
   'oauth2orize/index.ts': `
-    AuthorizationCodeOptions AuthorizationErrorsOptions AuthorizationOptions AuthorizationParameters
-    AuthorizationResponse ClientCredentialsOptions CodeGrantOptions ExchangeStep ImmediateDone Oauth2orizeExchange
-    Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction ParametersRequest RefreshTokenOptions
-    RememberedConsentOptions SafeExchange SealedTransactionsOptions ShownError SubjectOf ToOauth2orizeOptions TransactionRequest
-    TransactionStore ValidateAuthorizationOptions ValidateDone
+    AuthorizationOptions GuardedExchange Oauth2orizeGrant Oauth2orizeRequest Oauth2orizeTransaction ShownError
+    SubjectOf TransactionStore
   `,
-  'stores/memory.ts': 'MemoryStores MemoryStoresOptions',
-  'stores/redis.ts': 'BoundedCallsOptions RedisCommand RedisStores RedisStoresOptions',
-  'stores/postgres.ts': 'BoundedCallsOptions PostgresQuery PostgresStores PostgresStoresOptions PostgresTables',
+  'stores/memory.ts': `
+    MemoryStores
+  `,
+  'stores/redis.ts': `
+    RedisCommand RedisStores
+  `,
+  'stores/postgres.ts': `
+    PostgresQuery PostgresStores
+  `,
   'testing/index.ts': `
-    AssertionOverrides AssertionParameters ContractOptions ContractRunner FakeClock OpenStore OpenedStore TestClient
-    TestClientOptions
+    AssertionOverrides FakeClock OpenStore TestClient TestClientOptions
   `,
 }
 
-for (const [entry, names] of publicSurface()) {
-  test(`${entry} exports the types that are meant to be public, and no others`, () => {
-    const types = names.filter(({ declarations }) => declarations.every(isType)).map(({ name }) => name)
-    assert.deepEqual(types.sort(), (TYPES[entry] ?? '').trim().split(/\s+/).sort())
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name)
+    return statSync(path).isDirectory() ? filesBelow(path) : [path]
+  })
+
+const surface = publicSurface()
+const isTypeName = ({ declarations }: PublicName): boolean => declarations.every(isType)
+const namesOf = (text = ''): string[] => text.trim().split(/\s+/).sort()
+
+for (const [entry, names] of surface) {
+  test(`${entry} exports the values that are meant to be public, and nothing else`, async () => {
+    assert.deepEqual(Object.keys(await import(`../../lib/${entry}`)).sort(), namesOf(VALUES[entry]))
+  })
+
+  test(`${entry} exports the types that are meant to be public, and nothing else`, () => {
+    const types = names.filter(isTypeName).map(({ name }) => name)
+    assert.deepEqual(types.sort(), namesOf(TYPES[entry]))
   })
 }
+
+test('all entries together export at most 150 names, each from one entry', () => {
+  const names = [...surface.values()].flat().map(({ name }) => name)
+  assert.deepEqual(
+    names.filter((name, at) => names.indexOf(name) !== at),
+    [],
+  )
+  assert.ok(names.length <= 150, `${names.length} names`)
+})
+
+/** The names of the types that a function of the package is declared to return, as far as they are of the package. */
+function returned(declaration: ts.Declaration): string[] {
+  const isFunction = ts.isFunctionDeclaration(declaration) || ts.isVariableDeclaration(declaration)
+  if (!isFunction) return []
+  const type = ts.isFunctionDeclaration(declaration)
+    ? declaration.type
+    : declaration.initializer !== undefined && ts.isArrowFunction(declaration.initializer)
+      ? declaration.initializer.type
+      : undefined
+  const found: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isTypeReferenceNode(node) && ts.isIdentifier(node.typeName)) found.push(node.typeName.text)
+    ts.forEachChild(node, visit)
+  }
+  if (type !== undefined) visit(type)
+  return found
+}
+
+// Otherwise an application that emits declarations cannot name the type of what it exports (TS2742). The type checker writes
+// out an alias; an interface or a class it has to import.
+test('the interfaces that a public function returns can be imported', () => {
+  const known = new Set([...surface.values()].flat().map(({ name }) => name))
+  const interfaces = new Set(
+    filesBelow('lib').flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/^export (?:interface|class) (\w+)/gm)].map(([, name = '']) => name),
+    ),
+  )
+  const unnamed = [...surface.values()].flat().flatMap(({ name, declarations }) =>
+    declarations.flatMap((declaration) =>
+      returned(declaration)
+        .filter((type) => interfaces.has(type) && !known.has(type))
+        .map((type) => `${name} (${placeOf(declaration)}): ${type}`),
+    ),
+  )
+  assert.deepEqual(unnamed, [])
+})

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseBasic } from '../../lib/client_authentication/basic_credentials.ts'
 import { parsedForm, parseForm } from '../../lib/http/form.ts'
 import { parseScope } from '../../lib/scope.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { opaqueCodec } from '../../lib/token/opaque.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { assertionBy, formWith, scene } from '../support/assertions.ts'
@@ -14,7 +14,7 @@ const now = Math.floor(Date.now() / 1000)
 
 /** Memory stores that hold `count` assertion ids, codes and sessions already. */
 async function filled(count: number) {
-  const stores = memoryStores()
+  const stores = createMemoryStores()
   for (let index = 0; index < count; index++) {
     await stores.replayRegister.remember('issuer', `client-${index}`, `jti-${index}`, now + 600 + (index % 60))
     await stores.codeStore.add(newCode({ id: `code-${index}` }))
@@ -57,7 +57,7 @@ test('memory: what an operation looks at does not grow with what is stored', asy
 
 test('memory: what has expired is cleared away a bounded number at a time, by the calls that add', async () => {
   let time = now
-  const { replayRegister } = memoryStores({ clock: () => time })
+  const { replayRegister } = createMemoryStores({ clock: () => time })
   for (let index = 0; index < 5000; index++) await replayRegister.remember('i', 'c', `${index}`, now + 10)
   time = now + 60
   const { lookUps } = await workOf(() => replayRegister.remember('i', 'c', 'new', now + 600))

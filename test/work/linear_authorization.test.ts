@@ -8,13 +8,13 @@ import { afterLogin, checkPrompt, demandsLogin } from '../../lib/code/prompt.ts'
 import { isSameRedirectUri, isUsableRedirectUri, withResponseParameters } from '../../lib/code/redirect_uri.ts'
 import { readAuthorizationParameters } from '../../lib/oauth2orize/authorization_parameters.ts'
 import { pathOf } from '../../lib/oauth2orize/retry.ts'
-import { sealedTransactions } from '../../lib/oauth2orize/transactions.ts'
-import { memoryStores } from '../../lib/stores/memory.ts'
+import { createSealedTransactions } from '../../lib/oauth2orize/transactions.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 
 const client: Client = { client_id: 'web', redirect_uris: ['https://client.example/cb'], scope: 'read write' }
 const target = { redirectUri: 'https://client.example/cb', redirectUriWasSent: true }
-const { replayRegister } = memoryStores()
-const store = sealedTransactions({
+const { replayRegister } = createMemoryStores()
+const store = createSealedTransactions({
   issuer: 'https://as.example',
   secret: 's'.repeat(32),
   findClient: () => client,

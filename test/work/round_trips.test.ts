@@ -13,8 +13,8 @@ import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
 import type { Exchange } from '../../lib/exchanges/exchange.ts'
 import { refreshToken } from '../../lib/exchanges/refresh_token.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { postgresStores } from '../../lib/stores/postgres.ts'
-import { redisStores } from '../../lib/stores/redis.ts'
+import { createPostgresStores } from '../../lib/stores/postgres.ts'
+import { createRedisStores } from '../../lib/stores/redis.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { ASSERTION_TYPE, assertionBy, sharedKey } from '../support/assertions.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres_server.ts'
@@ -26,7 +26,7 @@ const REDIRECT_URI = 'https://client.example/callback'
 const VERIFIER = 'v'.repeat(43)
 const SECRET = 'a secret of these tests that is long enough'
 
-type Stores = Pick<ReturnType<typeof redisStores>, 'replayRegister' | 'codeStore' | 'sessionStore'>
+type Stores = Pick<ReturnType<typeof createRedisStores>, 'replayRegister' | 'codeStore' | 'sessionStore'>
 
 /** Round trips so far; `of` says how many a step took. */
 function counter() {
@@ -163,7 +163,7 @@ describe('round trips to Redis', { skip: without(redisServer) }, () => {
     client?.destroy()
     await server?.stop()
   })
-  const stores = redisStores({
+  const stores = createRedisStores({
     signingKeys: SECRET,
     command: (args) => {
       trips.tick()
@@ -177,7 +177,7 @@ describe('statements to PostgreSQL', { skip: without(postgresServer) }, () => {
   let server: PostgresServer
   let pool: pg.Pool
   const trips = counter()
-  const stores = postgresStores({
+  const stores = createPostgresStores({
     query: (text, values) => {
       trips.tick()
       return pool.query(text, values as unknown[])
@@ -199,7 +199,7 @@ describe('statements to PostgreSQL', { skip: without(postgresServer) }, () => {
 describe('statements to PostgreSQL embedded', () => {
   let database: PGlite
   const trips = counter()
-  const stores = postgresStores({
+  const stores = createPostgresStores({
     query: (text, values) => {
       trips.tick()
       return database.query(text, values)

@@ -6,18 +6,18 @@
 import fastifyExpress from '@fastify/express'
 import fastify, { type FastifyInstance } from 'fastify'
 import {
-  clientCredentials,
   createAssertionVerifier,
   createClientAuthenticator,
+  createClientCredentialsExchange,
   createIntrospectionEndpoint,
   createMetadata,
+  createRefreshTokenExchange,
   createRevocationEndpoint,
   createSessions,
   createTokenEndpoint,
   createTokens,
   type FindClient,
   type ReplayRegister,
-  refreshToken,
   type SessionStore,
 } from 'passport-client-assertion-jwt'
 
@@ -44,7 +44,7 @@ export async function createApplication(options: FastifyOptions): Promise<Fastif
 
   const token = createTokenEndpoint({
     authenticateClient,
-    exchanges: [clientCredentials({ tokens }), refreshToken({ sessions, tokens })],
+    exchanges: [createClientCredentialsExchange({ tokens }), createRefreshTokenExchange({ sessions, tokens })],
   })
   const revocation = createRevocationEndpoint({ authenticateClient, sessions, tokens, endpoint: `${issuer}/revoke` })
   const introspection = createIntrospectionEndpoint({

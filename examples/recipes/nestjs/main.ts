@@ -28,9 +28,9 @@ import {
   createTokenEndpoint,
   createTokens,
   OAuthError,
+  Strategy,
 } from 'passport-client-assertion-jwt'
 import { memoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
-import { Strategy } from 'passport-client-assertion-jwt/strategy'
 
 const issuer = process.env['ISSUER'] ?? 'http://localhost:3000'
 const clients = JSON.parse(process.env['CLIENTS'] ?? '[]') as Client[]

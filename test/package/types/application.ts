@@ -6,6 +6,8 @@ import passport from 'passport'
 import {
   type Client,
   createAssertionVerifier,
+  createClientCredentialsExchange,
+  createRefreshTokenExchange,
   createSessions,
   createTokenEndpoint,
   createTokens,
@@ -13,12 +15,11 @@ import {
   OAuthError,
   onEvent,
   type Reason,
+  Strategy,
 } from 'passport-client-assertion-jwt'
-import { clientCredentials, refreshToken } from 'passport-client-assertion-jwt/oauth2orize'
-import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
-import { postgresStores } from 'passport-client-assertion-jwt/stores/postgres'
-import { redisStores } from 'passport-client-assertion-jwt/stores/redis'
-import { Strategy } from 'passport-client-assertion-jwt/strategy'
+import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import { createPostgresStores } from 'passport-client-assertion-jwt/stores/postgres'
+import { createRedisStores } from 'passport-client-assertion-jwt/stores/redis'
 import { createFakeClock, createTestClient, type TestClient } from 'passport-client-assertion-jwt/testing'
 
 interface MyClient extends Client {
@@ -28,7 +29,7 @@ interface MyClient extends Client {
 const issuer = 'https://op.example'
 const clients = new Map<string, MyClient>()
 const findClient: FindClient<MyClient> = async (clientId) => clients.get(clientId)
-const { replayRegister, sessionStore } = memoryStores()
+const { replayRegister, sessionStore } = createMemoryStores()
 const verify = createAssertionVerifier({ issuer, tokenEndpoint: `${issuer}/token`, findClient, replayRegister })
 
 export async function ownerOf(body: Record<string, unknown>): Promise<string> {
@@ -54,14 +55,18 @@ passport.use(
 const sessions = createSessions({ store: sessionStore })
 const tokens = createTokens({ issuer, baseSecret: 'x'.repeat(32) })
 const server = oauth2orize.createServer()
-server.exchange(clientCredentials({ tokens }))
-server.exchange(refreshToken({ sessions, tokens }))
+server.exchange(createClientCredentialsExchange({ tokens }))
+server.exchange(createRefreshTokenExchange({ sessions, tokens }))
 
 const app = express()
 app.use('/token', createTokenEndpoint({ server, passport, strategies: { assertion: 'client-assertion-jwt' } }))
 app.use(
   '/fast',
-  createTokenEndpoint({ exchanges: [clientCredentials({ tokens })], findClient, verifyAssertion: verify }),
+  createTokenEndpoint({
+    exchanges: [createClientCredentialsExchange({ tokens })],
+    findClient,
+    verifyAssertion: verify,
+  }),
 )
 app.post('/other', passport.authenticate('client-assertion-jwt', { session: false }), (_request, response) => {
   response.json({})
@@ -71,7 +76,7 @@ export const listener: Server = app.listen(0)
 const stop: () => void = onEvent('client.refused', ({ reason, clientId }) => console.error(clientId, reason))
 stop()
 
-export const remote = redisStores({ command: async (_args, _key) => 'OK', signingKeys: ['x'.repeat(32)] })
-export const relational = postgresStores({ query: async () => ({ rows: [] }) })
+export const remote = createRedisStores({ command: async (_args, _key) => 'OK', signingKeys: ['x'.repeat(32)] })
+export const relational = createPostgresStores({ query: async () => ({ rows: [] }) })
 const clock = createFakeClock()
 export const client: Promise<TestClient> = createTestClient({ issuer, clock })
