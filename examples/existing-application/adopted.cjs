@@ -10,19 +10,19 @@ const { Strategy: LocalStrategy } = require('passport-local')
 const { Strategy: ClientPasswordStrategy } = require('passport-oauth2-client-password')
 const db = require('./db.cjs')
 const {
-  authorizationCode,
-  authorizationSide,
-  basicVerify,
+  createAuthorizationCodeExchange,
+  createBasicVerify,
   Strategy: ClientAssertionStrategy,
-  clientCredentials,
-  clientPasswordVerify,
+  createClientCredentialsExchange,
+  createClientPasswordVerify,
   createConsents,
-  errorResponse,
+  respondWithError,
   OAuthError,
   PublicClientStrategy,
-  refreshToken,
+  createRefreshTokenExchange,
   createTokenEndpoint,
 } = require('passport-client-assertion-jwt')
+const { createAuthorizationSide } = require('passport-client-assertion-jwt/oauth2orize')
 const { toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
 const { findClient, toLookUp } = require('./clients.cjs')
 const { codeStore, replayRegister, sessionStore } = require('./stores.cjs')
@@ -44,8 +44,8 @@ passport.use(
 passport.serializeUser((user, done) => done(null, user.id))
 passport.deserializeUser((id, done) => db.users.find(id, done))
 
-passport.use(new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient })))
-passport.use(new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient })))
+passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+passport.use(new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient })))
 passport.use(new PublicClientStrategy({ findClient }))
 passport.use(
   new ClientAssertionStrategy({ issuer, tokenEndpoint: `${issuer}/oauth/token`, findClient, replayRegister }),
@@ -67,7 +67,7 @@ passport.use(
 
 // OAuth 2.0
 
-const authorization = authorizationSide({
+const authorization = createAuthorizationSide({
   issuer,
   findClient,
   codes: codeStore,
@@ -80,9 +80,9 @@ const server = oauth2orize.createServer({ store: authorization.transactions })
 
 server.grant(authorization.grant)
 
-server.exchange(authorizationCode({ codes: codeStore, sessions, tokens }))
+server.exchange(createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens }))
 
-server.exchange(refreshToken({ sessions, tokens }))
+server.exchange(createRefreshTokenExchange({ sessions, tokens }))
 
 const findUser = toLookUp(db.users.findByUsername)
 server.exchange(
@@ -98,7 +98,7 @@ server.exchange(
   }),
 )
 
-server.exchange(clientCredentials({ tokens }))
+server.exchange(createClientCredentialsExchange({ tokens }))
 
 // Pages
 
@@ -127,7 +127,7 @@ app.use('/oauth/token', express.json({ limit: '64kb' }), (req, _res, next) => {
   if (req.is('application/json')) req.headers['content-type'] = 'application/x-www-form-urlencoded'
   next()
 })
-app.use('/oauth/token', errorResponse()) // for JSON that does not parse
+app.use('/oauth/token', respondWithError()) // for JSON that does not parse
 app.use(
   '/oauth/token',
   createTokenEndpoint({

@@ -17,7 +17,7 @@ export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
 interface RevocationOptions {
   readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
   readonly tokens: Pick<Tokens, 'readAccessToken' | 'readRefreshToken'>
-  /** The hook of `refreshToken`, where it is used: such a token can be given up as well, adopted already or not. */
+  /** The hook of `createRefreshTokenExchange`, where it is used: such a token can be given up as well, adopted already or not. */
   readonly adopt?: Adopt | undefined
 }
 

@@ -15,7 +15,7 @@ import type { Exchange } from './exchange.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
-/** The options of `authorizationCode`. */
+/** The options of `createAuthorizationCodeExchange`. */
 export interface AuthorizationCodeOptions extends ScopeRules {
   readonly codes: CodeStore
   readonly sessions: Sessions

@@ -7,7 +7,7 @@ import type { Exchange } from './exchange.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
-/** The options of `clientCredentials`. */
+/** The options of `createClientCredentialsExchange`. */
 export interface ClientCredentialsOptions extends ScopeRules {
   readonly tokens: Tokens
 }

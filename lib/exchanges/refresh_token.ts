@@ -13,7 +13,7 @@ import type { Exchange, ExchangeRequest } from './exchange.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
-/** The options of `refreshToken`. */
+/** The options of `createRefreshTokenExchange`. */
 export interface RefreshTokenOptions extends ScopeRules {
   readonly sessions: Sessions
   readonly tokens: Tokens

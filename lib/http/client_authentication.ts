@@ -60,7 +60,7 @@ export interface StrategyAuthenticationOptions {
   readonly endpoint?: string | undefined
 }
 
-/** The options of `clientAuthentication`: a function that authenticates clients, or Passport strategies that do. */
+/** The options of `authenticateClients`: a function that authenticates clients, or Passport strategies that do. */
 export type ClientAuthenticationOptions = (
   | { readonly authenticateClient: AuthenticateClient }
   | StrategyAuthenticationOptions
@@ -197,7 +197,7 @@ const MOST_SECONDS = 30
 const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict', 'endpoint', 'clock']
 
 /**
- * A middleware that authenticates the client of a request whose form `formBody` has read, by exactly one method, chosen
+ * A middleware that authenticates the client of a request whose form `readFormBody` has read, by exactly one method, chosen
  * from the request (RFC 6749 §2.3): by the function of `createClientAuthenticator`, or by one of the application's
  * Passport strategies. It sets `req.user` to the client and `req.authInfo` to how it was authenticated, keeps no session
  * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.

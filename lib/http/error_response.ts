@@ -167,9 +167,9 @@ function callWriter(write: () => unknown, response: Response, send: () => void):
   }
 }
 
-/** The options of `errorResponse`. */
+/** The options of `respondWithError`. */
 export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
-  /** The CORS headers of the endpoint, where an earlier middleware may fail before `cors` has set them. */
+  /** The CORS headers of the endpoint, where an earlier middleware may fail before `allowCors` has set them. */
   readonly cors?: CorsOptions | undefined
 }
 

@@ -150,7 +150,7 @@ export interface ShownError {
 /** Shows an error to the person, instead of the built-in page. Status and `Cache-Control` are set already. */
 type ShowError = (error: ShownError, request: IncomingMessage, response: ServerResponse) => unknown
 
-/** The options of `authorizationErrors`. */
+/** The options of `respondWithAuthorizationError`. */
 export interface AuthorizationErrorsOptions extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
@@ -185,7 +185,7 @@ export function respondWithAuthorizationError(options: AuthorizationErrorsOption
   return createErrorMiddleware(options)
 }
 
-/** `authorizationErrors` for options that may have more names. */
+/** `respondWithAuthorizationError` for options that may have more names. */
 export function createErrorMiddleware(options: AuthorizationErrorsOptions) {
   const { issuer, showError, authorizationPath } = options
   requireIssuer(issuer)

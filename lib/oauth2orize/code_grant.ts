@@ -30,7 +30,7 @@ import { type SubjectOf, subjectOfUser } from './user.ts'
 /** What the session is to carry. */
 type Extra = Readonly<Record<string, unknown>>
 
-/** The options of `codeGrant`. */
+/** The options of `createCodeGrant`. */
 export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
@@ -99,21 +99,21 @@ export interface Oauth2orizeGrant {
 }
 
 /**
- * The grant that responds to `response_type=code` (RFC 6749 §4.1.2): `server.grant(codeGrant({ … }))`. It reads requests with
- * `pkceRequestParser`, so no second registration is needed, and oauth2orize's checks on the response type, whose errors
+ * The grant that responds to `response_type=code` (RFC 6749 §4.1.2): `server.grant(createCodeGrant({ … }))`. It reads requests with
+ * `createRequestParser`, so no second registration is needed, and oauth2orize's checks on the response type, whose errors
  * never reach the client, are left to `validateAuthorization`.
  *
  * When the user has allowed the request it remembers the consent, issues a code and redirects, with `state` and `iss`.
  * `req.oauth2.res.scope`, if the application's decision sets it, is the granted scope, within the requested one.
  * A denial, and whatever fails before the redirect, is redirected too if the client may receive it; no error handler is
- * needed for that. Other errors go to `authorizationErrors`, or to oauth2orize's `authorizationErrorHandler()`.
+ * needed for that. Other errors go to `respondWithAuthorizationError`, or to oauth2orize's `authorizationErrorHandler()`.
  */
 export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
   checkOptions('codeGrant', options, GRANT_OPTIONS)
   return createGrant(options)
 }
 
-/** `codeGrant` for options that may have more names. */
+/** `createCodeGrant` for options that may have more names. */
 export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
   const { issuer, consents, subjectOf, extra, defaultScope, clock = systemClock } = options
   requireIssuer(issuer)

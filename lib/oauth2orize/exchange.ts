@@ -50,7 +50,7 @@ const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
 /**
  * Makes an oauth2orize exchange of an exchange. Its function name is the grant type, as `server.exchange(fn)` wants it.
  * It takes the client from `req.user` and the parameters from `req.body`, whoever parsed it, under the rules of
- * `formBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
+ * `readFormBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
  * authenticate: without a client in `req.user` it refuses.
  */
 export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions = {}): Oauth2orizeExchange {

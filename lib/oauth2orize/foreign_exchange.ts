@@ -34,14 +34,14 @@ function onceInTime(milliseconds: number | undefined, next: (error?: unknown) =>
 /**
  * Makes an exchange of the application respond exactly once: if an `async` exchange rejects, or none responds in time,
  * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
- * exchange: for an `async` issue callback use `safeIssue`.
+ * exchange: for an `async` issue callback use `guardIssue`.
  */
 export function guardExchange(step: ExchangeStep, timeoutMilliseconds?: number): GuardedExchange {
   requireFunction('step', step)
   return guardedExchange(step, wholeNumber('timeoutMilliseconds', timeoutMilliseconds, 30_000, 1, 600_000))
 }
 
-/** As `safeExchange`; without a time limit where the caller has one. */
+/** As `guardExchange`; without a time limit where the caller has one. */
 export function guardedExchange(step: ExchangeStep, timeoutMilliseconds?: number): GuardedExchange {
   const guarded: ExchangeStep = (request, response, next) => {
     const { once, settle, stop } = onceInTime(timeoutMilliseconds, (error) => {

@@ -7,7 +7,7 @@ import {
 } from './authorization_parameters.ts'
 
 /**
- * A request parser for `server.grant('*', pkceRequestParser())`, for use with a grant other than `codeGrant` (which has it
+ * A request parser for `server.grant('*', createRequestParser())`, for use with a grant other than `createCodeGrant` (which has it
  * built in). It reads all parameters, by GET and by POST, and passes them to `validateAuthorization`, which judges them.
  * It judges nothing, but throws for a request without a usable `client_id`: there is nobody to redirect to, and
  * oauth2orize would blame the response type. Members that parsers registered before it have read stay as they are, unless

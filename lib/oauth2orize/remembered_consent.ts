@@ -23,7 +23,7 @@ export type ImmediateDone = (error: Error | null, allow: boolean, info: unknown,
 /** Nobody was asked: there is nothing new to remember. oauth2orize passes it on as `req.oauth2.res`, and adds to it. */
 const remembered = (): { remembered: true } => ({ remembered: true })
 
-/** The options of `rememberedConsent`. */
+/** The options of `checkRememberedConsent`. */
 export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptions {
   readonly consents: Pick<Consents, 'allows'>
   /** The user's subject identifier. Default: its `sub`, or else its `id`. */
@@ -52,11 +52,11 @@ export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
 })
 
 /**
- * The immediate function for `server.authorization(validate, rememberedConsent({ … }))`: a user who has allowed this
+ * The immediate function for `server.authorization(validate, checkRememberedConsent({ … }))`: a user who has allowed this
  * client all requested scopes before is not asked again. It never throws; a failing store ends the request with 503.
  *
  * It also honours `prompt` (OpenID Connect Core §3.1.2.1). `consent` asks again. `login` and `select_account` end in
- * `user_not_logged_in` although somebody is logged in: show your login form and continue with the query of `retryOf`.
+ * `user_not_logged_in` although somebody is logged in: show your login form and continue with the query of `getRetryQuery`.
  * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
  */
 export function checkRememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
@@ -64,7 +64,7 @@ export function checkRememberedConsent<User = unknown>(options: RememberedConsen
   return createImmediate(options)
 }
 
-/** `rememberedConsent` for options that may have more names. */
+/** `checkRememberedConsent` for options that may have more names. */
 export function createImmediate<User>(options: RememberedConsentOptions<User>) {
   const { consents, subjectOf, askAgain, authenticatedAt, clock = systemClock } = options
   requireVerbs('consents', consents, ['allows'])

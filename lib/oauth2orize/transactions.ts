@@ -44,7 +44,7 @@ export interface Oauth2orizeTransaction {
 /** A request that has gone through the application's login. */
 export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
 
-/** The options of `sealedTransactions`. The redirect URI rules are those that `validateAuthorization` has. */
+/** The options of `createSealedTransactions`. The redirect URI rules are those that `validateAuthorization` has. */
 export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules, TimeLimitOptions {
   /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
   readonly issuer: string
@@ -138,7 +138,7 @@ export function createSealedTransactions<User = unknown>(options: SealedTransact
   return createTransactionStore(options)
 }
 
-/** `sealedTransactions` for options that may have more names. */
+/** `createSealedTransactions` for options that may have more names. */
 export function createTransactionStore<User>(options: SealedTransactionsOptions<User>): TransactionStore {
   const {
     issuer,

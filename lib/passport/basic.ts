@@ -5,7 +5,7 @@ import type { FormParameters } from '../parameters.ts'
 import { type ClientDone, report, verifyArguments } from './done.ts'
 import { sentParameters } from './sent.ts'
 
-/** The options of `basicVerify`. */
+/** The options of `createBasicVerify`. */
 export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' | 'basicDecoding' | 'strict'>
 
 const NAMES = optionNames<BasicVerifyOptions>({ findClient: true, basicDecoding: true, strict: true })
@@ -17,7 +17,7 @@ export interface BasicVerify {
 }
 
 /**
- * Makes the verify function for `new BasicStrategy({ passReqToCallback: true }, basicVerify({ findClient }))`. It reads
+ * Makes the verify function for `new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient }))`. It reads
  * the header again: passport-http cuts the secret at its second colon, decodes nothing and takes other schemes for
  * Basic. A client that is refused ends the chain of strategies with an `OAuthError` of status 401.
  *

@@ -7,7 +7,7 @@ import type { FormParameters } from '../parameters.ts'
 import { type ClientDone, report, verifyArguments } from './done.ts'
 import { sentParameters } from './sent.ts'
 
-/** The options of `clientPasswordVerify`. */
+/** The options of `createClientPasswordVerify`. */
 export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient'>
 
 const NAMES = optionNames<ClientPasswordVerifyOptions>({ findClient: true })
@@ -19,7 +19,7 @@ export interface ClientPasswordVerify {
 }
 
 /**
- * Makes the verify function for `new ClientPasswordStrategy({ passReqToCallback: true }, clientPasswordVerify({ findClient }))`.
+ * Makes the verify function for `new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient }))`.
  * It refuses a secret beside an `Authorization` header or a client assertion, so that a chain of strategies cannot fall
  * through from one credential to another. A client that is refused ends the chain with an `OAuthError`.
  *

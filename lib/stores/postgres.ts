@@ -36,7 +36,7 @@ export type PostgresQuery = (
   values: (string | number)[],
 ) => Promise<{ readonly rows: readonly unknown[] }>
 
-/** The options of `postgresStores`. */
+/** The options of `createPostgresStores`. */
 interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery

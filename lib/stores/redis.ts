@@ -35,7 +35,7 @@ import { createSeal } from './sealed.ts'
  */
 export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
-/** The options of `redisStores`. */
+/** The options of `createRedisStores`. */
 interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand

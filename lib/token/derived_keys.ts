@@ -32,7 +32,7 @@ function p256Key(octets: Buffer): KeyObject {
 
 /**
  * A keyset derived from one base secret, the same on every node that has it. HS256, HS384, HS512: an HMAC secret;
- * ES256 (default) and EdDSA: a key pair whose public half `publicJwks` shows. Of several secrets the first signs.
+ * ES256 (default) and EdDSA: a key pair whose public half `exportPublicJwks` shows. Of several secrets the first signs.
  * `purpose` keeps keysets of one secret apart. The secret must be random and of 32 octets or more: HKDF does not make a
  * weak one strong.
  */

@@ -9,13 +9,13 @@ const {
   createTokenEndpoint,
   Strategy,
 } = require('passport-client-assertion-jwt')
-const { clientCredentials } = require('passport-client-assertion-jwt/oauth2orize')
-const { memoryStores } = require('passport-client-assertion-jwt/stores/memory')
+const { createClientCredentialsExchange } = require('passport-client-assertion-jwt')
+const { createMemoryStores } = require('passport-client-assertion-jwt/stores/memory')
 const { createTestClient } = require('passport-client-assertion-jwt/testing')
 
 import('./serve.mjs').then(({ serve }) =>
   serve({
     ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
-    ...{ clientCredentials, memoryStores, Strategy, createTestClient },
+    ...{ clientCredentials, createMemoryStores, Strategy, createTestClient },
   }),
 )

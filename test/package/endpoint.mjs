@@ -3,13 +3,18 @@ import assert from 'node:assert/strict'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
 import passport from 'passport'
-import { createAssertionVerifier, createTokenEndpoint, createTokens, Strategy } from 'passport-client-assertion-jwt'
-import { clientCredentials } from 'passport-client-assertion-jwt/oauth2orize'
-import { memoryStores } from 'passport-client-assertion-jwt/stores/memory'
+import {
+  createAssertionVerifier,
+  createClientCredentialsExchange,
+  createTokenEndpoint,
+  createTokens,
+  Strategy,
+} from 'passport-client-assertion-jwt'
+import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
 import { createTestClient } from 'passport-client-assertion-jwt/testing'
 import { serve } from './serve.mjs'
 
 await serve({
   ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
-  ...{ clientCredentials, memoryStores, Strategy, createTestClient },
+  ...{ clientCredentials, createMemoryStores, Strategy, createTestClient },
 })

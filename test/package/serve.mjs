@@ -1,14 +1,14 @@
 // What endpoint.mjs and endpoint.cjs do with what they imported or required.
 export async function serve(parts) {
   const { assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint } = parts
-  const { clientCredentials, memoryStores, Strategy, createTestClient } = parts
+  const { clientCredentials, createMemoryStores, Strategy, createTestClient } = parts
   const issuer = 'https://op.example'
   const client = await createTestClient({ issuer, client: { grant_types: ['client_credentials'], scope: 'read' } })
-  const { replayRegister } = memoryStores()
+  const { replayRegister } = createMemoryStores()
   const tokens = createTokens({ issuer, baseSecret: '0123456789abcdef0123456789abcdef' })
   const verifyAssertion = createAssertionVerifier({ issuer, findClient: client.findClient, replayRegister })
   passport.use(new Strategy({ verifyAssertion }))
-  const exchange = clientCredentials({ tokens })
+  const exchange = createClientCredentialsExchange({ tokens })
   const server = oauth2orize.createServer()
   server.exchange(exchange)
 

@@ -1,7 +1,7 @@
 // The verifier alone, required: no framework, no database.
 const assert = require('node:assert/strict')
 const { createAssertionVerifier, OAuthError, Strategy } = require('passport-client-assertion-jwt')
-const { memoryReplayRegister } = require('passport-client-assertion-jwt/stores/memory')
+const { createMemoryReplayRegister } = require('passport-client-assertion-jwt/stores/memory')
 const strategy = require('passport-client-assertion-jwt')
 const { createTestClient } = require('passport-client-assertion-jwt/testing')
 
@@ -13,7 +13,7 @@ async function main() {
     const verify = createAssertionVerifier({
       issuer,
       findClient: client.findClient,
-      replayRegister: memoryReplayRegister(),
+      replayRegister: createMemoryReplayRegister(),
     })
     const parameters = await client.parameters()
     assert.equal((await verify(parameters)).client.client_id, 'test-client')

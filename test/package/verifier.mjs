@@ -1,7 +1,7 @@
 // The verifier alone, imported: no framework, no database.
 import assert from 'node:assert/strict'
 import { createAssertionVerifier, OAuthError } from 'passport-client-assertion-jwt'
-import { memoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
+import { createMemoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
 import { createTestClient } from 'passport-client-assertion-jwt/testing'
 
 const issuer = 'https://op.example'
@@ -10,7 +10,7 @@ for (const alg of ['ES256', 'RS256', 'PS256', 'Ed25519', 'HS256']) {
   const verify = createAssertionVerifier({
     issuer,
     findClient: client.findClient,
-    replayRegister: memoryReplayRegister(),
+    replayRegister: createMemoryReplayRegister(),
   })
   const parameters = await client.parameters()
   assert.equal((await verify(parameters)).client.client_id, 'test-client')
