@@ -89,6 +89,12 @@ export function booleanOption(name: string, value: unknown, fallback: boolean): 
   throw badOption(name, 'a boolean', value)
 }
 
+/** What a store returned; throws, which the caller makes a 503, unless it is one of the outcomes of that verb. */
+export function expectOutcome<T extends string>(verb: string, value: T, outcomes: readonly T[]): T {
+  if (outcomes.includes(value)) return value
+  throw new TypeError(`${verb} of the store must return one of ${outcomes.join(', ')}, got ${shown(value)}`)
+}
+
 /** Throws unless `value` is a function. */
 export function requireFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw badOption(name, 'a function', value)

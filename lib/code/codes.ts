@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import { answerOf, type OAuthError, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
-import { requireVerbs, wholeNumber } from '../options.ts'
+import { expectOutcome, requireVerbs, wholeNumber } from '../options.ts'
 import {
   type AuthorizationCode,
   CODE_VERSION,
@@ -201,7 +201,9 @@ export function createCodes(options: CodesOptions): Codes {
       await prepare(found)
       if (!(await isPermitted())) return { ...withdrawn(client), endSession: sessionToEnd(found) }
     }
-    const answer = await answerOf(() => store.spend(id))
+    const answer = await answerOf(async () =>
+      expectOutcome('spend', await store.spend(id), ['spent', 'already_spent', 'unknown']),
+    )
     if (answer === 'spent') {
       const { clientId, subject, sessionId } = found
       publish('code.spent', () => ({ clientId, subject, sessionId }))

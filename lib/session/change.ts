@@ -1,5 +1,6 @@
 import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { expectOutcome } from '../options.ts'
 import type { Session } from './session.ts'
 import type { SessionStore } from './store.ts'
 
@@ -35,7 +36,9 @@ export async function changeSession<Result>(
     const found: Session = session
     const { next, conclude, inDoubt } = decide(found)
     if (next === undefined) return conclude(found)
-    const answer = await answerOf(() => store.save(next)).catch((fault: unknown) => {
+    const answer = await answerOf(async () =>
+      expectOutcome('save', await store.save(next), ['saved', 'conflict', 'gone']),
+    ).catch((fault: unknown) => {
       inDoubt?.()
       throw fault
     })

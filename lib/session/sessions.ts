@@ -5,7 +5,15 @@ import { publish } from '../events.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { badOption, checkOptions, epochSeconds, optionNames, requireFunction, requireVerbs } from '../options.ts'
+import {
+  badOption,
+  checkOptions,
+  epochSeconds,
+  expectOutcome,
+  optionNames,
+  requireFunction,
+  requireVerbs,
+} from '../options.ts'
 import { changeSession, named } from './change.ts'
 import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
@@ -238,7 +246,9 @@ export function createSessions(options: SessionsOptions): Sessions {
       extra: opening.extra ?? {},
       issuer: opening.issuer ?? issuer,
     })
-    const isOpened = (await answerOf(() => store.create(session))) === 'created'
+    const isOpened =
+      (await answerOf(async () => expectOutcome('create', await store.create(session), ['created', 'gone']))) ===
+      'created'
     if (isOpened) publish('session.opened', () => named(session))
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)

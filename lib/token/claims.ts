@@ -1,4 +1,5 @@
 import type { Client, RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
 import type { Session } from '../session/session.ts'
 import type { Claims } from './jwt.ts'
 
@@ -52,6 +53,8 @@ const PROTECTED = ['iss', 'sub', 'client_id', 'sid', 'styp', 'jti', 'iat', 'exp'
 /** `claims` with what the application adds to or puts in place of them, except for the protected ones. */
 export function withAdded(claims: Claims, added: Claims | undefined | null): Claims {
   if (added === undefined || added === null) return claims
+  if (typeof added !== 'object' || Array.isArray(added))
+    throw refusal('misconfigured', { detail: "the option 'claims' must return an object, or undefined" })
   const all: Record<string, unknown> = { ...claims, ...added }
   for (const name of PROTECTED) {
     if (name in claims) all[name] = claims[name]
