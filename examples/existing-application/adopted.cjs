@@ -22,9 +22,8 @@ const {
   createRefreshTokenExchange,
   createTokenEndpoint,
 } = require('passport-client-assertion-jwt')
-const { createAuthorizationSide } = require('passport-client-assertion-jwt/oauth2orize')
-const { toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
 const { findClient, toLookUp } = require('./clients.cjs')
+const { createAuthorizationSide, toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
 const { codeStore, replayRegister, sessionStore } = require('./stores.cjs')
 
 const { issuer, readAccessToken, sessions, tokens } = require('./tokens.cjs')
