@@ -22,15 +22,7 @@ const SMALL = [
 ] as const
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  assertion: [
-    'client_lookup.ts',
-    'client_secret.ts',
-    'issuer.ts',
-    'keys',
-    'optional.ts',
-    'remote',
-    'type:replay_register.ts',
-  ],
+  assertion: ['client_lookup.ts', 'client_secret.ts', 'issuer.ts', 'keys', 'optional.ts', 'type:replay_register.ts'],
   cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:path', 'node:util', 'printable.ts'],
   'client.ts': ['optional.ts'],
   client_authentication: ['client_lookup.ts', 'client_secret.ts', 'keys', 'node:buffer', 'optional.ts'],
