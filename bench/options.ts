@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Grant, Method, TokenFormat } from './setting.ts'
 import type { Contestant } from './turn.ts'
@@ -75,6 +76,8 @@ export const HELP = `npm run bench -- [options]
   --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
   --servers a,b      of: ${ALL_SERVERS.map(({ name }) => name).join(', ')}
   --base a           the server that CPU is compared with; default floor
+  --before folder    another checkout of this repository: its servers take part in the same run, as 'NAME before'. Build them
+                     there first: npm ci && npx tsc -p bench/tsconfig.json
   --scenarios a,b    of: ${SCENARIOS.map(({ name }) => name).join(', ')}
   --tokens a,b       opaque (default), jwt
   --concurrency a,b  keep-alive connections; default 16
@@ -109,6 +112,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       full: { type: 'boolean' },
       servers: string,
       base: string,
+      before: string,
       scenarios: string,
       tokens: string,
       concurrency: string,
@@ -129,8 +133,14 @@ export function readOptions(args: readonly string[]): Options | undefined {
   const allServers = CONTESTANTS.map(({ name }) => name).join(',')
   const allScenarios = SCENARIOS.map(({ name }) => name).join(',')
   const numbers = (text: string): number[] => listOf(text).map(Number)
+  const servers = chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), ALL_SERVERS, ({ name }) => name)
+  const checkout = values.before === undefined ? undefined : resolve(values.before)
+  const withBefore = (each: Contestant): Contestant[] =>
+    checkout === undefined || each.module !== 'ours'
+      ? [each]
+      : [each, { ...each, name: `${each.name} before`, checkout }]
   return {
-    servers: chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), ALL_SERVERS, ({ name }) => name),
+    servers: servers.flatMap(withBefore),
     base: values.base ?? 'floor',
     scenarios: chosen(
       values.scenarios ?? (quick ? 'cc-es256,refresh-basic' : full ? allScenarios : DEFAULT_SCENARIOS),

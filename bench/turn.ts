@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Fired, LoadJob } from './load.ts'
 import type { FromServer, Setting, Usage } from './setting.ts'
@@ -11,6 +12,8 @@ export interface Contestant {
   readonly name: string
   readonly module: string
   readonly variant: string
+  /** Another checkout whose server it is, with its benchmark built; absent for this one. */
+  readonly checkout?: string
 }
 
 export interface Measured {
@@ -81,7 +84,12 @@ export interface TurnOptions {
 
 export async function turn(options: TurnOptions): Promise<Measured> {
   const { load, contestant, setting, concurrency, warmUp, requests } = options
-  const child = fork(pathOf(`./servers/${contestant.module}.js`), [contestant.variant, JSON.stringify(setting)], {
+  const { checkout, module } = contestant
+  const script =
+    checkout === undefined
+      ? pathOf(`./servers/${module}.js`)
+      : join(checkout, 'bench/.build/bench/servers', `${module}.js`)
+  const child = fork(script, [contestant.variant, JSON.stringify(setting)], {
     execArgv: [...(options.execArgv ?? [])],
     serialization: 'advanced',
   })

@@ -30,6 +30,12 @@ export const glide = (client: GlideClient | GlideClusterClient): RedisCommand[] 
   (args) => client.customCommand(args),
 ]
 
+/** Option `reconnect`. */
+export const reconnects = (client: ioredis.Redis, redis: iovalkey.Redis): (() => unknown)[] => [
+  () => redis.disconnect(true),
+  () => client.disconnect(true),
+]
+
 // Functions that were written for a plain list of texts are taken too.
 export const plain: RedisCommand = async (args: string[]) => args.length
 export const frozen: RedisCommand = async (args: readonly string[], _key: string) => args.length
