@@ -49,6 +49,12 @@ export const macOf = (signingInput: string, algorithm: Algorithm, secret: string
     .update(signingInput, 'latin1')
     .digest()
 
+/** `macOf` in base64url: cheaper than to encode its bytes afterwards. */
+export const macTextOf = (signingInput: string, algorithm: Algorithm, secret: KeyObject): string =>
+  createHmac(algorithm.hash ?? '', secret)
+    .update(signingInput, 'latin1')
+    .digest('base64url')
+
 /** Whether the MAC was made with this secret. Constant time. */
 export const isMacOf = (
   { signingInput, signature }: Signed,
