@@ -1,8 +1,7 @@
-import { answerOf } from '../errors.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import type { Sessions } from '../session/sessions.ts'
-import { type Adopt, adoptedSessionId, rememberedUntil } from '../token/adopted_token.ts'
+import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
 import { checkEndpointOptions } from './authentication.ts'
 import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
@@ -49,8 +48,9 @@ function revocation(options: RevocationOptions): Revoke {
       if (session.clientId === client.client_id) await sessions.end(id, now)
       return
     }
-    const old = await answerOf(() => recognise(token, { ...context, client, now }))
-    if (old?.clientId === client.client_id) await sessions.end(id, now, { markerExpiresAt: rememberedUntil(old, now) })
+    const old = await askAdopt(recognise, token, { ...context, client, now })
+    if (old?.clientId !== client.client_id) return
+    await sessions.end(oldSessionOf(old)?.id ?? id, now, { markerExpiresAt: rememberedUntil(old, now) })
   }
 
   return async (request) => {

@@ -7,7 +7,7 @@ import { formatScope, parseScope, registeredPart, requestedScope, type ScopeRule
 import type { Permits } from '../session/permits.ts'
 import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
-import { type Adopt, adoptedSessionId, rememberedUntil } from '../token/adopted_token.ts'
+import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
 
@@ -24,7 +24,8 @@ export interface RefreshTokenOptions extends ScopeRules {
    * session is opened, once for each token, and the old token counts as its generation 0. The hook is asked until that
    * session is open, then the session answers: a lost answer can be retried, and the old token dies when the new one is
    * used. Called for tokens of no key of this server, presented by an authenticated client with this grant; with the
-   * hook, each costs a look at the store.
+   * hook, each costs a look at the store. If the hook names the old session (`sid`), one session is opened for all of its
+   * tokens, the hook is called for each of them, and `sessions.endAll` ends also what is not adopted yet.
    */
   readonly adopt?: Adopt | undefined
 }
@@ -35,6 +36,8 @@ interface Presented {
   readonly scope: string
   readonly session: Session | undefined
   readonly generation: number
+  /** The rank of an adopted token among those of its old session. */
+  readonly rank?: number | undefined
   /** The token was made by the application's old code: it is replaced by one of this server, also where none rotates. */
   readonly isAdopted: boolean
   open(): Promise<Session>
@@ -84,8 +87,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       await sessions.open(known, { id, client, now, rememberUntil: rememberedUntil({}, now) })
       return presented
     }
-    const old = await answerOf(() => recognise(token, { ...context, client, now }))
-    if (old === undefined || old === null) {
+    const old = await askAdopt(recognise, token, { ...context, client, now })
+    if (old === undefined) {
       throw refusal('refresh_token_malformed', { clientId, detail: 'neither of this server nor adopted' })
     }
     if (old.clientId !== clientId) {
@@ -97,21 +100,21 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       throw refusal('refresh_token_expired', { clientId, detail: `the adopted token expired at ${rememberUntil}` })
     }
     const scope = formatScope(parseScope(old.scope) ?? [])
-    return {
-      subject,
-      scope,
-      session: undefined,
-      generation: 0,
-      isAdopted: true,
-      async open() {
-        const opened = await sessions.open(
-          { subject, clientId, scope },
-          { id, client, now, extra, rememberUntil, issuer: tokens.issuer },
-        )
-        // Not opened: another request with this token was faster, or its session was ended before.
-        return opened ?? live(await sessions.get(id, now), client, 0, true).open()
-      },
+    const oldSession = oldSessionOf(old)
+    const { rank } = oldSession ?? {}
+    const open = async (): Promise<Session> => {
+      const sessionId = oldSession?.id ?? id
+      const opened = await sessions.open(
+        { subject, clientId, scope },
+        { id: sessionId, client, now, extra, rememberUntil, issuer: tokens.issuer, adopted: oldSession },
+      )
+      // Not opened: another request with this token was faster, or its session was ended before.
+      return opened ?? live(await sessions.get(sessionId, now), client, 0, true).open()
     }
+    // The session of another token of the same old session says what is granted.
+    const joined = oldSession === undefined ? undefined : await sessions.get(oldSession.id, now)
+    if (joined !== undefined) return { ...live(joined, client, 0, true), rank, open }
+    return { subject, scope, session: undefined, generation: 0, rank, isAdopted: true, open }
   }
 
   /** The session, when it is there and this client's. */
@@ -144,7 +147,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
         })
       }
       const presented = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
-      const { subject, generation } = presented
+      const { subject, generation, rank } = presented
       const granted = registeredPart(presented.scope, scopeOf(client, rules.defaultScope))
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
@@ -157,7 +160,10 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const session = await presented.open()
       // What the client lost stays lost: it asks the user again. A record without scope may be a mistake, and takes nothing.
       const kept = isAbsent(client.scope) ? undefined : granted
-      const moved = await sessions.refresh({ sessionId: session.id, generation, session }, { client, now, scope: kept })
+      const moved = await sessions.refresh(
+        { sessionId: session.id, generation, rank, session },
+        { client, now, scope: kept },
+      )
       return tokens.issue(moved.session, {
         client,
         scope,

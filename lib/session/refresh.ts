@@ -24,16 +24,28 @@ export const sessionOver = (clientId: string): OAuthError =>
 /**
  * What a refresh token of generation `g` makes of its session: the decision, as a change to save, with the event and
  * answer that follow. Throws `invalid_grant` where nothing is to be saved before it is refused. `scope` is what remains
- * of the session's.
+ * of the session's. `rank` is the one of an adopted token in its old session: a lower one than was accepted before is refused,
+ * and ends nothing; only requests that come at once are served in any order.
  */
 export function refreshChange(
   session: Session,
   g: number,
   client: Client,
   now: number,
-  { overlapSeconds, idleSeconds, onReuse, rotate }: CheckedSettings,
+  settings: CheckedSettings,
   scope = session.scope,
+  rank: number | undefined = undefined,
 ): Change<RefreshedSession> {
+  const { overlapSeconds } = settings
+  const { adoptedRank } = session
+  if (rank !== undefined && adoptedRank !== undefined && rank < adoptedRank) {
+    const isConcurrent = session.confirmed === 0 && now - session.newestAt <= overlapSeconds
+    if (!isConcurrent) throw reused(session, g, false)
+  } else if (rank !== undefined && rank !== adoptedRank) {
+    const { next, ...rest } = refreshChange(session, g, client, now, settings, scope)
+    return { ...rest, next: { ...(next ?? session), adoptedRank: rank } }
+  }
+  const { idleSeconds, onReuse, rotate } = settings
   const decision = decideRefresh(session, g, now, overlapSeconds)
   if (decision.outcome === 'refuse') throw sessionOver(client.client_id)
   if (decision.outcome === 'reuse') {

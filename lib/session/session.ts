@@ -51,6 +51,8 @@ export interface Session {
   readonly version: number
   /** The issuer identifier of the server it belongs to; absent in records of 0.1.0, which every issuer knows. */
   readonly issuer?: string | undefined
+  /** For a session that was adopted: the highest rank among the tokens of its old session that were accepted. */
+  readonly adoptedRank?: number | undefined
 }
 
 /** How long a session lives. */
@@ -78,6 +80,7 @@ export function openedSession(
     readonly lifetimes: SessionLifetimes
     readonly extra: Readonly<Record<string, unknown>>
     readonly issuer?: string | undefined
+    readonly adoptedRank?: number | undefined
   },
 ): Session {
   const { now, lifetimes } = options
@@ -103,6 +106,7 @@ export function openedSession(
     lockVersion: 0,
     version: SESSION_VERSION,
     ...(options.issuer === undefined ? {} : { issuer: options.issuer }),
+    ...(options.adoptedRank === undefined ? {} : { adoptedRank: options.adoptedRank }),
   }
 }
 

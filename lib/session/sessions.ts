@@ -15,6 +15,7 @@ import {
   requireVerbs,
 } from '../options.ts'
 import { changeSession, named } from './change.ts'
+import { createEndings } from './endings.ts'
 import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
@@ -68,6 +69,11 @@ export interface OpenSessionOptions {
    * marker is forgotten. For ids that follow from something that others keep, such as an old token.
    */
   readonly rememberUntil?: number | undefined
+  /**
+   * The session of an earlier server that this one goes on with: the rank of the token that was presented (lower ones are
+   * rejected from then on), and when the old session was opened. It is not opened if `endAll` was called for the subject since.
+   */
+  readonly adopted?: { readonly rank?: number | undefined; readonly openedAt?: number | undefined } | undefined
   /** The issuer it belongs to. Default: the option of `createSessions`, which it must not contradict. */
   readonly issuer?: string | undefined
   /** In place of the settings, for this session. */
@@ -91,10 +97,16 @@ export interface Sessions {
    * Moves a session on, by the generation of the refresh token that was presented, and slides its idle end. Does not
    * check whose token it is, its session's type, nor scope: the exchange does, before. `session` is the session as
    * `get` gave it, which saves reading it again. Rejects with `invalid_grant` (over, or reuse), or with 503 when other
-   * nodes were faster six times in a row.
+   * nodes were faster six times in a row. `rank` is the one of an adopted token: a lower one than was accepted before is
+   * rejected with `invalid_grant`, and the session goes on.
    */
   refresh(
-    presented: { readonly sessionId: string; readonly generation: number; readonly session?: Session | undefined },
+    presented: {
+      readonly sessionId: string
+      readonly generation: number
+      readonly rank?: number | undefined
+      readonly session?: Session | undefined
+    },
     options: {
       readonly client: Client
       readonly now: number
@@ -133,6 +145,8 @@ export interface Sessions {
   /**
    * Ends all sessions of a subject that have this type, and only those. How many there were. A session that is being
    * opened meanwhile may live on: `list` has it, and the next call ends it. Where none may be left, first stop what opens them.
+   * For the type `oauth2`, sessions of an earlier server that `adopt` names by `sid` are ended as well, before they are adopted;
+   * that is remembered for a year.
    */
   endAll(subject: string, type: string): Promise<number>
   /** Remembers, until it expires, that one access token was revoked while its session goes on. */
@@ -165,6 +179,7 @@ const OPENING = optionNames<OpenSessionOptions>({
   type: true,
   client: true,
   rememberUntil: true,
+  adopted: true,
   issuer: true,
   idleLifetimeSeconds: true,
   absoluteLifetimeSeconds: true,
@@ -180,6 +195,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   if (perClient !== undefined) requireFunction('perClient', perClient)
   requireFunction('clock', clock)
   const general = checkedSettings(options, DEFAULT_SETTINGS)
+  const endings = createEndings(store)
 
   const settingsOf = (client: Client | undefined): CheckedSettings => {
     const own = client === undefined ? undefined : perClient?.(client)
@@ -232,8 +248,25 @@ export function createSessions(options: SessionsOptions): Sessions {
       throw badOption('issuer', `the one of createSessions, '${issuer}'`, opening.issuer)
     const now = epochSeconds('now', opening.now ?? clock())
     if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
+    const { adopted } = opening
+    for (const name of ['rank', 'openedAt'] as const)
+      if (adopted?.[name] !== undefined && !Number.isFinite(adopted[name]))
+        throw badOption(`adopted.${name}`, 'a finite number', adopted[name])
+    /** Ends what may be open of an old session that was ended before it was adopted. It is read before and after opening. */
+    const isOver = async (): Promise<boolean> => {
+      if (adopted === undefined) return false
+      const openedAt = adopted.openedAt ?? Number.NEGATIVE_INFINITY
+      if (!(await endings.hasEnded(permitted.subject, opening.issuer ?? issuer, openedAt, now))) return false
+      const until = Math.max(rememberUntil ?? now, now + DAY)
+      if ((await answerOf(() => store.end(id, until))) === 'ended') publish('session.ended', () => ({ sessionId: id }))
+      return true
+    }
+    if (await isOver()) return undefined
     const onceId = `once:${id}`
-    if (rememberUntil !== undefined && (await isMarked(onceId, now))) return undefined
+    if (rememberUntil !== undefined && (await isMarked(onceId, now))) {
+      await isOver()
+      return undefined
+    }
     const settings = checkedSettings(
       { idleLifetimeSeconds: opening.idleLifetimeSeconds, absoluteLifetimeSeconds: opening.absoluteLifetimeSeconds },
       settingsOf(client),
@@ -245,6 +278,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       lifetimes: lifetimesOf(settings, client),
       extra: opening.extra ?? {},
       issuer: opening.issuer ?? issuer,
+      adoptedRank: adopted?.rank,
     })
     const isOpened =
       (await answerOf(async () => expectOutcome('create', await store.create(session), ['created', 'gone']))) ===
@@ -253,7 +287,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
       await mark(onceId, OPENED_ONCE, permitted, now, rememberUntil)
-    return isOpened ? session : undefined
+    const isEnded = await isOver() // also for one that is there already: the request that opened it may not come so far
+    return isOpened && !isEnded ? session : undefined
   }
 
   /** Where another issuer has sessions of this subject too: ends those of this one, one by one. */
@@ -269,14 +304,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   return {
     open,
     get,
-    async refresh({ sessionId, generation, session }, { client, now, scope }) {
+    async refresh({ sessionId, generation, rank, session }, { client, now, scope }) {
       epochSeconds('now', now)
       const settings = settingsOf(client)
       const refreshed = await changeSession(
         store,
         session,
         () => get(sessionId, now),
-        (found) => refreshChange(found, generation, client, now, settings, scope),
+        (found) => refreshChange(found, generation, client, now, settings, scope, rank),
       )
       if (refreshed === undefined) throw sessionOver(client.client_id)
       return refreshed
@@ -315,8 +350,13 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
     async endAll(subject, type) {
       checkedSubject(subject)
+      // First, so that an adoption that does not see it has opened what is ended next.
+      const remembered =
+        type === OAUTH2_SESSION ? endings.remember(subject, issuer, epochSeconds('now', clock())) : Promise.resolve()
+      const [failure] = await Promise.allSettled([remembered])
       const count = (await endOwn(subject, type)) ?? (await answerOf(() => store.endAll(subject, type)))
       publish('sessions.ended', () => ({ subject, type, count }))
+      if (failure?.status === 'rejected') throw failure.reason // what is open has ended; what is not yet here may come
       return count
     },
     async revokeAccessToken({ jti, sub, client_id, exp }, now) {

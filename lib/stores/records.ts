@@ -37,6 +37,7 @@ export const copySession = (
   lockVersion,
   version: session.version,
   ...(session.issuer === undefined ? undefined : { issuer: session.issuer }),
+  ...(session.adoptedRank === undefined ? undefined : { adoptedRank: session.adoptedRank }),
 })
 
 export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra)): AuthorizationCode => ({

@@ -61,6 +61,7 @@ export function testSessionStore(
       withStore(open, async ({ store, other, now }) => {
         for (const session of [
           sessionAt(now()),
+          sessionAt(now(), { issuer: 'https://as.example', adoptedRank: 1_700_000_000.5 }),
           sessionAt(now(), { expiresAt: Math.floor(now()) + 4000, clientId: '', scope: '', newest: 2 ** 31 + 5 }),
           sessionAt(now(), { lockVersion: 7, extra: { auth_time: 0.5, nested: { list: [1, null, true, 'x', {}] } } }),
           ...AWKWARD.map((text) =>

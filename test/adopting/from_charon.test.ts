@@ -248,6 +248,43 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 3900))).status, 200)
   })
 
+  test('F2: the tokens of one Charon session stand for one session, which is ended once for all of them', async () => {
+    const session = sessionOf()
+    const user = String(session.user)
+    const tokensOfIt = [NOW - 300, NOW - 299, NOW - 298].map((iat) => charonRefreshToken(session, WEB, iat))
+    for (const token of tokensOfIt) assert.equal((await refresh(token)).status, 200)
+    const [opened, ...others] = await sessions.list(user, 'oauth2')
+    assert.deepEqual([others, opened?.adoptedRank], [[], NOW - 300])
+    assert.equal(await sessions.endAll(user, 'oauth2'), 1)
+    for (const token of tokensOfIt) assert.equal((await refresh(token)).json.error, 'invalid_grant')
+    assert.deepEqual(await sessions.list(user, 'oauth2'), [])
+  })
+
+  test('F2: endAll before the first refresh ends what Charon opened, and not what it opens later', async () => {
+    const session = sessionOf()
+    const user = String(session.user)
+    assert.equal(await sessions.endAll(user, 'oauth2'), 0)
+    assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 300))).json.error, 'invalid_grant')
+    const later = sessionOf({ user: session.user, createdAt: Math.floor(Date.now() / 1000) + 60 })
+    assert.equal((await refresh(charonRefreshToken(later, WEB, NOW - 300))).status, 200)
+  })
+
+  test('F2: a token of the generation before is refused once one of the current generation was accepted', async () => {
+    const session = sessionOf({ tokensFreshFrom: NOW - 2, prevTokensFreshFrom: NOW - 3900 })
+    const [before, current] = [charonRefreshToken(session, WEB, NOW - 3900), charonRefreshToken(session, WEB, NOW - 2)]
+    const first = await refresh(current)
+    assert.equal(first.status, 200)
+    const [opened] = await sessions.list(String(session.user), 'oauth2')
+    assert.equal(opened?.adoptedRank, NOW - 2)
+    assert.equal((await refresh(before)).status, 200, 'at once, as with Charon')
+    await sessions.refresh(
+      { sessionId: opened?.id ?? '', generation: 1 },
+      { client: { client_id: WEB }, now: NOW + 60 },
+    )
+    assert.equal((await refresh(before)).json.error, 'invalid_grant')
+    assert.equal((await sessions.list(String(session.user), 'oauth2')).length, 1, 'the session goes on')
+  })
+
   test('a record that somebody else wrote into Redis is refused', async () => {
     const session = sessionOf()
     const key = `charon_.${session.user}.oauth2 ${session.id}`
@@ -268,7 +305,6 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
       '`extra_payload` of a session',
       'since when an app is connected (`created_at`)',
       'the list of connected apps',
-      'disconnecting an app before its first refresh',
       'access tokens of the last 15 minutes',
       '`session_ttl` of a session',
       'sessions of the type `full` (logins)',
@@ -278,7 +314,6 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     const user = String(session.user)
     assert.deepEqual(await sessions.list(user, 'oauth2'), [], 'no session before the first refresh')
     assert.equal((await consents.list(user)).length, 1, 'but the consent')
-    assert.equal(await sessions.endAll(user, 'oauth2'), 0)
 
     const answer = await refresh(charonRefreshToken(session, WEB, NOW - 300))
     assert.equal(answer.status, 200, answer.text)
