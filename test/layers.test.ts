@@ -117,7 +117,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'replay_register.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],
-  session: ['issuer.ts'],
+  session: ['issuer.ts', 'node:crypto'],
   stores: ['type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
   testing: [
     'type:code',
