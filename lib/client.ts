@@ -33,6 +33,8 @@ export interface Client {
   readonly redirect_uris?: readonly string[] | undefined
   /** `native` frees the port of `http://localhost` in `redirect_uris` (RFC 8252 §7.3). Absent: `web`. */
   readonly application_type?: string | undefined
+  /** Whether this client must push its authorization requests (RFC 9126 §6). Absent: only if the server requires it of all. */
+  readonly require_pushed_authorization_requests?: boolean | undefined
   /** Absent: `["authorization_code"]` (RFC 7591 §2). */
   readonly grant_types?: readonly string[] | undefined
   /** The scope values this client may ask for, separated by spaces. */

@@ -70,6 +70,10 @@ interface Subject {
   readonly now: number
 }
 
+/** As `PushedRequests` reads it. */
+const isBooleanOrAbsent = (value: unknown): boolean =>
+  value === undefined || value === null || typeof value === 'boolean'
+
 const isString = (value: unknown): boolean => typeof value === 'string'
 
 function findShapeProblems(client: Client): readonly Found[] {
@@ -83,6 +87,9 @@ function findShapeProblems(client: Client): readonly Found[] {
       const isFine = value === undefined || (Array.isArray(value) && value.every(isString))
       return isFine ? undefined : error(name, 'must be an array of strings')
     }),
+    isBooleanOrAbsent(client.require_pushed_authorization_requests)
+      ? undefined
+      : warning('require_pushed_authorization_requests', 'is no boolean and counts as true'),
     registeredScope(scopeOf(client)) === undefined
       ? error('scope', 'must be scope values, separated by spaces (RFC 6749 section 3.3)')
       : undefined,

@@ -26,6 +26,8 @@ type KnownErrorCode =
   | 'request_not_supported'
   | 'request_uri_not_supported'
   | 'registration_not_supported'
+  // of RFC 9101 §7, for the authorization endpoint
+  | 'invalid_request_uri'
 
 /**
  * An error code (RFC 6749 §4.1.2.1 and §5.2): one that this package uses, or any well-formed extension code of an
@@ -57,6 +59,7 @@ const STATUS: Readonly<Record<KnownErrorCode, number>> = {
   request_not_supported: 400,
   request_uri_not_supported: 400,
   registration_not_supported: 400,
+  invalid_request_uri: 400,
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
@@ -84,6 +87,7 @@ const DESCRIPTION: Readonly<Record<KnownErrorCode, string>> = {
   request_not_supported: 'The parameter request is not supported.',
   request_uri_not_supported: 'The parameter request_uri is not supported.',
   registration_not_supported: 'The parameter registration is not supported.',
+  invalid_request_uri: 'The request_uri is unknown or has expired.',
 }
 
 /** The same for a code of the application. */
@@ -183,6 +187,12 @@ const CODE_OF_REASON = {
   silent_login: 'login_required',
   silent_consent: 'consent_required',
   silent_interaction: 'interaction_required',
+  // pushed authorization requests (RFC 9126)
+  pushed_request_required: 'invalid_request',
+  request_uri_invalid: 'invalid_request_uri',
+  request_uri_foreign: 'request_uri_not_supported',
+  request_object_unsupported: 'request_not_supported',
+  too_many_pushed_requests: 'temporarily_unavailable',
   // the transaction between the authorization request and the user's decision
   transaction_missing: 'invalid_request',
   transaction_unknown: 'invalid_request',

@@ -44,6 +44,10 @@ export {
   getWellKnownPaths,
   type MetadataOptions,
 } from './endpoints/metadata.ts'
+export {
+  createPushedAuthorizationEndpoint,
+  type PushedAuthorizationEndpoint,
+} from './endpoints/pushed_authorization_request.ts'
 export { createRevocation, createRevocationEndpoint, type Revoke } from './endpoints/revocation.ts'
 export type { EndpointOptions, RequestHandler } from './endpoints/shell.ts'
 export { createTokenEndpoint, type TokenEndpoint, type TokenEndpointOptions } from './endpoints/token.ts'
@@ -75,6 +79,7 @@ export {
 export { type BasicVerify, createBasicVerify } from './passport/basic.ts'
 export { type ClientPasswordVerify, createClientPasswordVerify } from './passport/client_password.ts'
 export { PublicClientStrategy } from './passport/public_client_strategy.ts'
+export { createPushedRequests, type PushedRequests } from './pushed/pushed_requests.ts'
 export { isPublicAddress } from './remote/address.ts'
 export type { ReplayRegister } from './replay_register.ts'
 export type { Permits } from './session/permits.ts'

@@ -6,6 +6,7 @@ import {
   createClientCredentialsExchange,
   createRefreshTokenExchange,
 } from '../lib/oauth2orize/exchanges.ts'
+import { createPushedRequests } from '../lib/pushed/pushed_requests.ts'
 import { createSessions } from '../lib/session/sessions.ts'
 import {
   createMemoryCodeStore,
@@ -39,6 +40,7 @@ const CONSTRUCTORS: Readonly<Record<string, Row>> = {
   createTokenFactory: [createTokenFactory, { baseSecret: secret }, 'accessTokenFormats', 'accessTokenFormat'],
   deriveKeyset: [(options) => deriveKeyset(secret, options), {}, 'purposes', 'purpose'],
   createKeyset: [(options) => createKeyset(keys, options), {}, 'signwith', 'signWith'],
+  createPushedRequests: [createPushedRequests, { store: stores.sessionStore }, 'lifetimeSecond', 'lifetimeSeconds'],
   createConsents: [createConsents, { store: stores.sessionStore }, 'consentLifetime', 'consentLifetimeSeconds'],
   authorizationCode: [
     createAuthorizationCodeExchange,

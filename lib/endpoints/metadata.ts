@@ -26,6 +26,8 @@ export interface MetadataOptions {
   readonly token: AdvertisedEndpoint & { readonly endpoint: { readonly grantTypes: readonly string[] } }
   readonly revocation?: AdvertisedEndpoint | undefined
   readonly introspection?: AdvertisedEndpoint | undefined
+  /** What `createPushedAuthorizationEndpoint` made. */
+  readonly pushed?: (AdvertisedEndpoint & { readonly endpoint: { readonly isRequired: boolean } }) | undefined
   readonly scopes?: readonly string[] | undefined
   /** Default `['code']` with an authorization endpoint. */
   readonly responseTypes?: readonly string[] | undefined
@@ -42,6 +44,7 @@ const NAMES = optionNames<MetadataOptions>({
   token: true,
   revocation: true,
   introspection: true,
+  pushed: true,
   scopes: true,
   responseTypes: true,
   issuerInResponse: true,
@@ -85,6 +88,12 @@ const endpointMembers = (name: string, url: string, { methods, signingAlgorithms
     : {}),
 })
 
+/** RFC 9126 §5. */
+const pushedMembers = (url: string, { isRequired, ...facts }: EndpointFacts & { readonly isRequired: boolean }) => ({
+  ...endpointMembers('pushed_authorization_request', url, facts),
+  require_pushed_authorization_requests: isRequired === true,
+})
+
 function checkAdvertised(name: string, given: AdvertisedEndpoint): void {
   const { url, endpoint } = Object(given) as Partial<AdvertisedEndpoint>
   if (typeof url !== 'string') throw badOption(name, 'an object with url and endpoint', given)
@@ -107,6 +116,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   }
   if (options.revocation !== undefined) checkAdvertised('revocation', options.revocation)
   if (options.introspection !== undefined) checkAdvertised('introspection', options.introspection)
+  if (options.pushed !== undefined) checkAdvertised('pushed', options.pushed)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
@@ -119,6 +129,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
     ...(introspection === undefined
       ? {}
       : endpointMembers('introspection', below(introspection.url), introspection.endpoint)),
+    ...(options.pushed === undefined ? {} : pushedMembers(below(options.pushed.url), options.pushed.endpoint)),
     ...(jwksUri === undefined ? {} : { jwks_uri: below(jwksUri) }),
     ...(scopes === undefined ? {} : { scopes_supported: [...scopes] }),
     response_types_supported: [...(responseTypes ?? (authorizationEndpoint === undefined ? [] : ['code']))],
@@ -136,6 +147,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
           // what clients of OpenID Connect require (Discovery §3), and defaults there that are not true here
           subject_types_supported: ['public'],
           id_token_signing_alg_values_supported: ['RS256'],
+          // also with pushed requests: it is about other URIs, and pushed ones work whatever it says (RFC 9126 §5)
           request_parameter_supported: false,
           request_uri_parameter_supported: false,
         }),

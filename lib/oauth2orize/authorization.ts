@@ -1,14 +1,20 @@
 import type { Client, FindClient } from '../client.ts'
 import type { AuthorizationRules } from '../code/authorization_request.ts'
 import type { Consents } from '../consent/consents.ts'
-import { checkOptions } from '../options.ts'
+import { checkOptions, requireVerbs } from '../options.ts'
+import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { type AuthorizationErrorsOptions, createErrorMiddleware, ERRORS_OPTIONS } from './authorization_response.ts'
-import { createValidate, VALIDATE_OPTIONS } from './authorize.ts'
+import { createPushedJudge, createValidate, VALIDATE_OPTIONS } from './authorize.ts'
 import { type CodeGrantOptions, createGrant, GRANT_OPTIONS } from './code_grant.ts'
 import { readDecision } from './decision.ts'
 import { CONSENT_OPTIONS, createImmediate, type RememberedConsentOptions } from './remembered_consent.ts'
-import { createTransactionStore, type SealedTransactionsOptions, TRANSACTION_OPTIONS } from './transactions.ts'
+import {
+  createTransactionStore,
+  type SealedTransactionsOptions,
+  TRANSACTION_OPTIONS,
+  transactionLifetimeOf,
+} from './transactions.ts'
 
 /** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
 export interface AuthorizationOptions<User = unknown, C extends Client = Client>
@@ -24,10 +30,15 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
   readonly replayRegister: ReplayRegister
   /** Consent is remembered here, and who has given it is not asked again. */
   readonly consents: Pick<Consents, 'allows' | 'remember'>
+  /**
+   * Accepts requests that clients have pushed (RFC 9126): what `createPushedRequests` returned. With it, the parameter
+   * `request` and any other `request_uri` are refused. Default: none, and both parameters are ignored.
+   */
+  readonly pushed?: PushedRequests | undefined
 }
 
 const NAMES: readonly string[] = [
-  ...new Set([VALIDATE_OPTIONS, CONSENT_OPTIONS, GRANT_OPTIONS, TRANSACTION_OPTIONS, ERRORS_OPTIONS].flat()),
+  ...new Set([VALIDATE_OPTIONS, CONSENT_OPTIONS, GRANT_OPTIONS, TRANSACTION_OPTIONS, ERRORS_OPTIONS, 'pushed'].flat()),
 ]
 
 /**
@@ -46,7 +57,9 @@ export function createAuthorizationSide<User = unknown, C extends Client = Clien
   options: AuthorizationOptions<User, C>,
 ) {
   checkOptions('authorizationSide', options, NAMES)
-  return {
+  const { pushed } = options
+  if (pushed !== undefined) requireVerbs('pushed', pushed, ['connect', 'push', 'load', 'spend', 'isRequiredFor'])
+  const side = {
     /** For `oauth2orize.createServer({ store })`. */
     transactions: createTransactionStore<User>(options),
     /** For `server.grant(…)`. */
@@ -63,4 +76,12 @@ export function createAuthorizationSide<User = unknown, C extends Client = Clien
     /** Error middleware for the authorization and decision routes. */
     errors: createErrorMiddleware(options),
   }
+  // last: options that cannot be used must not occupy it
+  pushed?.connect({
+    issuer: options.issuer,
+    replayRegister: options.replayRegister,
+    transactionLifetimeSeconds: transactionLifetimeOf(options),
+    judge: createPushedJudge(options),
+  })
+  return side
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { AuthorizationParameters } from '../code/authorization_request.ts'
 import { refusal } from '../errors.ts'
+import type { PushedRequestMark } from '../pushed/pushed_requests.ts'
 
 /** A request as far as its parameters go: Express's, or Node's own with a parsed body on it. */
 export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'> & {
@@ -26,6 +27,9 @@ const KNOWN: ReadonlySet<string> = new Set([
   'max_age',
   'login_hint',
 ])
+
+/** Those that a server for pushed requests judges. */
+export const KNOWN_WITH_REFERENCE: ReadonlySet<string> = new Set([...KNOWN, 'request', 'request_uri'])
 
 /** Bytes of all names and values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
 const MOST_BYTES = 32_768
@@ -69,7 +73,10 @@ function bodyPairs({ method, headers, body }: ParametersRequest): readonly Pair[
  * absent, but a `state` of spaces is a state. Judges nothing else, but throws an `OAuthError` (for the person) if names
  * and values have more than 32,768 bytes together.
  */
-export function readAuthorizationParameters(request: ParametersRequest): AuthorizationParameters {
+export function readAuthorizationParameters(
+  request: ParametersRequest,
+  known: ReadonlySet<string> = KNOWN,
+): AuthorizationParameters {
   const values: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
   const unsound = new Set<string>()
@@ -84,7 +91,7 @@ export function readAuthorizationParameters(request: ParametersRequest): Authori
       }
       seen.add(name)
       if (name === 'state' ? value === '' : value.trim() === '') continue
-      bytes += Buffer.byteLength(JSON.stringify(value)) + (KNOWN.has(name) ? 0 : name.length)
+      bytes += Buffer.byteLength(JSON.stringify(value)) + (known.has(name) ? 0 : name.length)
       if (bytes > MOST_BYTES) {
         throw refusal('parameter_malformed', {
           description: 'The request is too long.',
@@ -95,7 +102,7 @@ export function readAuthorizationParameters(request: ParametersRequest): Authori
     }
   }
   for (const name of unsound) delete values[name]
-  return { values, unsound: [...unsound].filter((name) => KNOWN.has(name)) }
+  return { values, unsound: [...unsound].filter((name) => known.has(name)) }
 }
 
 /**
@@ -116,6 +123,8 @@ export interface Oauth2orizeRequest {
    * this package does not know (`resource`, `acr_values`, your own). The hooks `extra` and `askAgain` find them here.
    */
   parameters?: AuthorizationParameters
+  /** Set if the client has pushed the request (RFC 9126) and the user has not decided on it yet. */
+  pushedRequest?: PushedRequestMark
 }
 
 /**

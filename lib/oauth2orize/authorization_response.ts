@@ -25,6 +25,7 @@ const FOR_THE_PERSON: ReadonlySet<Reason | undefined> = new Set<Reason>([
   'transaction_expired',
   'transaction_spent',
   'transaction_of_another_user',
+  'request_uri_invalid',
 ])
 
 /** The codes of this package that clients receive: RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 8707 §2. */

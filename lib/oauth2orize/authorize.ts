@@ -1,16 +1,19 @@
 import type { Client, FindClient } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import {
+  type AuthorizationParameters,
   type AuthorizationRules,
   asksForCode,
   judgeAuthorizationRequest,
   type PkcePolicy,
+  type RedirectTarget,
   redirectTarget,
   requestedClientId,
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
 import { badOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
+import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import { scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
@@ -45,6 +48,8 @@ export type ValidateDone<C extends Client = Client> = (
   client?: C | false,
   redirectURI?: string,
 ) => void
+
+type KnownTarget = Exclude<RedirectTarget, { readonly refused: unknown }>
 
 /** Finds the client of a request; throws what is to be shown to the person when there is none. */
 export async function findRequestedClient<C extends Client>(
@@ -87,14 +92,49 @@ export function validateAuthorization<C extends Client = Client>(
   return createValidate(options)
 }
 
-/** `validateAuthorization` for options that may have more names. */
-export function createValidate<C extends Client>(
-  options: ValidateAuthorizationOptions<C>,
-): (request: Oauth2orizeRequest, done: ValidateDone<C>) => void {
-  const { findClient } = options
-  requireFunction('findClient', findClient)
+/** Judges everything about a request but client id and redirect URI. */
+function createJudge(options: ValidateAuthorizationOptions) {
   checkAuthorizationRules(options)
   const rule = pkceRule(options.pkce)
+  const milliseconds = timeLimitOf(options)
+  return async (parameters: AuthorizationParameters, client: Client, target: KnownTarget) => {
+    const pkce = asksForCode(parameters.values['response_type'])
+      ? await pkcePolicyFor(rule, client, milliseconds)
+      : undefined
+    return judgeAuthorizationRequest(parameters, client, target, { ...options, pkce })
+  }
+}
+
+/** The judgement of pushed requests: that of the authorization endpoint, and every refusal is thrown. */
+export function createPushedJudge(options: ValidateAuthorizationOptions) {
+  const judge = createJudge(options)
+  return async (parameters: AuthorizationParameters, client: Client): Promise<unknown> => {
+    const target = redirectTarget(parameters, client, options)
+    if ('refused' in target) throw target.refused
+    return judge(parameters, client, target)
+  }
+}
+
+/** What the authorization side adds. */
+interface ValidateSide {
+  readonly pushed?: PushedRequests | undefined
+}
+
+function requirePushed(request: Oauth2orizeRequest, client: Client, pushed: PushedRequests | undefined): void {
+  if (pushed === undefined || request.pushedRequest !== undefined || !pushed.isRequiredFor(client)) return
+  throw refusal('pushed_request_required', {
+    clientId: client.client_id,
+    description: 'The authorization request must be pushed (RFC 9126).',
+  })
+}
+
+/** `validateAuthorization` for options that may have more names. */
+export function createValidate<C extends Client>(
+  options: ValidateAuthorizationOptions<C> & ValidateSide,
+): (request: Oauth2orizeRequest, done: ValidateDone<C>) => void {
+  const { findClient, pushed } = options
+  requireFunction('findClient', findClient)
+  const judgeRequest = createJudge(options as ValidateAuthorizationOptions)
   const milliseconds = timeLimitOf(options)
 
   async function judge(request: Oauth2orizeRequest): Promise<Parameters<ValidateDone<C>>> {
@@ -103,10 +143,8 @@ export function createValidate<C extends Client>(
     const target = redirectTarget(parameters, client, options)
     if ('refused' in target) return [target.refused]
     try {
-      const pkce = asksForCode(parameters.values['response_type'])
-        ? await pkcePolicyFor(rule, client, milliseconds)
-        : undefined
-      const judged = judgeAuthorizationRequest(parameters, client, target, { ...options, pkce })
+      requirePushed(request, client, pushed)
+      const judged = await judgeRequest(parameters, client, target)
       request.scope = judged.scope === '' ? [] : judged.scope.split(' ')
       return [null, client, target.redirectUri]
     } catch (error) {

@@ -9,6 +9,7 @@ import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
 import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
+import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import { formatScope, isScopeWithin, parseScope, scopeRules } from '../scope.ts'
 import {
   askHook,
@@ -24,6 +25,7 @@ import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from '.
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
 import { parseRequest } from './pkce_extension.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
+import { createPushedParser } from './pushed_parser.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
@@ -80,8 +82,11 @@ export interface Oauth2orizeGrant {
   (...parameters: unknown[]): void
   /** For all response types; the handlers look at the type themselves. */
   readonly name: '*'
-  /** Reads a request. */
-  request(request: ParametersRequest): Oauth2orizeRequest
+  /** Reads a request. With the option `pushed` of `createAuthorizationSide` it calls `done` instead of returning it. */
+  request(
+    request: ParametersRequest,
+    done?: (error: Error | null, request?: Oauth2orizeRequest) => void,
+  ): Oauth2orizeRequest | undefined
   /** Answers one that the user has decided on. */
   response(
     transaction: Oauth2orizeTransaction,
@@ -113,9 +118,14 @@ export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>)
   return createGrant(options)
 }
 
+/** What the authorization side adds. */
+interface GrantSide {
+  readonly pushed?: PushedRequests | undefined
+}
+
 /** `createCodeGrant` for options that may have more names. */
-export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
-  const { issuer, consents, subjectOf, extra, defaultScope, clock = systemClock } = options
+export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): Oauth2orizeGrant {
+  const { issuer, consents, subjectOf, extra, defaultScope, pushed, clock = systemClock } = options
   requireIssuer(issuer)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
   requireOptionalFunctions({ subjectOf, extra })
@@ -137,6 +147,7 @@ export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeG
       throw refusal('misconfigured', { detail: 'the transaction has no client or no redirect URI' })
     }
     if (decision.allow !== true) {
+      await spendPushed(request, client)
       throw refusal('user_denied', { clientId: client.client_id, description: 'The user has denied the request.' })
     }
     const { values } = parametersOf(request)
@@ -163,12 +174,22 @@ export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeG
       codeChallenge,
       extra: carried,
     }
+    await spendPushed(request, client)
     return askStore(milliseconds, () => codes.issue(permission, now))
+  }
+
+  /** For requests that no form of ours was made of, because the user had allowed them before: those are used up here. */
+  async function spendPushed({ pushedRequest }: Oauth2orizeRequest, { client_id: clientId }: Client): Promise<void> {
+    if (pushedRequest === undefined) return
+    if (pushed === undefined) {
+      throw refusal('misconfigured', { clientId, detail: 'the request was pushed, and the option pushed is not set' })
+    }
+    await askStore(milliseconds, () => pushed.spend(pushedRequest, clientId))
   }
 
   const grant = {
     name: '*',
-    request: parseRequest,
+    request: pushed === undefined ? parseRequest : createPushedParser(pushed, clock, milliseconds),
     // Four parameters: oauth2orize gives `complete` to such a handler only.
     response(transaction, response, complete, next) {
       if (transaction.req?.type !== 'code') {
@@ -183,7 +204,7 @@ export function createGrant<User>(options: CodeGrantOptions<User>): Oauth2orizeG
     error(error, transaction, response, next) {
       if (!redirectError(error, transaction, response, { issuer, verbosity })) next(error)
     },
-  } satisfies Pick<Oauth2orizeGrant, 'name' | 'request' | 'response' | 'error'>
+  } satisfies Pick<Oauth2orizeGrant, 'name' | 'response' | 'error'> & { readonly request: unknown }
 
   async function respond(
     transaction: Oauth2orizeTransaction,

@@ -19,6 +19,16 @@ export const getRetryQuery = (error: OAuthError): string | undefined => retries.
 /** The path of the authorization request that an error belongs to, if it was seen under another URL. */
 export const retryPathOf = (error: OAuthError): string | undefined => retries.get(error)?.path
 
+const restarts = new WeakMap<FormParameters, FormParameters>()
+
+/** Remembers that other parameters start the request of `values` again: those that refer to a pushed request. */
+export function setRestart(values: FormParameters, restart: FormParameters): void {
+  restarts.set(values, restart)
+}
+
+/** The parameters that start the request of `values` again, if those are not `values` themselves. */
+export const restartOf = (values: FormParameters): FormParameters | undefined => restarts.get(values)
+
 /** The error, with the parameters that start its request again. */
 export function withRetry(error: OAuthError, values: FormParameters, path?: string): OAuthError {
   retries.set(error, { query: `?${new URLSearchParams({ ...values }).toString()}`, path })

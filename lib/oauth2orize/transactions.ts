@@ -4,10 +4,11 @@ import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
-import { asError, refusal } from '../errors.ts'
+import { asError, type OAuthError, refusal } from '../errors.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
+import type { PushedRequestMark, PushedRequests } from '../pushed/pushed_requests.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import {
@@ -116,6 +117,8 @@ interface Content {
   readonly info?: unknown
   /** The path of the authorization endpoint, as the browser knows it. */
   readonly path?: string | undefined
+  /** The pushed request that the user decides on. */
+  readonly pushed?: PushedRequestMark | undefined
 }
 
 const IV_OCTETS = 12
@@ -138,8 +141,19 @@ export function createSealedTransactions<User = unknown>(options: SealedTransact
   return createTransactionStore(options)
 }
 
+/** The lifetime among the options, checked. */
+export const transactionLifetimeOf = ({ transactionLifetimeSeconds }: SealedTransactionsOptions<never>): number =>
+  wholeNumber('transactionLifetimeSeconds', transactionLifetimeSeconds, 600, 30, 86_400)
+
+/** What the authorization side adds. */
+interface TransactionSide {
+  readonly pushed?: PushedRequests | undefined
+}
+
 /** `createSealedTransactions` for options that may have more names. */
-export function createTransactionStore<User>(options: SealedTransactionsOptions<User>): TransactionStore {
+export function createTransactionStore<User>(
+  options: SealedTransactionsOptions<User> & TransactionSide,
+): TransactionStore {
   const {
     issuer,
     findClient,
@@ -148,6 +162,7 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
     clock = systemClock,
     transactionField = 'transaction_id',
     userProperty = 'user',
+    pushed,
   } = options
   requireIssuer(issuer)
   requireFunction('findClient', findClient)
@@ -157,7 +172,7 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
   for (const [name, value] of Object.entries({ transactionField, userProperty }))
     if (typeof value !== 'string' || value === '') throw badOption(name, 'a string that is not empty', value)
   const userOf = (request: TransactionRequest): unknown => (request as Readonly<Record<string, unknown>>)[userProperty]
-  const lifetime = wholeNumber('transactionLifetimeSeconds', options.transactionLifetimeSeconds, 600, 30, 86_400)
+  const lifetime = transactionLifetimeOf(options)
   const milliseconds = timeLimitOf(options)
   const keys = keysOf(options.secret)
   const namespace = `${issuer}#transaction`
@@ -204,6 +219,7 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
       scope: Array.isArray(req.scope) ? req.scope : [],
       ...(info === undefined ? {} : { info }),
       path: pathOf(request),
+      ...(req.pushedRequest === undefined ? {} : { pushed: req.pushedRequest }),
     })
   }
 
@@ -230,31 +246,21 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
     }
     const now = timeOf(clock)
     if (content.expiresAt <= now) {
-      throw withRetry(
+      throw retriable(
         refusal('transaction_expired', {
           clientId,
           description: 'The form has expired. Please try again.',
           detail: `it expired ${now - content.expiresAt} s ago`,
         }),
-        content.values,
-        content.path,
+        content,
       )
     }
     const client = await findRequestedClient(clientId, findClient, milliseconds)
     const req = toOauth2orizeRequest({ values: content.values, unsound: [] })
     const target = redirectTarget({ values: content.values, unsound: [] }, client, options)
     if ('refused' in target) throw target.refused
-    const isFirst: unknown = await askStore(milliseconds, () =>
-      replayRegister.remember(namespace, content.subject, content.id, content.expiresAt),
-    )
-    if (typeof isFirst !== 'boolean') throw returnedWrong('replayRegister.remember', 'true or false')
-    if (!isFirst) {
-      throw withRetry(
-        refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),
-        content.values,
-        content.path,
-      )
-    }
+    if (content.pushed === undefined) await spendTransaction(content, clientId)
+    else await spendPushed(content.pushed, clientId)
     return {
       client,
       redirectURI: target.redirectUri,
@@ -263,6 +269,27 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
       info: content.info,
       transactionID: sealed,
     }
+  }
+
+  async function spendTransaction(content: Content, clientId: string): Promise<void> {
+    const isFirst: unknown = await askStore(milliseconds, () =>
+      replayRegister.remember(namespace, content.subject, content.id, content.expiresAt),
+    )
+    if (typeof isFirst !== 'boolean') throw returnedWrong('replayRegister.remember', 'true or false')
+    if (!isFirst) {
+      throw retriable(
+        refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),
+        content,
+      )
+    }
+  }
+
+  /** The forms of one pushed request are used up together: whichever the user sends first. */
+  async function spendPushed(mark: PushedRequestMark, clientId: string): Promise<void> {
+    if (pushed === undefined) {
+      throw refusal('misconfigured', { clientId, detail: 'the form is of a pushed request, and the option is not set' })
+    }
+    await askStore(milliseconds, () => pushed.spend(mark, clientId))
   }
 
   return {
@@ -280,6 +307,10 @@ export function createTransactionStore<User>(options: SealedTransactionsOptions<
     },
   }
 }
+
+/** The error of a form, with the request to start again. A pushed request can only be pushed again, by the client. */
+const retriable = (error: OAuthError, { values, path, pushed }: Content): OAuthError =>
+  pushed === undefined ? withRetry(error, values, path) : error
 
 /** Calls back with what a promise settles as. */
 function callBack<T>(promise: Promise<T>, done: (error: Error | null, value?: T) => void): void {

@@ -2,7 +2,7 @@ import { afterLogin, isSilent } from '../code/prompt.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 import { askHook, returnedWrong } from './application.ts'
-import { withRetry } from './retry.ts'
+import { restartOf, withRetry } from './retry.ts'
 
 /** Returns the subject identifier of a user of the application (`req.user`): a string that is not empty. */
 export type SubjectOf<User = unknown> = (user: User) => string | Promise<string>
@@ -20,7 +20,8 @@ const defaultSubjectOf = (user: unknown): unknown => {
 export function loginNeeded(values: FormParameters, description: string, detail: string): OAuthError {
   const clientId = values['client_id']
   if (isSilent(values)) return refusal('silent_login', { clientId, detail })
-  return withRetry(refusal('user_not_logged_in', { clientId, status: 401, description, detail }), afterLogin(values))
+  const refused = refusal('user_not_logged_in', { clientId, status: 401, description, detail })
+  return withRetry(refused, restartOf(values) ?? afterLogin(values))
 }
 
 /** How the user of a request is identified. */

@@ -12,7 +12,7 @@ import type { Session } from './session.ts'
  *   is answered later is ended as well or lives on, whatever `create` answers; if it lives on, `list` has it and the next
  *   `endAll` ends it.
  * - May: forget a session, or a marker, from its expiry on.
- * - May assume: records are plain JSON of some hundred octets; ids of sessions that are created are text of the server's own
+ * - May assume: records are plain JSON of some hundred bytes, those of pushed authorization requests up to 40 KiB; ids of sessions that are created are text of the server's own
  *   making, what is asked for is any text; the `type` and the `subject` of a session never change; moments are whole seconds.
  * - May: keep records as JSON text, which loses members that are `undefined` (`expiresAt` and `endedAt`): absent says the same.
  * - Absence is `undefined`, an outcome is a value; a rejection is a fault and becomes a 503.

@@ -6,11 +6,13 @@ import express4 from 'express4'
 import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
+import { createPushedAuthorizationEndpoint } from '../../lib/endpoints/pushed_authorization_request.ts'
 import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import type { TokenResponse } from '../../lib/exchanges/exchange.ts'
 import { type AuthorizationOptions, createAuthorizationSide } from '../../lib/oauth2orize/authorization.ts'
+import { createPushedRequests } from '../../lib/pushed/pushed_requests.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import { createMemoryStores } from '../../lib/stores/memory.ts'
+import { createMemoryStores, type MemoryStores } from '../../lib/stores/memory.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 
 export const ISSUER = 'https://as.example'
@@ -50,12 +52,23 @@ interface AppOptions {
   readonly clients?: readonly Client[]
   readonly now?: () => number
   readonly framework?: 4 | 5
+  /** Accepts pushed requests, at `/par`. */
+  readonly pushed?: Omit<Parameters<typeof createPushedRequests>[0], 'store'>
+  readonly stores?: MemoryStores
 }
 
 /** A real Express and oauth2orize server whose user is the one that the header `x-user` names. */
-export async function authorizationApp({ options = {}, clients = CLIENTS, now, framework = 5 }: AppOptions = {}) {
+export async function authorizationApp({
+  options = {},
+  clients = CLIENTS,
+  now,
+  framework = 5,
+  pushed: pushedOptions,
+  stores: given,
+}: AppOptions = {}) {
   const clock = now ?? (() => Math.floor(Date.now() / 1000))
-  const stores = createMemoryStores({ clock })
+  const stores = given ?? createMemoryStores({ clock })
+  const pushed = pushedOptions && createPushedRequests({ store: stores.sessionStore, ...pushedOptions })
   const consents = createConsents({ store: stores.sessionStore, clock })
   const sessions = createSessions({ store: stores.sessionStore, clock })
   const tokens = createTokens({ issuer: ISSUER, baseSecret: 'b'.repeat(32), accessTokenAlgorithm: 'HS256' })
@@ -69,12 +82,15 @@ export async function authorizationApp({ options = {}, clients = CLIENTS, now, f
     replayRegister: stores.replayRegister,
     secret: 's'.repeat(32),
     clock,
+    pushed,
     ...options,
   })
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
   const make = framework === 4 ? (express4 as unknown as typeof express) : express
   const app = make()
+  if (pushed !== undefined)
+    app.use('/par', createPushedAuthorizationEndpoint(pushed, { findClient, clock }) as express.RequestHandler)
   app.use(express.urlencoded({ extended: false, limit: '64kb' }))
   app.use((request, _response, next) => {
     const name = request.headers['x-user']

@@ -12,7 +12,7 @@ const VALUES: Readonly<Record<string, string>> = {
     createAssertionVerifier createAuthorizationCodeExchange createBasicVerify createClientAuthenticator
     createClientCredentialsExchange createClientEndpoint createClientPasswordVerify createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
-    createMetadata createRefreshTokenExchange createRevocation createRevocationEndpoint createSessions
+    createMetadata createPushedAuthorizationEndpoint createPushedRequests createRefreshTokenExchange createRevocation createRevocationEndpoint createSessions
     createTokenEndpoint createTokenFactory createTokens deriveKeyset exportPublicJwks findClientProblems
     generateClientSecret getServerClasses getWellKnownPaths hashClientSecret isPublicAddress onEvent readFormBody
     respondWithError setNoStore systemClock
@@ -44,7 +44,7 @@ const TYPES: Readonly<Record<string, string>> = {
     ClientAuthenticationMethod ClientAuthenticatorOptions ClientPasswordVerify ClientProblem ClientRules Clock
     CodeStore Consent Consents CorsOptions EndpointFacts EndpointOptions ErrorResponseOptions Events Exchange
     ExchangeRequest FindClient FormParameters Introspect IntrospectionResponse Key KeyInput Keyset MetadataOptions
-    OAuthErrorCode Oauth2orizeExchange Permission Permits PublicJwk Reason RefreshTokenClaims ReplayRegister
+    OAuthErrorCode Oauth2orizeExchange Permission Permits PublicJwk PushedAuthorizationEndpoint PushedRequests Reason RefreshTokenClaims ReplayRegister
     RequestContext RequestHandler Revoke Session SessionSettings SessionStore Sessions TokenEndpoint
     TokenEndpointOptions TokenFactory TokenResponse TokenSet Tokens TokensOptions VerifyClient
   `,
@@ -87,13 +87,13 @@ for (const [entry, names] of surface) {
   })
 }
 
-test('all entries together export at most 150 names, each from one entry', () => {
+test('all entries together export at most 154 names, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)
   assert.deepEqual(
     names.filter((name, at) => names.indexOf(name) !== at),
     [],
   )
-  assert.ok(names.length <= 150, `${names.length} names`)
+  assert.ok(names.length <= 154, `${names.length} names`) // 150, and 4 of pushed authorization requests
 })
 
 /** The names of the types that a function of the package is declared to return, as far as they are of the package. */

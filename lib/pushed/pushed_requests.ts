@@ -1,0 +1,302 @@
+import { createHash } from 'node:crypto'
+import type { Client } from '../client.ts'
+import type { AuthorizationParameters } from '../code/authorization_request.ts'
+import { afterLogin, demandsLogin } from '../code/prompt.ts'
+import { answerOf, refusal } from '../errors.ts'
+import { newIdentifier } from '../identifier.ts'
+import { booleanOption, checkOptions, expectOutcome, optionNames, requireVerbs, wholeNumber } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
+import type { ReplayRegister } from '../replay_register.ts'
+import { isLive, openedSession, type Session } from '../session/session.ts'
+import type { SessionStore } from '../session/store.ts'
+import { readSession } from '../session/upgrade.ts'
+import { createShares } from './shares.ts'
+
+/** The type of the session store's records that hold pushed requests. */
+const PUSHED_REQUEST = 'pushed_request'
+
+/** RFC 9126 §2.2. */
+const PREFIX = 'urn:ietf:params:oauth:request_uri:'
+
+/** A reference of ours, and, after a login that the request demanded, the proof that it has taken place. */
+const REFERENCE = /^([A-Za-z0-9_-]{43})(?:\.([A-Za-z0-9_-]{22}))?$/
+
+/** Bytes of a request as JSON: what fits into the form that carries the transaction. */
+const MOST_BYTES = 32_768
+
+/** What a record takes in a store in addition to its parameters, roughly. */
+const RECORD_BYTES = 1024
+
+/**
+ * The parameters that are kept. All are registered for authorization requests; those of client authentication and those
+ * that this package rejects (`request`, `request_uri`, `registration`) are not among them.
+ */
+const KEPT: readonly string[] = [
+  'response_type',
+  'client_id',
+  'redirect_uri',
+  'scope',
+  'state',
+  'code_challenge',
+  'code_challenge_method',
+  'response_mode',
+  'nonce',
+  'prompt',
+  'max_age',
+  'login_hint',
+  'display',
+  'ui_locales',
+  'claims_locales',
+  'id_token_hint',
+  'acr_values',
+  'claims',
+  'resource',
+  'authorization_details',
+  'dpop_jkt',
+  'grant_management_action',
+  'grant_id',
+]
+
+/** The options of `createPushedRequests`. */
+export interface PushedRequestsOptions {
+  /** The session store: a pushed request is a record of type `pushed_request` in it, shared by all processes. */
+  readonly store: SessionStore
+  /** Seconds for which a pushed request can be used. Default 300, from 5 to 600. FAPI 2.0 requires less than 600. */
+  readonly lifetimeSeconds?: number | undefined
+  /**
+   * Whether every client must push its requests. Default `false`: only clients whose record has
+   * `require_pushed_authorization_requests`.
+   */
+  readonly required?: boolean | undefined
+  /** Parameters of your own that are kept with the request. Default: registered parameters only. */
+  readonly otherParameters?: readonly string[] | undefined
+  /**
+   * Bytes of the pushed requests that this process accepts within one lifetime, at least 1 MiB. One client may use an
+   * eighth of it. Default 268 435 456 (256 MiB).
+   */
+  readonly maximumBytes?: number | undefined
+}
+
+const NAMES = optionNames<PushedRequestsOptions>({
+  store: true,
+  lifetimeSeconds: true,
+  required: true,
+  otherParameters: true,
+  maximumBytes: true,
+})
+
+/** What the authorization side contributes. */
+interface PushedRequestsSide {
+  readonly issuer: string
+  readonly replayRegister: ReplayRegister
+  /** Seconds for which the form of a loaded request can be sent. */
+  readonly transactionLifetimeSeconds: number
+  /** Judges a request as the authorization endpoint does. Throws an `OAuthError` for one that it would refuse. */
+  judge(parameters: AuthorizationParameters, client: Client): Promise<unknown>
+}
+
+/** What a request that was read from a record knows of it. */
+export interface PushedRequestMark {
+  readonly id: string
+  /** Epoch seconds. */
+  readonly expiresAt: number
+}
+
+/** A pushed request, read from the store. */
+export interface LoadedRequest {
+  readonly values: FormParameters
+  /** The parameters that load it again, after a login. */
+  readonly restart: FormParameters
+  readonly mark: PushedRequestMark
+}
+
+/** Pushed authorization requests (RFC 9126): what `createPushedRequests` returns. */
+export interface PushedRequests {
+  /** Whether every client must push its requests. */
+  readonly isRequired: boolean
+  /** Whether this client must push its requests. */
+  isRequiredFor(client: Client): boolean
+  /** Called by `createAuthorizationSide`. */
+  connect(side: PushedRequestsSide): void
+  /** Judges and keeps a request of an authenticated client. Returns the response of the endpoint. */
+  push(
+    client: Client,
+    parameters: FormParameters,
+    now: number,
+  ): Promise<{ readonly request_uri: string; readonly expires_in: number }>
+  /** Reads the request that the authorization endpoint is asked to continue. It can be read again until it is spent. */
+  load(clientId: string, requestUri: string, now: number): Promise<LoadedRequest>
+  /** Uses a request up. Atomic: throws an `OAuthError` for every call but the first. */
+  spend(mark: PushedRequestMark, clientId: string): Promise<void>
+}
+
+const invalid = (clientId: string, detail: string) =>
+  refusal('request_uri_invalid', {
+    clientId,
+    detail,
+    description: 'The request is unknown, has expired or was used before. Go back to the app and start again.',
+  })
+
+const idOf = (reference: string): string => `pushed:${createHash('sha256').update(reference).digest('base64url')}`
+
+/** Blank values are absent, but a `state` of spaces is a state, as in requests that are not pushed. */
+const isBlank = (name: string, value: string): boolean => name !== 'state' && value.trim() === ''
+
+function namesOf(given: unknown): ReadonlySet<string> {
+  const isName = (name: unknown): boolean => typeof name === 'string' && /^[A-Za-z][\w.-]{0,63}$/.test(name)
+  if (given !== undefined && !(Array.isArray(given) && given.every(isName)))
+    throw new TypeError("option 'otherParameters' must be an array of parameter names")
+  const refused = ['request', 'request_uri', 'client_secret', 'client_assertion', 'client_assertion_type']
+  const bad = ((given ?? []) as readonly string[]).find((name) => refused.includes(name))
+  if (bad !== undefined) throw new TypeError(`option 'otherParameters' must not have "${bad}", which is never kept`)
+  return new Set([...KEPT, ...((given ?? []) as readonly string[])])
+}
+
+/**
+ * Pushed authorization requests (RFC 9126). Pass the result to `createAuthorizationSide` as `pushed`, and to
+ * `createPushedAuthorizationEndpoint`:
+ *
+ * ```ts
+ * const pushed = createPushedRequests({ store: sessionStore })
+ * const authorization = createAuthorizationSide({ …, pushed })
+ * app.use('/par', createPushedAuthorizationEndpoint(pushed, { findClient, endpoint: `${issuer}/par` }))
+ * ```
+ *
+ * A request is judged in full when it is pushed, and again when the authorization endpoint loads it. It can be loaded
+ * again until the user has decided (a reload, a login in between), and is used up by the decision.
+ */
+export function createPushedRequests(options: PushedRequestsOptions): PushedRequests {
+  checkOptions('createPushedRequests', options, NAMES)
+  const { store } = options
+  requireVerbs('store', store, ['create', 'get', 'end'])
+  const lifetime = wholeNumber('lifetimeSeconds', options.lifetimeSeconds, 300, 5, 600)
+  const isRequired = booleanOption('required', options.required, false)
+  const kept = namesOf(options.otherParameters)
+  const shares = createShares(
+    wholeNumber('maximumBytes', options.maximumBytes, 268_435_456, 1_048_576, Number.MAX_SAFE_INTEGER),
+    lifetime,
+  )
+  let connected: PushedRequestsSide | undefined
+
+  function side(): PushedRequestsSide {
+    if (connected !== undefined) return connected
+    const detail = 'the result of createPushedRequests must be the option pushed of createAuthorizationSide'
+    throw refusal('misconfigured', { detail })
+  }
+
+  /** The parameters to keep. Throws an `OAuthError` if the request has one that must not be there. */
+  function valuesOf({ client_id: clientId }: Client, parameters: FormParameters): FormParameters {
+    for (const name of ['request', 'request_uri']) {
+      if (parameters[name] === undefined) continue
+      throw refusal('parameter_malformed', {
+        clientId,
+        description: `The parameter ${name} is not allowed in a pushed request.`,
+        detail: 'push the parameters of the request themselves',
+      })
+    }
+    const named = parameters['client_id']
+    if (named !== undefined && named !== clientId) {
+      const description = 'The parameter client_id is not that of the authenticated client.'
+      throw refusal('parameter_malformed', { clientId, description })
+    }
+    const values: Record<string, string> = Object.create(null)
+    for (const [name, value] of Object.entries(parameters))
+      if (kept.has(name) && !isBlank(name, value)) values[name] = value
+    values['client_id'] = clientId
+    return values
+  }
+
+  async function push(client: Client, parameters: FormParameters, now: number) {
+    const { issuer, judge } = side()
+    const clientId = client.client_id
+    const values = valuesOf(client, parameters)
+    const bytes = Buffer.byteLength(JSON.stringify(values))
+    if (bytes > MOST_BYTES) {
+      throw refusal('body_too_large', {
+        clientId,
+        status: 413,
+        description: 'The request is too long.',
+        detail: `its parameters have more than ${MOST_BYTES} bytes`,
+      })
+    }
+    await judge({ values, unsound: [] }, client)
+    if (!shares.take(clientId, bytes + RECORD_BYTES, now)) {
+      throw refusal('too_many_pushed_requests', {
+        clientId,
+        status: 429, // RFC 9126 §2.3
+        detail: 'the client, or all clients together, have used up the bytes of option maximumBytes',
+        headers: { 'Retry-After': String(lifetime) },
+      })
+    }
+    const reference = newIdentifier()
+    const record = openedSession(
+      { subject: clientId, clientId, scope: '' },
+      {
+        id: idOf(reference),
+        type: PUSHED_REQUEST,
+        now,
+        lifetimes: { idleSeconds: lifetime, absoluteSeconds: lifetime },
+        extra: { parameters: { ...values }, login: newIdentifier(16) },
+        issuer,
+      },
+    )
+    const outcome = await answerOf(async () => expectOutcome('create', await store.create(record), ['created', 'gone']))
+    if (outcome === 'gone') throw refusal('unexpected', { clientId, detail: 'the id of a new record is in use' })
+    return { request_uri: PREFIX + reference, expires_in: lifetime }
+  }
+
+  async function load(clientId: string, requestUri: string, now: number): Promise<LoadedRequest> {
+    const { issuer } = side()
+    if (!requestUri.startsWith(PREFIX)) {
+      const detail = `request_uri must be one of this server, which begins with ${PREFIX}`
+      throw refusal('request_uri_foreign', { clientId, detail })
+    }
+    const [, reference, login] = REFERENCE.exec(requestUri.slice(PREFIX.length)) ?? []
+    if (reference === undefined) throw invalid(clientId, 'the reference was not made by this server')
+    const record = await answerOf(async () => readSession(await store.get(idOf(reference))))
+    if (record === undefined || record.type !== PUSHED_REQUEST || record.issuer !== issuer || !isLive(record, now))
+      throw invalid(clientId, 'no pushed request has this reference: it has expired, was used, or never existed')
+    if (record.clientId !== clientId) throw invalid(clientId, 'another client pushed the request')
+    return loaded(record, reference, login)
+  }
+
+  return {
+    isRequired,
+    isRequiredFor: ({ require_pushed_authorization_requests: required }) =>
+      isRequired || (required !== undefined && required !== null && required !== false),
+    connect(given) {
+      if (connected !== undefined)
+        throw new TypeError("option 'pushed' is used by another authorization side: make one for each of them")
+      connected = given
+    },
+    push,
+    load,
+    async spend({ id, expiresAt }, clientId) {
+      const { issuer, replayRegister, transactionLifetimeSeconds } = side()
+      // A form that was made at the last second of the request can be sent for that long.
+      const until = expiresAt + transactionLifetimeSeconds
+      const isFirst: unknown = await answerOf(() => replayRegister.remember(`${issuer}#pushed`, clientId, id, until))
+      if (typeof isFirst !== 'boolean')
+        throw refusal('misconfigured', { detail: 'replayRegister.remember must return true or false' })
+      if (!isFirst) throw invalid(clientId, 'the user has decided on the request before')
+      // So that it cannot be loaded either. If this fails, it can be loaded until it expires, but not decided on.
+      await answerOf(() => store.end(id, expiresAt)).catch(() => undefined)
+    },
+  }
+}
+
+function loaded(record: Session, reference: string, login: string | undefined): LoadedRequest {
+  const { parameters, login: proof } = record.extra as { readonly parameters?: unknown; readonly login?: unknown }
+  if (typeof parameters !== 'object' || parameters === null || typeof proof !== 'string')
+    throw refusal('misconfigured', { detail: 'the record of a pushed request is damaged' })
+  if (login !== undefined && login !== proof)
+    throw invalid(record.clientId, 'the reference has a wrong proof of a login')
+  const pushed: FormParameters = Object.assign(Object.create(null), parameters)
+  const values = login === undefined ? pushed : afterLogin(pushed)
+  const suffix = demandsLogin(pushed) ? `.${proof}` : ''
+  return {
+    values,
+    restart: { client_id: record.clientId, request_uri: PREFIX + reference + suffix },
+    mark: { id: record.id, expiresAt: record.refreshExpiresAt },
+  }
+}
