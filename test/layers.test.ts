@@ -23,6 +23,7 @@ const SMALL = [
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
   assertion: ['client_lookup.ts', 'client_secret.ts', 'issuer.ts', 'keys', 'optional.ts', 'type:replay_register.ts'],
+  'binding.ts': [],
   cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:path', 'node:util', 'printable.ts'],
   'client.ts': ['optional.ts'],
   client_authentication: ['client_lookup.ts', 'client_secret.ts', 'keys', 'node:buffer', 'optional.ts'],
@@ -42,7 +43,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ],
   'client_secret.ts': ['type:client.ts', 'constant_time.ts', 'errors.ts', 'node:crypto', 'optional.ts'],
   'clock.ts': [],
-  code: ['node:crypto'],
+  code: ['binding.ts', 'node:crypto'],
   consent: ['issuer.ts', 'node:crypto', 'optional.ts', 'session'],
   'constant_time.ts': ['node:crypto'],
   endpoints: [
@@ -121,8 +122,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'replay_register.ts': [],
   'scope.ts': ['errors.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],
-  session: ['issuer.ts', 'node:crypto'],
-  stores: ['type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
+  session: ['binding.ts', 'issuer.ts', 'node:crypto'],
+  stores: ['binding.ts', 'type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
   testing: [
     'type:code',
     'issuer.ts',

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
+import { type Binding, hasSoundBinding } from '../binding.ts'
 import { type Client, isPublicClient } from '../client.ts'
 import { isVerifierOf } from './challenge.ts'
 
 /** An authorization code as the store sees it: never the code itself. Moments are epoch seconds. */
-export interface AuthorizationCode {
+export interface AuthorizationCode extends Binding {
   /** SHA-256 of the code, base64url without padding. */
   readonly id: string
   readonly clientId: string
@@ -26,14 +27,17 @@ export interface AuthorizationCode {
   readonly spent: boolean
   /** What the application wants to find again in the session: `nonce`, `auth_time`, … Plain JSON. */
   readonly extra: Readonly<Record<string, unknown>>
-  /** Format of this record. */
+  /** Format of this record: 1, or 2 if it is bound to resources or to a key. */
   readonly version: number
   /** The issuer identifier of the server that issued it; absent in records of 0.1.0, which any issuer redeems. */
   readonly issuer?: string | undefined
 }
 
-/** Format of the records that this version writes. */
+/** Format of codes that are bound to nothing, which older nodes read too. */
 export const CODE_VERSION = 1
+
+/** Format of codes that are bound to resources or to a key. A node that knows only version 1 responds with 503. */
+export const BOUND_CODE_VERSION = 2
 
 /**
  * The record, if this version of the package knows its format. Throws for a later version: an older node must not guess
@@ -42,7 +46,10 @@ export const CODE_VERSION = 1
 export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   const { version } = stored
   if (version === CODE_VERSION) return stored
-  throw new Error(`code record of version ${version}; this version of the package knows ${CODE_VERSION}`)
+  if (version !== BOUND_CODE_VERSION)
+    throw new Error(`code record of version ${version}; this version of the package knows ${BOUND_CODE_VERSION}`)
+  if (!hasSoundBinding(stored)) throw new TypeError('the code store returned a record whose binding is damaged')
+  return stored
 }
 
 /** Authorization codes are 32 random octets in base64url. */

@@ -1,3 +1,4 @@
+import { type Binding, bindingOf } from '../binding.ts'
 import type { Client } from '../client.ts'
 import { answerOf, type OAuthError, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
@@ -5,6 +6,7 @@ import { newIdentifier } from '../identifier.ts'
 import { expectOutcome, requireVerbs, wholeNumber } from '../options.ts'
 import {
   type AuthorizationCode,
+  BOUND_CODE_VERSION,
   CODE_VERSION,
   type CodeProof,
   codeId,
@@ -35,7 +37,7 @@ export interface CodesOptions {
 }
 
 /** What a user allowed, and how the client asked for it. */
-export interface CodePermission {
+export interface CodePermission extends Binding {
   readonly subject: string
   readonly clientId: string
   /** The granted scope, sorted, separated by single spaces; '' for none. */
@@ -140,6 +142,7 @@ export function createCodes(options: CodesOptions): Codes {
     const sessionId = newIdentifier()
     const { subject, clientId, extra = {} } = permission
     const expiresAt = now + lifetime
+    const binding = bindingOf(permission)
     const answer = await answerOf(() =>
       store.add({
         id: codeId(code),
@@ -156,8 +159,9 @@ export function createCodes(options: CodesOptions): Codes {
         failures: 0,
         spent: false,
         extra,
-        version: CODE_VERSION,
+        version: binding === undefined ? CODE_VERSION : BOUND_CODE_VERSION,
         ...(issuer === undefined ? {} : { issuer }),
+        ...binding,
       }),
     )
     if (answer === 'too_many') {

@@ -26,5 +26,15 @@ export function checkedPermission(permission: Permission): Permission {
   }
   const values = parseScope(scope)
   if (values === undefined) throw badOption('scope', 'scope values separated by spaces (RFC 6749 §3.3)', scope)
-  return { subject, clientId, scope: formatScope(values) }
+  const resources = checkedResources(permission.resources)
+  const checked = { subject, clientId, scope: formatScope(values) }
+  return resources === undefined ? checked : { ...checked, resources }
+}
+
+/** The resources of a permission, each once; `undefined` for none. Throws a `TypeError` unless they are strings. */
+function checkedResources(resources: unknown): readonly string[] | undefined {
+  if (resources === undefined || resources === null) return undefined
+  if (!Array.isArray(resources) || !resources.every((each) => typeof each === 'string' && each !== ''))
+    throw badOption('resources', 'an array of strings', resources)
+  return resources.length === 0 ? undefined : [...new Set(resources as readonly string[])]
 }

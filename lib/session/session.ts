@@ -1,16 +1,26 @@
+import { type Binding, bindingOf } from '../binding.ts'
+
 /** The type of the sessions this package opens, which refresh tokens stand for. */
 export const OAUTH2_SESSION = 'oauth2'
 
-/** Format of the records that this version writes; older ones are upgraded when they are read (`upgrade.ts`). */
+/**
+ * Format of sessions that are bound to nothing; older records are upgraded when they are read (`upgrade.ts`). It is the
+ * lowest version that has every member of the record, so that older nodes read what they understand.
+ */
 export const SESSION_VERSION = 1
 
-/** What a session is for: who, for which client, within which scope. */
+/** Format of sessions that are bound to resources or to a key. A node that knows only version 1 responds with 503. */
+export const BOUND_SESSION_VERSION = 2
+
+/** What a session is for: who, for which client, within which scope, at which resources. */
 export interface Permission {
   readonly subject: string
   /** '' where an application's own session has no client. */
   readonly clientId: string
   /** Scope values separated by spaces, sorted; '' for none. */
   readonly scope: string
+  /** The resource indicators it is limited to (RFC 8707), as they are registered. Absent: it is bound to none. */
+  readonly resources?: readonly string[] | undefined
 }
 
 /**
@@ -18,7 +28,7 @@ export interface Permission {
  * that this package opens have the type `oauth2`; an application keeps its own, say `full` for its logins, in the same
  * store.
  */
-export interface Session {
+export interface Session extends Binding {
   readonly id: string
   readonly type: string
   readonly subject: string
@@ -47,7 +57,7 @@ export interface Session {
   readonly extra: Readonly<Record<string, unknown>>
   /** Counts saves, for compare-and-set. */
   readonly lockVersion: number
-  /** Format of this record; see `upgrade`. */
+  /** Format of this record: 1, or 2 if it is bound to resources or to a key. */
   readonly version: number
   /** The issuer identifier of the server it belongs to; absent in records of 0.1.0, which every issuer knows. */
   readonly issuer?: string | undefined
@@ -81,9 +91,11 @@ export function openedSession(
     readonly extra: Readonly<Record<string, unknown>>
     readonly issuer?: string | undefined
     readonly adoptedRank?: number | undefined
+    readonly keyThumbprint?: string | undefined
   },
 ): Session {
-  const { now, lifetimes } = options
+  const { now, lifetimes, keyThumbprint } = options
+  const binding = bindingOf({ resources: permission.resources, keyThumbprint })
   const expiresAt = lifetimes.absoluteSeconds === undefined ? undefined : now + lifetimes.absoluteSeconds
   return {
     id: options.id,
@@ -104,9 +116,10 @@ export function openedSession(
     endedAt: undefined,
     extra: options.extra,
     lockVersion: 0,
-    version: SESSION_VERSION,
+    version: binding === undefined ? SESSION_VERSION : BOUND_SESSION_VERSION,
     ...(options.issuer === undefined ? {} : { issuer: options.issuer }),
     ...(options.adoptedRank === undefined ? {} : { adoptedRank: options.adoptedRank }),
+    ...binding,
   }
 }
 

@@ -81,6 +81,8 @@ export interface OpenSessionOptions {
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
   /** The application's own data, plain JSON. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
+  /** The SHA-256 thumbprint (RFC 7638) of the key it is bound to. Default: none. */
+  readonly keyThumbprint?: string | undefined
 }
 
 /**
@@ -184,6 +186,7 @@ const OPENING = optionNames<OpenSessionOptions>({
   idleLifetimeSeconds: true,
   absoluteLifetimeSeconds: true,
   extra: true,
+  keyThumbprint: true,
 })
 
 /** Makes the functions that keep sessions in `store`. */
@@ -243,7 +246,9 @@ export function createSessions(options: SessionsOptions): Sessions {
   async function open(permission: Permission, opening: OpenSessionOptions = {}): Promise<Session | undefined> {
     const permitted = checkedPermission(permission)
     checkOptions('open', opening, OPENING)
-    const { client, id = newIdentifier(), rememberUntil } = opening
+    const { client, id = newIdentifier(), rememberUntil, keyThumbprint } = opening
+    if (keyThumbprint !== undefined && typeof keyThumbprint !== 'string')
+      throw badOption('keyThumbprint', 'a string', keyThumbprint)
     if (issuer !== undefined && opening.issuer !== undefined && opening.issuer !== issuer)
       throw badOption('issuer', `the one of createSessions, '${issuer}'`, opening.issuer)
     const now = epochSeconds('now', opening.now ?? clock())
@@ -279,6 +284,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       extra: opening.extra ?? {},
       issuer: opening.issuer ?? issuer,
       adoptedRank: adopted?.rank,
+      keyThumbprint,
     })
     const isOpened =
       (await answerOf(async () => expectOutcome('create', await store.create(session), ['created', 'gone']))) ===

@@ -1,10 +1,11 @@
+import { hasSoundBinding } from '../binding.ts'
 import { publish } from '../events.ts'
-import type { Session } from './session.ts'
+import { BOUND_SESSION_VERSION, type Session } from './session.ts'
 
 /** A record as some version of this package, or the application before it, wrote it. */
 export type StoredRecord = Readonly<Record<string, unknown>>
 
-/** Step `n` makes a record of version `n + 1` of one of version `n`. One step per format; steps are never changed. */
+/** Step `n` makes a record of version `n + 1` of one of version `n`. Steps are never changed. */
 export type UpgradeStep = (record: StoredRecord) => StoredRecord
 
 /**
@@ -28,16 +29,21 @@ const addGenerations: UpgradeStep = (record) => ({
 const STEPS: readonly UpgradeStep[] = [addGenerations]
 
 /**
- * The record in the format of this version, one step at a time; a record without `version` counts as version 0. The
- * upgraded record is not written back before its next save. Throws on a record of a later version than this one knows:
- * an older node must not guess what a newer one meant.
+ * The record in a format of this version, one step at a time; a record without `version` counts as version 0. Versions
+ * that no step leads to, up to `newest`, add members to the version before and are read as they are. The upgraded record
+ * is not written back before its next save. Throws on a record of a later version than `newest`: an older node must not
+ * guess what a newer one meant, and a node that ignored a binding would widen it.
  */
-export function upgradeSession(stored: Session, steps: readonly UpgradeStep[] = STEPS): Session {
+export function upgradeSession(
+  stored: Session,
+  steps: readonly UpgradeStep[] = STEPS,
+  newest = Math.max(steps.length, BOUND_SESSION_VERSION),
+): Session {
   if (stored.version === steps.length) return stored
   let record = stored as unknown as StoredRecord
   const from = (record['version'] ?? 0) as number
-  if (!Number.isInteger(from) || from < 0 || from > steps.length) {
-    throw new Error(`session record of version ${from}; this version of the package knows ${steps.length}`)
+  if (!Number.isInteger(from) || from < 0 || from > newest) {
+    throw new Error(`session record of version ${from}; this version of the package knows ${newest}`)
   }
   for (const step of steps.slice(from)) record = step(record)
   return record as unknown as Session
@@ -58,7 +64,8 @@ const isSession = ({ id, type, subject, clientId, scope, refreshExpiresAt }: Ses
 export function readSession(stored: Session | undefined | null): Session | undefined {
   if (stored === undefined || stored === null) return undefined
   const session = upgradeSession(stored)
-  if (!isSession(session)) throw new TypeError('the session store returned something that is not a session')
+  if (!isSession(session) || !hasSoundBinding(session))
+    throw new TypeError('the session store returned something that is not a session')
   return session
 }
 

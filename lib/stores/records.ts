@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { bindingOf } from '../binding.ts'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import { publish } from '../events.ts'
@@ -38,6 +39,7 @@ export const copySession = (
   version: session.version,
   ...(session.issuer === undefined ? undefined : { issuer: session.issuer }),
   ...(session.adoptedRank === undefined ? undefined : { adoptedRank: session.adoptedRank }),
+  ...bindingOf(session),
 })
 
 export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra)): AuthorizationCode => ({
@@ -57,6 +59,7 @@ export const copyCode = (code: AuthorizationCode, extra = copyExtra(code.extra))
   extra,
   version: code.version,
   ...(code.issuer === undefined ? undefined : { issuer: code.issuer }),
+  ...bindingOf(code),
 })
 
 /** The moment from which a session is over of itself: its idle or its absolute end, whichever comes first. */

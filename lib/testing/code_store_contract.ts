@@ -65,6 +65,12 @@ export function testCodeStore(
         for (const code of [
           codeAt(now()),
           codeAt(now(), { codeChallenge: undefined, scope: '', redirectUriWasSent: false }),
+          codeAt(now(), {
+            version: 2,
+            resources: ['https://api.example/a', 'urn:b?"c"'],
+            keyThumbprint: 'thumb"print',
+          }),
+          codeAt(now(), { version: 2, keyThumbprint: 'thumbprint' }),
           codeAt(now(), { extra: { nonce: 'n', auth_time: 1_790_000_000.5, nested: { list: [1, null, true, 'x'] } } }),
           ...AWKWARD.map((text) =>
             codeAt(now(), { subject: unique(text), clientId: text, extra: { [`k${text}`]: text } }),

@@ -63,6 +63,12 @@ export function testSessionStore(
           sessionAt(now()),
           sessionAt(now(), { issuer: 'https://as.example', adoptedRank: 1_700_000_000.5 }),
           sessionAt(now(), { expiresAt: Math.floor(now()) + 4000, clientId: '', scope: '', newest: 2 ** 31 + 5 }),
+          sessionAt(now(), {
+            version: 2,
+            resources: ['https://api.example/a', 'urn:b?"c"'],
+            keyThumbprint: 'thumb"print',
+          }),
+          sessionAt(now(), { version: 2, keyThumbprint: 'thumbprint' }),
           sessionAt(now(), { lockVersion: 7, extra: { auth_time: 0.5, nested: { list: [1, null, true, 'x', {}] } } }),
           ...AWKWARD.map((text) =>
             sessionAt(now(), {
@@ -162,7 +168,14 @@ export function testSessionStore(
       withStore(open, async ({ store, other, now }) => {
         const session = sessionAt(now())
         await store.create(session)
-        const first = { ...session, newest: 2, extra: { a: 'b' }, refreshExpiresAt: session.refreshExpiresAt + 60 }
+        const bound = { version: 2, resources: ['https://api.example/'], keyThumbprint: 'thumbprint' }
+        const first = {
+          ...session,
+          ...bound,
+          newest: 2,
+          extra: { a: 'b' },
+          refreshExpiresAt: session.refreshExpiresAt + 60,
+        }
         assert.equal(await store.save(first), 'saved')
         alike(await other.get(session.id), { ...first, lockVersion: 1 })
         assert.equal(await other.save({ ...session, newest: 3 }), 'conflict')

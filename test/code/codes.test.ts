@@ -149,7 +149,7 @@ test('E8: redirect_uri may be left out where a challenge was verified; if it is 
 })
 
 test('C18: a code record of a later version is a fault, 503, and stays as it is', async () => {
-  for (const version of [2, 0, '1', undefined]) {
+  for (const version of [3, 0, '1', undefined]) {
     const { store, record, redeem } = await issued()
     const { find } = store
     const later = async (id: string) => ({ ...(await find(id)), version }) as never
@@ -355,4 +355,39 @@ test('events say that a code was issued, spent and replayed, and with which cert
     ['code.replayed', { ...base, proven: false }],
   ])
   assert.equal(JSON.stringify(heard).includes(code), false)
+})
+
+test('RI17: a code that is bound to a resource or a key is version 2, and a damaged binding is a fault', async () => {
+  const store = createMemoryCodeStore({ clock: () => NOW })
+  const codes = createCodes({ store })
+  const permission: CodePermission = {
+    subject: 'alice',
+    clientId: 'web',
+    scope: 'read',
+    redirectUri: REDIRECT,
+    redirectUriWasSent: true,
+    codeChallenge: undefined,
+  }
+  const presented = { client, redirectUri: REDIRECT, codeVerifier: undefined }
+  for (const [binding, version] of [
+    [{}, 1],
+    [{ resources: ['https://a.example', 'https://b.example'] }, 2],
+    [{ keyThumbprint: 'thumbprint' }, 2],
+  ] as const) {
+    const code = await codes.issue({ ...permission, ...binding }, NOW)
+    const redeemed = await codes.redeem(code, presented, { now: NOW })
+    assert.ok(redeemed.outcome === 'spent')
+    const { resources, keyThumbprint } = redeemed.code
+    assert.deepEqual(
+      [{ ...binding, resources, keyThumbprint }, redeemed.code.version],
+      [{ resources: undefined, keyThumbprint: undefined, ...binding }, version],
+    )
+  }
+  const code = await codes.issue({ ...permission, keyThumbprint: 'thumbprint' }, NOW)
+  for (const damage of [{ resources: 'https://a.example' }, { keyThumbprint: 1 }]) {
+    const find = async (id: string) => ({ ...(await store.find(id)), ...damage }) as never
+    await assert.rejects(createCodes({ store: { ...store, find } }).redeem(code, presented, { now: NOW }), {
+      status: 503,
+    })
+  }
 })

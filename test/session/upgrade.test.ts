@@ -60,7 +60,7 @@ test('S20: a record goes up one step at a time, beginning at its own version', (
 })
 
 test('a record of a later version is not guessed at', () => {
-  assert.throws(() => upgradeSession({ ...current, version: 2 }), /version 2/)
+  assert.throws(() => upgradeSession({ ...current, version: 3 }), /version 3/)
 })
 
 test('S20: an old record can be refreshed, and is stored in the current format from then on', async () => {
@@ -81,9 +81,64 @@ test('S20: an old record can be refreshed, and is stored in the current format f
 })
 
 test('a record of a later version is a fault: 503, not a lost session', async () => {
-  const store = { ...createMemorySessionStore(), get: async () => ({ ...current, version: 2 }) }
+  const store = { ...createMemorySessionStore(), get: async () => ({ ...current, version: 3 }) }
   await assert.rejects(createSessions({ store }).get('s', NOW), (error: unknown) => {
     assert.ok(error instanceof OAuthError)
     return error.status === 503
   })
+})
+
+test('RI17: a session that is bound to nothing is version 1, one that is bound to a resource or a key is version 2', async () => {
+  const store = createMemorySessionStore({ clock: () => NOW })
+  const sessions = createSessions({ store, clock: () => NOW })
+  const permission = { subject: 'alice', clientId: 'app', scope: 'read' }
+  const opened = [
+    await sessions.open(permission),
+    await sessions.open({ ...permission, resources: [] }),
+    await sessions.open({ ...permission, resources: ['https://a.example', 'https://b.example', 'https://a.example'] }),
+    await sessions.open(permission, { keyThumbprint: 'thumbprint' }),
+  ]
+  const stored = await Promise.all(opened.map((session) => store.get(session?.id ?? '')))
+  assert.deepEqual(
+    stored.map((session) => [session?.version, session?.resources, session?.keyThumbprint]),
+    [
+      [1, undefined, undefined],
+      [1, undefined, undefined],
+      [2, ['https://a.example', 'https://b.example'], undefined],
+      [2, undefined, 'thumbprint'],
+    ],
+  )
+  for (const resources of ['https://a.example', [1], [''], {}])
+    await assert.rejects(sessions.open({ ...permission, resources } as never), /resources/)
+  await assert.rejects(sessions.open(permission, { keyThumbprint: 1 as never }), /keyThumbprint/)
+})
+
+test('RI17: a refresh and a touch keep what the session is bound to, and its version', async () => {
+  const store = createMemorySessionStore({ clock: () => NOW })
+  const sessions = createSessions({ store, clock: () => NOW })
+  const session = await sessions.open(
+    { subject: 'alice', clientId: 'app', scope: 'read', resources: ['https://a.example'] },
+    { keyThumbprint: 'thumbprint' },
+  )
+  assert.ok(session)
+  await sessions.refresh({ sessionId: session.id, generation: 1 }, { client, now: NOW + 60 })
+  await sessions.touch(session.id, { now: NOW + 61, extra: { a: 1 } })
+  const { resources, keyThumbprint, version, newest } = (await store.get(session.id)) as Session
+  assert.deepEqual([resources, keyThumbprint, version, newest], [['https://a.example'], 'thumbprint', 2, 2])
+})
+
+test('RI17: code that knows only version 1 refuses a version 2 record', async () => {
+  const bound = { ...current, version: 2, resources: ['https://a.example'] }
+  assert.equal(upgradeSession(bound), bound)
+  assert.throws(() => upgradeSession(bound, undefined, 1), /version 2.*knows 1/)
+})
+
+test('RI17: a binding that cannot be read is a fault: 503, and never an unbound session', async () => {
+  for (const binding of [{ resources: 'https://a.example' }, { resources: [1] }, { keyThumbprint: 7 }]) {
+    const store = { ...createMemorySessionStore(), get: async () => ({ ...current, version: 2, ...binding }) }
+    await assert.rejects(
+      createSessions({ store: store as never }).get('s', NOW),
+      (error: unknown) => error instanceof OAuthError && error.status === 503,
+    )
+  }
 })
