@@ -210,7 +210,7 @@ test('C18: a consent record of a later version is a fault for allows, and is lef
   await consents.remember(of('read', 'other'))
   const [record] = await store.list('alice', 'consent')
   assert.ok(record)
-  await store.save({ ...record, version: 2 })
+  await store.save({ ...record, version: 3 })
   const unreadable: unknown[] = []
   const stop = onEvent('record.unreadable', ({ id }) => unreadable.push(id))
   await assert.rejects(consents.allows(of('read', record.clientId)), { status: 503 })

@@ -704,7 +704,7 @@ test('C18: a session or a marker of a later version is a fault, 503', async () =
   for (const each of [id, 'at:j']) {
     const stored = await inner.get(each)
     assert.ok(stored)
-    await inner.save({ ...stored, version: 2 })
+    await inner.save({ ...stored, version: 3 })
   }
   await assert.rejects(sessions.get(id), { status: 503 })
   await assert.rejects(sessions.isAccessTokenRevoked('j', 1_800_000_000), { status: 503 })
@@ -716,7 +716,7 @@ test('F12: a record that cannot be read does not hide the other sessions: it is 
   const later = await opened(sessions.open(permission))
   const stored = await inner.get(later.id)
   assert.ok(stored)
-  await inner.save({ ...stored, version: 2 })
+  await inner.save({ ...stored, version: 3 })
   const seen: unknown[] = []
   const stop = onEvent('record.unreadable', ({ kind, id }) => seen.push([kind, id]))
   const listed = await sessions.list(permission.subject, 'oauth2')
