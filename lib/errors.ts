@@ -28,6 +28,10 @@ type KnownErrorCode =
   | 'registration_not_supported'
   // of RFC 9101 §7, for the authorization endpoint
   | 'invalid_request_uri'
+  // of RFC 6750 §3.1 and RFC 9470 §3, for resource servers
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'insufficient_user_authentication'
 
 /**
  * An error code (RFC 6749 §4.1.2.1 and §5.2): one that this package uses, or any well-formed extension code of an
@@ -60,6 +64,9 @@ const STATUS: Readonly<Record<KnownErrorCode, number>> = {
   request_uri_not_supported: 400,
   registration_not_supported: 400,
   invalid_request_uri: 400,
+  invalid_token: 401,
+  insufficient_scope: 403,
+  insufficient_user_authentication: 401,
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
@@ -88,6 +95,9 @@ const DESCRIPTION: Readonly<Record<KnownErrorCode, string>> = {
   request_uri_not_supported: 'The parameter request_uri is not supported.',
   registration_not_supported: 'The parameter registration is not supported.',
   invalid_request_uri: 'The request_uri is unknown or has expired.',
+  invalid_token: 'The access token is missing, malformed, expired or revoked, or it is not for this resource.',
+  insufficient_scope: 'The access token does not have the scope that the request needs.',
+  insufficient_user_authentication: 'The request needs a more recent or a stronger login of the user.',
 }
 
 /** The same for a code of the application. */
@@ -209,6 +219,18 @@ const CODE_OF_REASON = {
   code_verifier_wrong: 'invalid_grant',
   code_verifier_malformed: 'invalid_request',
   code_verifier_unexpected: 'invalid_request',
+  // the access token at a resource server (RFC 6750, RFC 9068, RFC 9470)
+  token_missing: 'invalid_token',
+  token_malformed: 'invalid_token',
+  token_typ_not_allowed: 'invalid_token',
+  token_signature_wrong: 'invalid_token',
+  token_issuer_mismatch: 'invalid_token',
+  token_audience_mismatch: 'invalid_token',
+  token_expired: 'invalid_token',
+  token_revoked: 'invalid_token',
+  token_bound: 'invalid_token',
+  scope_insufficient: 'insufficient_scope',
+  authentication_insufficient: 'insufficient_user_authentication',
   // faults: never the client's mistake
   store_unavailable: 'temporarily_unavailable',
   contention: 'temporarily_unavailable',

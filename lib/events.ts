@@ -69,6 +69,16 @@ export interface Events {
     /** Epoch seconds. */
     readonly expiresAt: number
   }
+  /** A resource server did not accept an access token. For a server error (fault) `cause` is there: nothing was decided. */
+  'access_token.refused': {
+    readonly reason: Reason | undefined
+    readonly detail: string | undefined
+    /** The `jti` of the token; `undefined` until its signature is verified. */
+    readonly tokenId: string | undefined
+    /** The client that the token was issued to; `undefined` until its signature is verified. */
+    readonly clientId: string | undefined
+    readonly cause?: unknown
+  }
   'session.opened': SessionEvent
   'session.refreshed': SessionEvent & {
     readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
@@ -115,6 +125,7 @@ const NAMES = [
   'code.spent',
   'code.replayed',
   'token.issued',
+  'access_token.refused',
   'session.opened',
   'session.refreshed',
   'session.conflict',

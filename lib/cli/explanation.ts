@@ -118,7 +118,13 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     replayRegister: false,
     misconfiguredClient: 'refuse',
     publicKeys: createPublicKeys(64),
-    keySets: { maxKeys: 100, get: noFetch, renew: async () => undefined, confirm: () => {} },
+    keySets: {
+      maxKeys: 100,
+      get: noFetch,
+      renew: async () => undefined,
+      confirm: () => {},
+      findProblem: () => undefined,
+    },
     verification: 'sync',
   }
   const attempt = beginAttempt(parts, {}, { now, endpoint }, now)

@@ -99,6 +99,8 @@ export interface KeySets {
   renew(uri: string, seen: RemoteKeySet, now: number, clientId: string): Promise<RemoteKeySet | undefined>
   /** Notes that a key of the set has verified a signature, so that sets without proof are dropped first. */
   confirm(uri: string): void
+  /** Why the last request to this URI failed; `undefined` if it did not. */
+  findProblem(uri: string): string | undefined
 }
 
 /** The requests to one URI. Kept apart from the set, so that it can be dropped without forgetting them. */
@@ -302,5 +304,6 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
       return set !== undefined && set.keys !== seen.keys && isUsable(set, now) ? set : undefined
     },
     confirm: shelf.confirm,
+    findProblem: (uri) => contacts.get(uri)?.problem || undefined,
   }
 }

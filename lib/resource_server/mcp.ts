@@ -1,0 +1,33 @@
+import { OAuthError } from '../errors.ts'
+import { checkOptions, requireFunction, requireVerbs } from '../options.ts'
+import type { AccessToken } from './access_token.ts'
+import type { AccessTokenVerifier } from './verifier.ts'
+
+/**
+ * Makes the `verifier` of the MCP SDK's `requireBearerAuth`. The SDK knows refusals by its own error class, which
+ * `createError` must make of a sentence:
+ *
+ * - `@modelcontextprotocol/sdk` 1.x: `(message) => new InvalidTokenError(message)`
+ * - `@modelcontextprotocol/server` 2.x: `(message) => new OAuthError('invalid_token', message)`
+ *
+ * The SDK responds to server errors with 500, and its challenge for a request without a token says `invalid_token`.
+ * `requireAccessToken` sets the same `request.auth`, and has neither problem.
+ */
+export function toMcpVerifier(
+  verifier: AccessTokenVerifier,
+  options: { readonly createError: (message: string) => Error },
+): { verifyAccessToken(token: string): Promise<AccessToken> } {
+  requireVerbs('verifier', verifier, ['verify'])
+  checkOptions('toMcpVerifier', options, ['createError'])
+  const { createError } = options
+  requireFunction('createError', createError)
+  return {
+    async verifyAccessToken(token) {
+      try {
+        return await verifier.verify(token)
+      } catch (error) {
+        throw error instanceof OAuthError && error.status < 500 ? createError(error.message) : error
+      }
+    },
+  }
+}

@@ -1,0 +1,176 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import { type CorsOptions, createCors } from '../http/cors.ts'
+import { createErrorWriter, type Verbosity } from '../http/error_response.ts'
+import { answerJson } from '../http/json_response.ts'
+import type { Middleware, Request, Response } from '../http/message.ts'
+import { NO_STORE } from '../http/no_store.ts'
+import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { formatScope, parseScope } from '../scope.ts'
+import type { AccessToken } from './access_token.ts'
+import { type ChallengeFacts, createChallenge } from './challenge.ts'
+import { readBearerToken } from './credentials.ts'
+import { isWebResource, locateDocument } from './protected_resource.ts'
+import { type AccessTokenVerifier, publishInsufficient } from './verifier.ts'
+
+/** What a request needs beyond a good token, and how refusals are answered: the options of `requireAccessToken`. */
+export interface AccessTokenRequirements {
+  /** The scope values that the operation needs: all of them. A string separates them by spaces. Default: none. */
+  readonly scope?: string | readonly string[] | undefined
+  /** The greatest age of the user's login (`auth_time`) in seconds (RFC 9470). Default: any. */
+  readonly maxAgeSeconds?: number | undefined
+  /** The authentication context classes (`acr`), one of which the login must have had, best first. Default: any. */
+  readonly acr?: string | readonly string[] | undefined
+  /**
+   * The URL of the document of the resource (RFC 9728), for challenges. Default: where `createProtectedResource` puts it.
+   * `false`: challenges name none.
+   */
+  readonly resourceMetadata?: string | false | undefined
+  /** The realm in challenges. Default: none. */
+  readonly realm?: string | undefined
+  /**
+   * CORS for browser clients: preflights are answered, and scripts can read the challenge. Headers that the application
+   * has set already stay. `false`: no CORS headers, and preflights need a token. Default: any origin.
+   */
+  readonly cors?: CorsOptions | false | undefined
+  /** How much a refusal tells. Default `normal`. */
+  readonly verbosity?: Verbosity | undefined
+  /** Allows `verbosity: 'debug'` with `NODE_ENV=production`. Default false. */
+  readonly forceDebug?: boolean | undefined
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock | undefined
+}
+
+const NAMES = optionNames<AccessTokenRequirements>({
+  scope: true,
+  maxAgeSeconds: true,
+  acr: true,
+  resourceMetadata: true,
+  realm: true,
+  cors: true,
+  verbosity: true,
+  forceDebug: true,
+  clock: true,
+})
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+const NOT_PRINTABLE = /[^\x20-\x7e]/
+
+/** The wanted values of an option that is a string with spaces, or an array. */
+function readValues(name: string, value: string | readonly string[] | undefined): readonly string[] {
+  if (value === undefined) return []
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (!all.every((each): each is string => typeof each === 'string' && parseScope(each) !== undefined))
+    throw badOption(name, 'values separated by spaces, or an array of them', value)
+  return all.flatMap((each) => each.split(' ')).filter((each) => each !== '')
+}
+
+function readText(name: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === 'string' && !NOT_PRINTABLE.test(value))) return value
+  throw badOption(name, 'a string of printable ASCII characters', value)
+}
+
+function readResourceMetadata(value: unknown, resource: string): string | undefined {
+  if (value === false) return undefined
+  if (value === undefined) return isWebResource(resource) ? locateDocument(resource).url : undefined
+  if (typeof value === 'string' && /^https?:\/\/[\x21-\x7e]+$/i.test(value)) return value
+  throw badOption('resourceMetadata', 'an http(s) URL or false', value)
+}
+
+/** The login of the user is recent and strong enough (RFC 9470 §3). */
+function isAuthenticated({ claims }: AccessToken, acr: readonly string[], maxAge: number | undefined, now: number) {
+  const { acr: reached, auth_time: at } = claims
+  if (acr.length > 0 && !(typeof reached === 'string' && acr.includes(reached))) return false
+  return maxAge === undefined || (typeof at === 'number' && now - at <= maxAge)
+}
+
+/**
+ * A middleware that lets a request pass only with a good access token in the `Authorization` header, and sets
+ * `request.auth` to what it says. For Express 4 and 5, or `node:http`: `protect(request, response, () => …)`.
+ *
+ * It responds itself to all other requests, with the challenge of RFC 6750 and RFC 9728: 401 without a token or with a bad
+ * one, 403 `insufficient_scope` with all scope values that the operation needs, 401 `insufficient_user_authentication`, 400
+ * for a malformed header, and 503 if the token cannot be judged now. `next` is never called with an error.
+ */
+export function requireAccessToken(verifier: AccessTokenVerifier, options: AccessTokenRequirements = {}): Middleware {
+  requireVerbs('verifier', verifier, ['verify'])
+  checkOptions('requireAccessToken', options, NAMES)
+  const { clock = systemClock, verbosity, forceDebug } = options
+  requireFunction('clock', clock)
+  const scope = [...new Set(readValues('scope', options.scope))].sort()
+  const acr = readValues('acr', options.acr)
+  const maxAge =
+    options.maxAgeSeconds === undefined
+      ? undefined
+      : wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 0, 0, 31_536_000)
+  const facts: ChallengeFacts = {
+    realm: readText('realm', options.realm),
+    scope: formatScope(scope),
+    acrValues: acr.length === 0 ? undefined : acr.join(' '),
+    maxAgeSeconds: maxAge,
+    resourceMetadata: readResourceMetadata(options.resourceMetadata, verifier.resource),
+  }
+  const cors = createCors(options.cors === false ? false : { methods: METHODS, ...options.cors })
+  const writeError = createErrorWriter({ verbosity, forceDebug })
+
+  /** The CORS headers of a response, unless the application has set its own. */
+  function corsOf(request: Request, response: Response): Readonly<Record<string, string>> {
+    if (options.cors === false) return {}
+    const headers = cors.of(request, false)
+    if (!response.hasHeader('Access-Control-Allow-Origin')) return headers
+    const exposed = headers['Access-Control-Expose-Headers']
+    return exposed === undefined || response.hasHeader('Access-Control-Expose-Headers')
+      ? {}
+      : { 'Access-Control-Expose-Headers': exposed }
+  }
+
+  const isPreflight = ({ method, headers }: Request): boolean =>
+    options.cors !== false && method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
+
+  function refuse(error: OAuthError, request: Request, response: Response): void {
+    const headers = corsOf(request, response)
+    if (error.status >= 500) {
+      writeError(error, request, response, headers)
+      return
+    }
+    const { code, status, reason, detail, clientId } = error
+    const message = verbosity === 'minimal' ? '' : error.message
+    const challenge = { 'WWW-Authenticate': createChallenge({ code, reason, message }, facts) }
+    if (reason !== 'token_missing') {
+      writeError(error, request, response, { ...headers, ...challenge })
+      return
+    }
+    // RFC 6750 §3.1: no error, and no other information about one
+    publish('request.refused', () => ({ code, status, reason, detail, clientId }))
+    if (!response.headersSent) answerJson(response, status, {}, { ...NO_STORE, ...headers, ...challenge })
+  }
+
+  async function check(request: Request): Promise<AccessToken> {
+    const sent = readBearerToken(request)
+    const now = clock()
+    const token = await verifier.verify(sent ?? '', { now })
+    if (!isAuthenticated(token, acr, maxAge, now))
+      throw publishInsufficient(refusal('authentication_insufficient', { detail: 'acr or auth_time' }), token)
+    if (!scope.every((value) => token.scopes.includes(value)))
+      throw publishInsufficient(refusal('scope_insufficient', { detail: `expected ${formatScope(scope)}` }), token)
+    return token
+  }
+
+  return (request, response, next) => {
+    if (isPreflight(request)) {
+      response.writeHead(204, { ...cors.of(request, true) })
+      response.end()
+      return
+    }
+    check(request).then(
+      (token) => {
+        for (const [name, value] of Object.entries(corsOf(request, response))) response.setHeader(name, value)
+        Object.assign(request, { auth: token })
+        process.nextTick(next) // what it throws is an exception of the application, not of this promise
+      },
+      (error: unknown) =>
+        refuse(error instanceof OAuthError ? error : refusal('unexpected', { cause: error }), request, response),
+    )
+  }
+}

@@ -1,0 +1,63 @@
+import type { IncomingMessage } from 'node:http'
+import { answerOf, OAuthError, refusal } from '../errors.ts'
+import { callHost } from '../hosts/passport.ts'
+import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
+import type { AccessToken } from './access_token.ts'
+import { readBearerToken } from './credentials.ts'
+import type { AccessTokenVerifier } from './verifier.ts'
+
+type Done = (error: unknown, user?: unknown, info?: unknown) => void
+
+/** The verify function of passport-http-bearer's `Strategy`, with and without `passReqToCallback`. */
+export interface BearerVerify {
+  (request: IncomingMessage, token: string, done: Done): void
+  (token: string, done: Done): void
+}
+
+/** The options of `createBearerVerify`. */
+export interface BearerVerifyOptions {
+  /**
+   * Returns the user of a token, or a promise: `undefined` or `false` refuses the token. A rejection is a server error
+   * (503). Default: the verified token itself.
+   */
+  readonly userOf?: ((token: AccessToken) => unknown) | undefined
+}
+
+const NAMES = optionNames<BearerVerifyOptions>({ userOf: true })
+
+/**
+ * Makes the verify function for `new BearerStrategy({ passReqToCallback: true }, createBearerVerify(verifier))`. The user is
+ * what `userOf` returns, and `req.authInfo` is `{ scope, claims }`. With `passReqToCallback` only tokens in the
+ * `Authorization` header are accepted; without it passport-http-bearer takes them from query and body too (RFC 9700 §4.3.2).
+ * The strategy writes its own challenge, without `resource_metadata` and without step-up: `requireAccessToken` has both.
+ */
+export function createBearerVerify(verifier: AccessTokenVerifier, options: BearerVerifyOptions = {}): BearerVerify {
+  requireVerbs('verifier', verifier, ['verify'])
+  checkOptions('createBearerVerify', options, NAMES)
+  const { userOf = (token: AccessToken): unknown => token } = options
+  requireFunction('userOf', userOf)
+
+  async function verify(request: IncomingMessage | undefined, token: string) {
+    if (request !== undefined && readBearerToken(request) !== token)
+      throw refusal('token_missing', { detail: 'the token is not in the Authorization header' })
+    const verified = await verifier.verify(token)
+    const user = await answerOf(() => userOf(verified))
+    return { user, info: { scope: verified.scopes.join(' '), claims: verified.claims } }
+  }
+
+  return (...given: unknown[]) => {
+    const done = given.at(-1)
+    if (typeof done !== 'function' || given.length < 2)
+      throw new TypeError('createBearerVerify: call it with a token and a callback, and the request before them')
+    const request = given.length > 2 ? (given.at(-3) as IncomingMessage) : undefined
+    const answer = done as Done
+    verify(request, given.at(-2) as string).then(
+      ({ user, info }) => callHost(request, () => answer(null, user || false, info), answer),
+      (error: unknown) => {
+        const isRefusal = error instanceof OAuthError && error.status < 500
+        const outcome = isRefusal ? () => answer(null, false, { message: error.message }) : () => answer(error)
+        callHost(request, outcome, answer)
+      },
+    )
+  }
+}

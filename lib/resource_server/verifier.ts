@@ -1,0 +1,191 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { publish } from '../events.ts'
+import { requireIssuer } from '../issuer.ts'
+import type { KeySetOptions } from '../keys/key_sets.ts'
+import { badOption, checkOptions, oneOf, optionNames, requireFunction, wholeNumber } from '../options.ts'
+import { requireResourceUri } from '../resource_uri.ts'
+import { type AccessToken, toAccessToken } from './access_token.ts'
+import { type ClaimRules, checkTokenClaims } from './claims.ts'
+import { createIntrospectionSource, type IntrospectionKeys } from './introspection.ts'
+import { createInlineSource, createRemoteSource } from './key_set.ts'
+import { createLocalSource, type LocalKeys } from './local.ts'
+import type { Attempt, Claims, TokenSource } from './source.ts'
+
+/** Where the trust in a token comes from: exactly one of these. */
+export type AccessTokenKeys =
+  | {
+      /** The key set of the issuer. It is fetched when it is needed, and kept. Revocation is not seen. */
+      readonly jwksUri: string
+    }
+  | {
+      /** The key set itself, as an object or JSON. Revocation is not seen. */
+      readonly jwks: object | string
+    }
+  | LocalKeys
+  | IntrospectionKeys
+
+/** The options of `createAccessTokenVerifier`. */
+export interface AccessTokenVerifierOptions {
+  /** The issuer identifier of the authorization server; compared exactly with `iss`. */
+  readonly issuer: string
+  /** The URI of this API, without a slash at its end: what clients send as `resource`, and what `aud` must contain. */
+  readonly resource: string
+  /** What `aud` may contain instead of `resource`, for issuers that write something else. Default: `resource` alone. */
+  readonly audience?: string | readonly string[] | undefined
+  /** How tokens are proven: `{ jwksUri }`, `{ jwks }`, `{ tokens, sessions }` or `{ introspect }`. */
+  readonly keys: AccessTokenKeys
+  /** The algorithms of remote keys. Default ES256, EdDSA, RS256 and PS256. Never HMAC and never `none`. */
+  readonly algorithms?: readonly string[] | undefined
+  /**
+   * `required` (default): `typ` must be `at+jwt`, and `sub`, `client_id`, `jti` and `iat` must be there (RFC 9068).
+   * `optional` is for issuers that do not follow RFC 9068: `typ` may be `JWT` or absent, and so may these claims. Then the
+   * audience alone keeps an ID token from being accepted.
+   */
+  readonly typ?: 'required' | 'optional' | undefined
+  /** Seconds by which the clock of the issuer may differ, 0 to 300. Default 15; with `tokens` 0. */
+  readonly clockToleranceSeconds?: number | undefined
+  /** How `jwksUri` is fetched and kept: the options that `createAssertionVerifier` has under the same name. */
+  readonly keySets?: KeySetOptions | undefined
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock | undefined
+}
+
+/** Verifies access tokens for one resource. */
+export interface AccessTokenVerifier {
+  readonly issuer: string
+  readonly resource: string
+  /**
+   * Resolves with what the token says. Rejects with an `OAuthError`: `invalid_token` (401) if the token is not good here,
+   * `temporarily_unavailable` (503) if that cannot be decided now. Publishes `access_token.refused` for both.
+   */
+  verify(token: string, context?: { readonly now?: number | undefined }): Promise<AccessToken>
+}
+
+const NAMES = optionNames<AccessTokenVerifierOptions>({
+  issuer: true,
+  resource: true,
+  audience: true,
+  keys: true,
+  algorithms: true,
+  typ: true,
+  clockToleranceSeconds: true,
+  keySets: true,
+  clock: true,
+})
+const KINDS = ['jwksUri', 'jwks', 'tokens', 'introspect'] as const
+
+/** The longest token that is looked at. */
+const MOST_CHARACTERS = 16_384
+/** `b64token` of RFC 6750 §2.1. One class after the other, so that the time is linear. */
+const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/
+/** The clocks of nodes that share keys differ a little: a token may be a few seconds older on the next one. */
+const ISSUED_AT_TOLERANCE_SECONDS = 15
+
+/** Which kind of keys was given: exactly one. */
+function kindOf(keys: unknown): (typeof KINDS)[number] {
+  checkOptions('keys', keys, [...KINDS, 'sessions', 'cacheSeconds'])
+  const given = keys as Readonly<Record<string, unknown>>
+  const kinds = KINDS.filter((kind) => given[kind] !== undefined)
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1)
+    throw badOption('keys', `an object with one of ${KINDS.join(', ')}`, kinds.join(' and ') || 'none')
+  for (const [name, owner] of [
+    ['sessions', 'tokens'],
+    ['cacheSeconds', 'introspect'],
+  ] as const)
+    if (given[name] !== undefined && kind !== owner) throw badOption(`keys.${name}`, `absent without ${owner}`, kind)
+  return kind
+}
+
+function readAudiences(audience: unknown, resource: string): readonly string[] {
+  if (audience === undefined) return [resource]
+  const all: readonly unknown[] = Array.isArray(audience) ? audience : [audience]
+  if (all.length === 0 || !all.every((each): each is string => typeof each === 'string' && each !== ''))
+    throw badOption('audience', 'a string or a non-empty array of strings', audience)
+  return all
+}
+
+/** What an operator may know of a token that was not accepted: why, and its name if the issuer wrote it. Never the token. */
+function publishRefusal(error: OAuthError, authentic: Claims | undefined): void {
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+  publish('access_token.refused', () => ({
+    reason: error.reason,
+    detail: error.detail,
+    tokenId: text(authentic?.['jti']),
+    clientId: text(authentic?.['client_id']),
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+  }))
+}
+
+/** Publishes that a verified token was not enough for a request, and returns the error. */
+export function publishInsufficient(error: OAuthError, { claims }: AccessToken): OAuthError {
+  publishRefusal(error, claims)
+  return error
+}
+
+/**
+ * Makes the function that verifies access tokens for one API (RFC 9068 §4). A token is accepted if the issuer made it, it
+ * is an access token, for this resource, in force, and not bound to a key.
+ *
+ * - With `{ tokens, sessions }` revoked tokens and those of ended sessions are refused at once; with `introspect` after
+ *   `cacheSeconds`. With `jwksUri` and `jwks`, and with `tokens` alone, a token is accepted until it expires.
+ * - Not checked: scope and authentication of the user (`requireAccessToken` does), whether the client or the user still
+ *   exists, and what the user may do. Those are the application's.
+ */
+export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): AccessTokenVerifier {
+  checkOptions('createAccessTokenVerifier', options, NAMES)
+  const { keys, algorithms, keySets, clock = systemClock } = options
+  const issuer = requireIssuer(options.issuer)
+  const resource = requireResourceUri(options.resource)
+  requireFunction('clock', clock)
+  const isTypeOptional = oneOf('typ', options.typ, 'required', ['required', 'optional']) === 'optional'
+  const kind = kindOf(keys)
+  const isLocal = kind === 'tokens'
+  if (isLocal && (keys as LocalKeys).tokens.issuer !== issuer)
+    throw badOption('issuer', `the one of keys.tokens, '${(keys as LocalKeys).tokens.issuer}'`, issuer)
+  const tolerance = wholeNumber('clockToleranceSeconds', options.clockToleranceSeconds, isLocal ? 0 : 15, 0, 300)
+  const isIntrospected = kind === 'introspect'
+  const rules: ClaimRules = {
+    issuer,
+    audiences: readAudiences(options.audience, resource),
+    isStrict: !isTypeOptional && !isIntrospected,
+    tolerance,
+    issuedAtTolerance: Math.max(tolerance, ISSUED_AT_TOLERANCE_SECONDS),
+  }
+  const keySetRules = { issuer, algorithms, isTypeOptional, keySets }
+  const given = keys as Readonly<Record<string, unknown>>
+  const source: TokenSource =
+    kind === 'tokens'
+      ? createLocalSource(keys as LocalKeys)
+      : kind === 'introspect'
+        ? createIntrospectionSource(keys as IntrospectionKeys)
+        : kind === 'jwks'
+          ? createInlineSource(given['jwks'], keySetRules)
+          : createRemoteSource(given['jwksUri'] as string, keySetRules)
+
+  function checkSize(token: unknown): void {
+    if (typeof token !== 'string' || token === '') throw refusal('token_missing', { detail: 'no token was passed' })
+    if (token.length > MOST_CHARACTERS)
+      throw refusal('token_malformed', { detail: `the token is longer than ${MOST_CHARACTERS} characters` })
+    if (!B64TOKEN.test(token)) throw refusal('token_malformed', { detail: 'expected the characters of RFC 6750' })
+  }
+
+  return {
+    issuer,
+    resource,
+    async verify(token, context = {}) {
+      const now = context.now ?? clock()
+      const checkClaims = (claims: Claims): void => checkTokenClaims(claims, rules, now, isIntrospected)
+      const attempt: Attempt = { token, now, checkClaims, authentic: undefined }
+      try {
+        checkSize(token)
+        return toAccessToken(token, await source(attempt), resource)
+      } catch (cause) {
+        const error = cause instanceof OAuthError ? cause : refusal('unexpected', { cause })
+        publishRefusal(error, attempt.authentic)
+        throw error
+      }
+    },
+  }
+}
