@@ -5,6 +5,7 @@ import {
   type Consents,
   type FindClient,
   OAuthError,
+  type PushedRequests,
   type ReplayRegister,
 } from 'passport-client-assertion-jwt'
 import {
@@ -35,6 +36,7 @@ export function authorizationRoutes(options: {
   readonly secret: Uint8Array
   readonly verbosity: 'debug' | 'normal' | 'minimal'
   readonly codeLifetimeSeconds: number
+  readonly pushed: PushedRequests
   readonly logins: Logins
   readonly login: LoginHandlers
 }): Router {
@@ -42,13 +44,14 @@ export function authorizationRoutes(options: {
   const { consents } = parts
   const authorization = createAuthorizationSide<User>({
     ...parts,
-    showError: ({ status, message, retry }, request, response) => {
+    showError: ({ status, code, message, retry }, request, response) => {
+      if (code === 'invalid_request_uri') return sendPage(response, status, messagePage('This did not work', message))
       const query = retry?.slice(1) ?? requestOf(request as Request)
       const [text, link] =
         query === ''
           ? [`${message} Go back to the app that sent you here.`]
           : [message, { href: `${base}/authorize?${query}`, text: 'Start again' }]
-      sendPage(response, status, messagePage('This did not work', text, link))
+      return sendPage(response, status, messagePage('This did not work', text, link))
     },
   })
   const server = oauth2orize.createServer({ store: authorization.transactions })
@@ -56,7 +59,7 @@ export function authorizationRoutes(options: {
 
   const whoIsThere: RequestHandler = async (req, res, next) => {
     const user = await logins.current(req)
-    if (user !== undefined) req.user = user
+    if (user !== undefined && !isForOtherUser(req)) req.user = user
     // Browsers send no cookie with a form of another site, but they do with the GET that a redirect leads to.
     const query = user === undefined && isFormOfAnotherSite(req) ? queryOf(req) : undefined
     if (query === undefined || query.length > MOST_QUERY_LENGTH) return next()
@@ -74,7 +77,7 @@ export function authorizationRoutes(options: {
         action: `${base}/authorize/decision`,
         guard: login.guards.forForm(req, res),
         authorizationRequest: queryOf(req),
-        otherUser: `${base}/authorize?${withParameters(queryOf(req), { prompt: 'login' })}`,
+        otherUser: `${base}/authorize?${withParameters(queryOf(req), isPushed(req) ? OTHER_USER : { prompt: 'login' })}`,
         transactionId: transactionID,
         userName: name,
         clientName: displayName(client),
@@ -140,8 +143,17 @@ function queryOf(req: Request): string {
   return parameters.toString()
 }
 
+/** Whether the client has pushed the request: then the URL refers to it, and its other parameters are ignored. */
+const isPushed = (req: Request): boolean => new URLSearchParams(queryOf(req)).has('request_uri')
+
+/** Asks for the login form although somebody is logged in, where `prompt` would be ignored. */
+const OTHER_USER = { other_user: 'yes' }
+const isForOtherUser = (req: Request): boolean =>
+  isPushed(req) && new URLSearchParams(queryOf(req)).get('other_user') === OTHER_USER.other_user
+
 /** The query of a request once the user has logged in: `retry` no longer has what the login fulfils (`prompt=login`). */
 function afterLogin(query: string, retry = ''): string {
+  if (new URLSearchParams(query).has('request_uri')) return retry.slice(1)
   const after = new URLSearchParams(retry)
   return withParameters(query, { prompt: after.get('prompt'), max_age: after.get('max_age') })
 }

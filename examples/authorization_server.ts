@@ -7,6 +7,8 @@ import {
   createDocumentEndpoint,
   createIntrospectionEndpoint,
   createMetadata,
+  createPushedAuthorizationEndpoint,
+  createPushedRequests,
   createRevocationEndpoint,
   createSessions,
   createTokens,
@@ -43,6 +45,7 @@ export function authorizationServer(
   const verifyAssertion = createAssertionVerifier({
     issuer,
     tokenEndpoint: `${origin}/token`,
+    pushedAuthorizationRequestEndpoint: `${origin}/par`,
     profile: options.assertionProfile,
     findClient,
     replayRegister,
@@ -88,6 +91,13 @@ export function authorizationServer(
     endpoint: `${origin}/revoke`,
   })
 
+  const pushed = createPushedRequests({ store: sessionStore, required: options.requirePushedRequests })
+  const pushedAuthorization = createPushedAuthorizationEndpoint(pushed, {
+    authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
+    verbosity,
+    endpoint: `${origin}/par`,
+  })
+
   const metadata = createMetadata({
     issuer,
     authorizationEndpoint: '/authorize',
@@ -95,6 +105,7 @@ export function authorizationServer(
     token: { url: '/token', endpoint: token },
     introspection: { url: '/introspect', endpoint: introspection },
     revocation: { url: '/revoke', endpoint: revocation },
+    pushed: { url: '/par', endpoint: pushedAuthorization },
     scopes: clients.scopes,
   })
 
@@ -110,6 +121,7 @@ export function authorizationServer(
   app.use('/token', token as RequestHandler)
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
+  app.use('/par', pushedAuthorization as RequestHandler)
   app.all('/jwks.json', createDocumentEndpoint(tokens.jwks()))
   app.all(METADATA_PATHS, createDocumentEndpoint(metadata))
   app.use(
@@ -123,6 +135,7 @@ export function authorizationServer(
       secret: baseSecret,
       verbosity,
       codeLifetimeSeconds: options.authorizationCodeLifetimeSeconds,
+      pushed,
       logins,
       login,
     }),

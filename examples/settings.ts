@@ -19,6 +19,8 @@ export interface Settings {
   readonly refreshTokenIdleLifetimeSeconds: number
   readonly authorizationCodeLifetimeSeconds: number
   readonly baseSecret: string
+  /** Whether every client must push its authorization requests. */
+  readonly requirePushedRequests: boolean
   /** Printed at start. The server runs all the same. */
   readonly warnings: readonly string[]
 }
@@ -104,6 +106,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
     accessTokenLifetimeSeconds: wholeNumber('ACCESS_TOKEN_TTL', 900, 1, YEAR_SECONDS),
     refreshTokenIdleLifetimeSeconds: wholeNumber('REFRESH_TOKEN_TTL', 5_184_000, 1, 100 * YEAR_SECONDS),
     authorizationCodeLifetimeSeconds: Math.min(codeLifetime, LONGEST_CODE_LIFETIME_SECONDS),
+    requirePushedRequests: oneOf('REQUIRE_PAR', 'off', ['on', 'off']) === 'on',
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
       readClients(path, { allowHttpLoopback: isHttpLoopback(issuer ?? 'http://localhost') }),

@@ -27,7 +27,7 @@ import {
   toOauth2orizeRequest,
 } from './authorization_parameters.ts'
 import { findRequestedClient } from './authorize.ts'
-import { pathOf, withRetry } from './retry.ts'
+import { pathOf, restartOf, setRestart, withRetry } from './retry.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
 /** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
@@ -119,6 +119,8 @@ interface Content {
   readonly path?: string | undefined
   /** The pushed request that the user decides on. */
   readonly pushed?: PushedRequestMark | undefined
+  /** The parameters that load the pushed request again. */
+  readonly restart?: FormParameters | undefined
 }
 
 const IV_OCTETS = 12
@@ -219,7 +221,7 @@ export function createTransactionStore<User>(
       scope: Array.isArray(req.scope) ? req.scope : [],
       ...(info === undefined ? {} : { info }),
       path: pathOf(request),
-      ...(req.pushedRequest === undefined ? {} : { pushed: req.pushedRequest }),
+      ...(req.pushedRequest === undefined ? {} : { pushed: req.pushedRequest, restart: restartOf(values) }),
     })
   }
 
@@ -235,6 +237,7 @@ export function createTransactionStore<User>(
         detail: `${transactionField} was not made by this server, or with a secret that was since taken away`,
       })
     }
+    if (content.restart !== undefined) setRestart(content.values, content.restart)
     const clientId = content.values['client_id'] ?? ''
     const user = userOf(request)
     if ((await subjectOfUser(user, { subjectOf }, content.values, milliseconds)) !== content.subject) {
