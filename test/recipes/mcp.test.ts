@@ -26,7 +26,7 @@ const serveMcp: ServeMcp = (request, response, clientId) => {
     .catch(() => response.destroy())
 }
 
-describe('recipe: an MCP server with the verifier alone', () => {
+describe('recipe: an MCP server for machines', () => {
   let origin = ''
   let client: TestClient
   let stop = (): void => undefined
@@ -102,9 +102,17 @@ describe('recipe: an MCP server with the verifier alone', () => {
     assert.deepEqual([got.status, got.headers.get('allow')], [405, 'POST'])
   })
 
-  test('without a token the resource says where to get one', async () => {
-    const response = await fetch(`${origin}/mcp`, { method: 'POST', headers: { Authorization: 'Bearer made-up' } })
-    assert.equal(response.status, 401)
-    assert.match(response.headers.get('www-authenticate') ?? '', /resource_metadata="http/)
+  test('without a token the resource says where to get one, and a made up one is refused', async () => {
+    const post = (headers: Record<string, string>) => fetch(`${origin}/mcp`, { method: 'POST', headers })
+    const where = `resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`
+    const none = await post({})
+    assert.deepEqual([none.status, none.headers.get('www-authenticate')], [401, `Bearer ${where}`])
+    const wrong = await post({ Authorization: 'Bearer made-up' })
+    assert.equal(wrong.status, 401)
+    assert.match(wrong.headers.get('www-authenticate') ?? '', /^Bearer error="invalid_token"/)
+    assert.ok(wrong.headers.get('www-authenticate')?.endsWith(where))
+    const document = await fetch(`${origin}/.well-known/oauth-protected-resource/mcp`)
+    const { resource, authorization_servers } = (await document.json()) as Record<string, unknown>
+    assert.deepEqual([resource, authorization_servers], [`${origin}/mcp`, [origin]])
   })
 })

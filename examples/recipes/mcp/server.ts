@@ -1,6 +1,6 @@
 // An MCP server that is its own authorization server: its token endpoint for the client credentials grant, written by hand on
-// node:http, with the verifier of this package and nothing else of it. Proved in test/recipes/mcp.test.ts with the client of the
-// MCP TypeScript SDK and its private_key_jwt provider.
+// node:http with the assertion verifier, and its MCP endpoint behind the resource-server entry. Proved in
+// test/recipes/mcp.test.ts with the client of the MCP TypeScript SDK and its private_key_jwt provider.
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import {
@@ -10,11 +10,17 @@ import {
   OAuthError,
   type ReplayRegister,
 } from 'passport-client-assertion-jwt'
+import {
+  type AccessToken,
+  createAccessTokenVerifier,
+  createProtectedResource,
+  requireAccessToken,
+} from 'passport-client-assertion-jwt/resource-server'
 
 const LIMIT_BYTES = 65_536
 const TOKEN_LIFETIME_SECONDS = 300
 
-/** Serves MCP itself, once the bearer token is known to be good: `StreamableHTTPServerTransport` of the SDK, say. */
+/** Serves MCP itself, after the access token was accepted: `StreamableHTTPServerTransport` of the SDK, for instance. */
 export type ServeMcp = (request: IncomingMessage, response: ServerResponse, clientId: string) => void
 
 export interface McpOptions {
@@ -89,11 +95,12 @@ async function token(
   }
 }
 
-/** Who the bearer token of a request was issued to; `undefined` where there is no good one. */
-function bearerOf(issued: ReadonlyMap<string, IssuedToken>, request: IncomingMessage): string | undefined {
-  const [, presented] = /^Bearer +([A-Za-z0-9_-]+) *$/i.exec(request.headers.authorization ?? '') ?? []
-  const found = presented === undefined ? undefined : issued.get(sha256(presented))
-  return found !== undefined && found.expiresAt > nowSeconds() ? found.clientId : undefined
+/** What RFC 7662 says of a token: the tokens of this server are random strings, not JWTs. */
+function introspect(issued: ReadonlyMap<string, IssuedToken>, resource: string, token: string): object {
+  const found = issued.get(sha256(token))
+  if (found === undefined) return { active: false }
+  const { clientId, expiresAt } = found
+  return { active: true, token_type: 'Bearer', client_id: clientId, sub: clientId, aud: resource, exp: expiresAt }
 }
 
 export function createMcpServer({ origin, findClient, replayRegister, serveMcp }: McpOptions): Server {
@@ -101,8 +108,13 @@ export function createMcpServer({ origin, findClient, replayRegister, serveMcp }
   const verify = createAssertionVerifier({ issuer: origin, tokenEndpoint, findClient, replayRegister })
   const issued = new Map<string, IssuedToken>()
 
-  // RFC 9728 and RFC 8414: how an MCP client finds its way from the resource to the token endpoint.
-  const resourceMetadata = { resource: `${origin}/mcp`, authorization_servers: [origin] }
+  // The resource: a request needs an access token, and a challenge leads to the document (RFC 9728), which leads to this server.
+  const resource = `${origin}/mcp`
+  const keys = { introspect: (accessToken: string) => introspect(issued, resource, accessToken) }
+  const protect = requireAccessToken(createAccessTokenVerifier({ issuer: origin, resource, keys }))
+  const document = createProtectedResource({ resource, issuer: origin })
+
+  // RFC 8414: from the issuer to the token endpoint.
   const serverMetadata = {
     issuer: origin,
     token_endpoint: tokenEndpoint,
@@ -116,12 +128,12 @@ export function createMcpServer({ origin, findClient, replayRegister, serveMcp }
   return createServer((request, response) => {
     const [path] = (request.url ?? '/').split('?', 1)
     if (path === '/token') return void token(verify, issued, request, response)
-    if (path?.startsWith('/.well-known/oauth-protected-resource')) return send(response, 200, resourceMetadata)
+    if (path === document.path) return document.handler(request, response)
     if (path === '/.well-known/oauth-authorization-server') return send(response, 200, serverMetadata)
     if (path !== '/mcp') return send(response, 404, {})
-    const clientId = bearerOf(issued, request)
-    if (clientId !== undefined) return serveMcp(request, response, clientId)
-    const where = `${origin}/.well-known/oauth-protected-resource/mcp`
-    return send(response, 401, {}, { 'WWW-Authenticate': `Bearer resource_metadata="${where}"` })
+    return protect(request, response, () => {
+      const { clientId } = (request as IncomingMessage & { readonly auth: AccessToken }).auth
+      serveMcp(request, response, clientId)
+    })
   })
 }
