@@ -16,6 +16,7 @@ import {
   readFormBody,
 } from 'passport-client-assertion-jwt'
 import { accountRoutes } from './account.ts'
+import { apiRoutes } from './api.ts'
 import { authorizationRoutes } from './authorization.ts'
 import { createCookie } from './cookies.ts'
 import { createFormGuards } from './form_guard.ts'
@@ -122,6 +123,7 @@ export function authorizationServer(
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
   app.use('/par', pushedAuthorization as RequestHandler)
+  app.use(apiRoutes({ issuer, tokens, sessions, scopes: clients.scopes, acceptsIssuerAudience: true }))
   app.all('/jwks.json', createDocumentEndpoint(tokens.jwks()))
   app.all(METADATA_PATHS, createDocumentEndpoint(metadata))
   app.use(

@@ -1,0 +1,60 @@
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Sessions, Tokens } from 'passport-client-assertion-jwt'
+import {
+  type AccessToken,
+  createAccessTokenVerifier,
+  createProtectedResource,
+  requireAccessToken,
+} from 'passport-client-assertion-jwt/resource-server'
+
+/**
+ * An API that accepts the access tokens of this server: `GET /api/whoami` with any token, `GET /api/scope/NAME` with one of
+ * the scope NAME. It has the tokens and the sessions at hand, so revoked tokens and those of ended sessions are refused.
+ */
+export function apiRoutes(parts: {
+  readonly issuer: string
+  readonly tokens: Tokens
+  readonly sessions: Sessions
+  readonly scopes: readonly string[]
+  /** Whether tokens that were issued without `resource`, which have the issuer as `aud`, are accepted as well. */
+  readonly acceptsIssuerAudience: boolean
+}): Router {
+  const { issuer, tokens, sessions, scopes, acceptsIssuerAudience } = parts
+  const resource = apiResource(issuer)
+  const verifier = createAccessTokenVerifier({
+    issuer,
+    resource,
+    audience: acceptsIssuerAudience ? [resource, issuer] : [resource],
+    keys: { tokens, sessions },
+  })
+  const document = createProtectedResource({ resource, issuer, scopes, name: 'The demo API' })
+
+  const routes = Router()
+  routes.use((req, res, next) => (req.path === document.path ? document.handler(req, res) : next()))
+  routes.all('/api/whoami', requireAccessToken(verifier) as RequestHandler)
+  routes.all('/api/scope/:name', guardByScope)
+  routes.get(['/api/whoami', '/api/scope/:name'], whoami)
+  routes.all(['/api/whoami', '/api/scope/:name'], methodNotAllowed)
+  return routes
+
+  function guardByScope(req: Request, res: Response, next: () => void): void {
+    const { name } = req.params
+    if (typeof name !== 'string' || !SCOPE_VALUE.test(name)) res.status(404).json({ error: 'not_found' })
+    else requireAccessToken(verifier, { scope: name })(req, res, next)
+  }
+}
+
+/** The identifier of the API: what clients send as `resource`. */
+export const apiResource = (issuer: string): string => `${issuer.replace(/\/$/, '')}/api`
+
+/** RFC 6749 §3.3. */
+const SCOPE_VALUE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
+
+const whoami: RequestHandler = (req, res) => {
+  const { subject, clientId, scopes, claims } = (req as Request & { auth: AccessToken }).auth
+  res.json({ sub: subject, client_id: clientId, scope: scopes.join(' '), aud: claims['aud'] })
+}
+
+const methodNotAllowed: RequestHandler = (_req, res) => {
+  res.status(405).set('Allow', 'GET, HEAD, OPTIONS').json({ error: 'invalid_request' })
+}
