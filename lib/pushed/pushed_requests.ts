@@ -241,7 +241,10 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
       },
     )
     const outcome = await answerOf(async () => expectOutcome('create', await store.create(record), ['created', 'gone']))
-    if (outcome === 'gone') throw refusal('unexpected', { clientId, detail: 'the id of a new record is in use' })
+    if (outcome === 'gone') {
+      const detail = 'the store says that a new record is over: its clock may be ahead by more than lifetimeSeconds'
+      throw refusal('unexpected', { clientId, detail })
+    }
     return { request_uri: PREFIX + reference, expires_in: lifetime }
   }
 
