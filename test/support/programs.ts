@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** A program the tests drive, and the Debian package that brings it. */
@@ -60,7 +60,16 @@ export const pgBouncer: ProgramName = {
   find: () => onPath('pgbouncer') ?? ['/usr/sbin/pgbouncer'].find(isExecutable),
 }
 
-export const PROGRAMS: readonly ProgramName[] = [chromium, redisServer, postgresServer, pgBouncer]
+/** The module stands for both: its package brings the server. */
+export const APACHE_MODULES = '/usr/lib/apache2/modules'
+export const apacheOauth2: ProgramName = {
+  name: 'Apache with mod_oauth2',
+  debianPackage: 'libapache2-mod-oauth2',
+  find: () =>
+    existsSync(join(APACHE_MODULES, 'mod_oauth2.so')) ? ['/usr/sbin/apache2'].find(isExecutable) : undefined,
+}
+
+export const PROGRAMS: readonly ProgramName[] = [chromium, redisServer, postgresServer, pgBouncer, apacheOauth2]
 
 /**
  * For the `skip` option of a test: false where the program is there, the reason where it is not. With `CI` set nothing
