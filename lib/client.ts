@@ -85,7 +85,8 @@ export interface RequestContext {
 
 /**
  * Looks a client up. `undefined` (or `null`, as databases say it) means that there is no such client; a rejection is a
- * fault of the server and is answered with 503, never with `invalid_client`.
+ * server error and becomes a 503, never `invalid_client`. The one exception is an `OAuthError` with the reason
+ * `client_document_refused`: it is the response.
  */
 export type FindClient<C extends Client = Client> = (
   clientId: string,

@@ -27,10 +27,17 @@ export function judgeClient<C extends Client>(found: C | undefined | null, clien
     : refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })
 }
 
+/** The refusal of a client whose own metadata document was judged: the one outcome that `findClient` may throw. */
+const isDocumentRefusal = (thrown: unknown): thrown is OAuthError =>
+  thrown instanceof OAuthError && thrown.reason === 'client_document_refused'
+
+const asFault = (thrown: unknown): unknown => (isDocumentRefusal(thrown) ? thrown : unavailable(thrown))
+
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
- * `client_unknown`, also for an identifier that cannot be registered, or `client_misconfigured`. If `findClient` throws
- * or rejects, this throws or rejects with `store_unavailable` (503). A `findClient` that returns at once is not awaited.
+ * `client_unknown`, also for an identifier that cannot be registered, `client_misconfigured`, or the
+ * `client_document_refused` that `findClient` threw. If `findClient` throws or rejects with anything else, this throws or
+ * rejects with `store_unavailable` (503). A `findClient` that returns at once is not awaited.
  */
 export function lookUpClient<C extends Client>(
   findClient: FindClient<C>,
@@ -42,11 +49,15 @@ export function lookUpClient<C extends Client>(
   let found: ReturnType<FindClient<C>>
   try {
     found = findClient(clientId, context)
-  } catch (cause) {
-    throw unavailable(cause)
+  } catch (thrown) {
+    if (isDocumentRefusal(thrown)) return thrown
+    throw unavailable(thrown)
   }
   if (!isPromise(found)) return judgeClient(found, clientId)
-  return awaitAnswer(found, (record) => judgeClient(record, clientId))
+  return awaitAnswer(found, (record) => judgeClient(record, clientId), undefined, asFault).catch((thrown: unknown) => {
+    if (isDocumentRefusal(thrown)) return thrown
+    throw thrown
+  })
 }
 
 /** The client of that identifier. Throws the refusal where there is none. */

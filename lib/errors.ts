@@ -130,6 +130,7 @@ const CODE_OF_REASON = {
   client_authentication_missing: 'invalid_client',
   client_authentication_repeated: 'invalid_request',
   client_unknown: 'invalid_client',
+  client_document_refused: 'invalid_client',
   client_method_mismatch: 'invalid_client',
   authorization_header_malformed: 'invalid_client',
   client_secret_wrong: 'invalid_client',

@@ -47,6 +47,27 @@ export interface Events {
   }
   /** Something about a client's registration that its operator should mend; the request went on. */
   'client.warning': { readonly clientId: string; readonly detail: string }
+  /** The metadata document of a client was read, and is used until `expiresAt`. */
+  'client_document.read': {
+    readonly clientId: string
+    readonly bytes: number
+    readonly milliseconds: number
+    /** Epoch seconds. */
+    readonly expiresAt: number
+    /** What differs from the document that was kept before. */
+    readonly redirectUrisChanged: boolean
+    readonly keysChanged: boolean
+    readonly methodChanged: boolean
+  }
+  /** The metadata document of a client is invalid or was withdrawn. */
+  'client_document.refused': { readonly clientId: string; readonly detail: string }
+  /** The metadata document of a client cannot be read. `detail` is for operators alone. */
+  'client_document.unreachable': {
+    readonly clientId: string
+    readonly detail: string
+    /** Whether the last valid document was used. */
+    readonly isStaleUsed: boolean
+  }
   'code.issued': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
   'code.spent': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
   'code.replayed': {
@@ -121,6 +142,9 @@ const NAMES = [
   'client.refused',
   'client.undecided',
   'client.warning',
+  'client_document.read',
+  'client_document.refused',
+  'client_document.unreachable',
   'code.issued',
   'code.spent',
   'code.replayed',

@@ -12,6 +12,7 @@ const entries = {
   'index.ts': 'passport-client-assertion-jwt',
   'strategy.ts': 'strategy',
   'oauth2orize/index.ts': 'oauth2orize',
+  'cimd/index.ts': 'cimd',
   'stores/memory.ts': 'stores/memory',
   'stores/redis.ts': 'stores/redis',
   'stores/postgres.ts': 'stores/postgres',

@@ -22,10 +22,20 @@ const SMALL = [
 ] as const
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  assertion: ['client_lookup.ts', 'client_secret.ts', 'issuer.ts', 'keys', 'optional.ts', 'type:replay_register.ts'],
+  assertion: [
+    'client_document.ts',
+    'client_lookup.ts',
+    'client_secret.ts',
+    'issuer.ts',
+    'keys',
+    'optional.ts',
+    'type:replay_register.ts',
+  ],
   'binding.ts': [],
+  cimd: ['client_document.ts', 'code', 'issuer.ts', 'keys', 'node:net', 'optional.ts', 'remote'],
   cli: ['assertion', 'jose', 'keys', 'node:fs', 'node:path', 'node:util', 'printable.ts'],
   'client.ts': ['optional.ts'],
+  'client_document.ts': ['type:client.ts'],
   client_authentication: ['client_lookup.ts', 'client_secret.ts', 'keys', 'node:buffer', 'optional.ts'],
   'client_lookup.ts': ['client.ts', 'client_secret.ts', 'errors.ts', 'maybe_promise.ts'],
   'client_problems.ts': [
@@ -48,6 +58,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'constant_time.ts': ['node:crypto'],
   endpoints: [
     'client_authentication',
+    'client_document.ts',
     'client_lookup.ts',
     'type:exchanges',
     'hosts',

@@ -41,6 +41,8 @@ export interface VerifierParts {
   readonly misconfiguredClient: 'error' | 'refuse'
   readonly publicKeys: PublicKeys
   readonly keySets: KeySets
+  /** The key sets of clients that describe themselves: apart, so that strangers cannot use up the bounds of the others. */
+  readonly documentKeySets: () => KeySets
   readonly verification: VerificationPlace
 }
 

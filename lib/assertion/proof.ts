@@ -1,3 +1,4 @@
+import { isClientDocument } from '../client_document.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
@@ -100,17 +101,18 @@ const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
 /** The proof by a key of the client's `jwks_uri`, which is fetched again if the known keys verify nothing. */
 async function proofFromRemote(attempt: Attempt, uri: string): Promise<Proof> {
   const { parts, client, now } = attempt
+  const keySets = isClientDocument(client) ? parts.documentKeySets() : parts.keySets
   const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending
-  const set = await fetched(parts.keySets.get(uri, now, client.client_id))
+  const set = await fetched(keySets.get(uri, now, client.client_id))
   const outcome = await proofIn(attempt, set.keys)
   if ('kid' in outcome) {
-    if (!set.isProven) parts.keySets.confirm(uri)
+    if (!set.isProven) keySets.confirm(uri)
     return outcome
   }
-  const renewed = await parts.keySets.renew(uri, set, now, client.client_id)
+  const renewed = await keySets.renew(uri, set, now, client.client_id)
   if (renewed === undefined) throw outcome
   const proof = proofOrThrow(await proofIn(attempt, renewed.keys))
-  parts.keySets.confirm(uri)
+  keySets.confirm(uri)
   return proof
 }
 

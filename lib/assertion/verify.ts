@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish, publishFailure } from '../events.ts'
 import type { AssertionMethod } from '../keys/algorithms.ts'
-import { createKeySets, type KeySetOptions } from '../keys/key_sets.ts'
+import { createDocumentKeySets, createKeySets, type KeySetOptions, type KeySets } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
 import type { VerificationPlace } from '../keys/signature.ts'
 import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
@@ -141,6 +141,7 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
   requireFunction('clock', clock)
   const register = options.replayRegister ?? (rules.jti === 'optional' ? false : undefined)
   if (register !== false) requireVerbs('replayRegister', register, ['remember'])
+  let documentKeySets: KeySets | undefined
   const parts: VerifierParts = {
     rules,
     namesFor,
@@ -150,6 +151,10 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
     misconfiguredClient: oneOf('misconfiguredClient', options.misconfiguredClient, 'error', ['error', 'refuse']),
     publicKeys: createPublicKeys(wholeNumber('keyCacheSize', options.keyCacheSize, 20_000, 16, 1_000_000)),
     keySets: createKeySets(options.keySets),
+    documentKeySets: () => {
+      documentKeySets ??= createDocumentKeySets(options.keySets)
+      return documentKeySets
+    },
     verification: oneOf('verification', options.verification, 'pool', ['sync', 'pool']),
   }
   const checks = orderChecks(perClient !== undefined, readChecks(options.checks))

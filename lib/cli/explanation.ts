@@ -110,6 +110,13 @@ export async function explainAssertion(question: Question): Promise<Explanation>
   const rules = rulesOf(options)
   const noRecord = skip(WHY_SKIPPED.client ?? '')
   const noFetch = skip('the client has a jwks_uri, which is not fetched here: pass its keys with --jwks')
+  const keySets = {
+    maxKeys: 100,
+    get: noFetch,
+    renew: async () => undefined,
+    confirm: () => {},
+    findProblem: () => undefined,
+  }
   const parts: VerifierParts = {
     rules,
     namesFor: serverNames(options, rules),
@@ -118,13 +125,8 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     replayRegister: false,
     misconfiguredClient: 'refuse',
     publicKeys: createPublicKeys(64),
-    keySets: {
-      maxKeys: 100,
-      get: noFetch,
-      renew: async () => undefined,
-      confirm: () => {},
-      findProblem: () => undefined,
-    },
+    keySets,
+    documentKeySets: () => keySets,
     verification: 'sync',
   }
   const attempt = beginAttempt(parts, {}, { now, endpoint }, now)

@@ -104,7 +104,7 @@ export async function findRegistered(
   }
   const looked = await lookUpClient(findClient, clientId, presented.context)
   if (looked instanceof OAuthError) {
-    if (builtIn === undefined || looked.reason === 'client_misconfigured') throw looked
+    if (builtIn === undefined || looked.reason !== 'client_unknown') throw looked
     return { clientId, client: undefined }
   }
   const method = own.find((each) => each.method === looked.token_endpoint_auth_method)

@@ -1,4 +1,5 @@
 import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
+import { ClientDocumentUnreachable, isClientDocument } from '../client_document.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import { answerOf, OAuthError, refusal } from '../errors.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
@@ -52,7 +53,8 @@ interface IntrospectionOptions {
   readonly permits?: Permits | undefined
   /**
    * Whether a client may ask about an active token; `token` is what the response would be. Only `true` allows it; a rejection
-   * is a 503. Default: every client may ask about access tokens, and about refresh tokens of its own.
+   * is a 503. Default: every client may ask about access tokens, and about refresh tokens of its own, except clients that
+   * describe themselves (`isClientDocument`): anybody can be one, and they are refused with `client_not_confidential`.
    */
   readonly mayAsk?: ((client: Client, token: ActiveToken) => boolean | Promise<boolean>) | undefined
 }
@@ -64,6 +66,23 @@ const NAMES = optionNames<IntrospectionOptions>({
   permits: true,
   mayAsk: true,
 })
+
+/**
+ * The client of a token. A document that cannot be read at the moment says nothing about tokens that were issued: then the
+ * client counts as registered, and its id alone is known.
+ */
+async function findDocumentClient(
+  findClient: FindClient,
+  client_id: string,
+  context: RequestContext,
+): Promise<Client | OAuthError> {
+  try {
+    return await lookUpClient(findClient, client_id, context)
+  } catch (error) {
+    if (error instanceof OAuthError && error.cause instanceof ClientDocumentUnreachable) return { client_id }
+    throw error
+  }
+}
 
 const INACTIVE: IntrospectionResponse = { active: false }
 
@@ -100,9 +119,9 @@ function introspection(options: IntrospectionOptions): Introspect {
   /** The client of a token, as far as it can be known; `undefined` if it no longer exists. */
   async function clientOf(client_id: string, context: RequestContext): Promise<Client | undefined> {
     if (findClient === undefined) return { client_id }
-    const client = await lookUpClient(findClient, client_id, context)
+    const client = await findDocumentClient(findClient, client_id, context)
     if (!(client instanceof OAuthError)) return client
-    if (client.reason === 'client_unknown') return undefined
+    if (client.reason === 'client_unknown' || client.reason === 'client_document_refused') return undefined
     throw refusal('misconfigured', { clientId: client_id, detail: client.detail })
   }
 
@@ -155,6 +174,12 @@ function introspection(options: IntrospectionOptions): Introspect {
       throw refusal('client_not_confidential', {
         clientId: client.client_id,
         detail: 'a public client may not introspect tokens',
+      })
+    }
+    if (options.mayAsk === undefined && isClientDocument(client)) {
+      throw refusal('client_not_confidential', {
+        clientId: client.client_id,
+        detail: 'a client that describes itself may not introspect tokens unless mayAsk allows it',
       })
     }
     const token = await stateOf(requiredParameter(parameters, 'token'), request)

@@ -1,3 +1,4 @@
+import { DOCUMENT_METHODS } from '../client_document.ts'
 import { refusal } from '../errors.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
 import { createErrorWriter } from '../http/error_response.ts'
@@ -102,6 +103,19 @@ function checkAdvertised(name: string, given: AdvertisedEndpoint): void {
   }
 }
 
+/** Throws unless the token endpoint offers what a resolver of client documents offers, if `extra` has its metadata. */
+function checkDocumentMethods(extra: MetadataOptions['extra'], { methods }: EndpointFacts): void {
+  const offered = (Object(extra) as { readonly [DOCUMENT_METHODS]?: readonly string[] })[DOCUMENT_METHODS] ?? []
+  const missing = offered.find((method) => !methods.includes(method))
+  if (missing !== undefined) {
+    throw badOption(
+      'methods',
+      `methods of the token endpoint (${methods.join(', ')}) in createClientDocuments`,
+      missing,
+    )
+  }
+}
+
 /**
  * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
  * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs. With an authorization
@@ -114,6 +128,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   if (!Array.isArray(options.token.endpoint.grantTypes)) {
     throw badOption('token.endpoint', 'what createTokenEndpoint returned', options.token.endpoint)
   }
+  checkDocumentMethods(options.extra, options.token.endpoint)
   if (options.revocation !== undefined) checkAdvertised('revocation', options.revocation)
   if (options.introspection !== undefined) checkAdvertised('introspection', options.introspection)
   if (options.pushed !== undefined) checkAdvertised('pushed', options.pushed)
@@ -151,7 +166,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
           request_parameter_supported: false,
           request_uri_parameter_supported: false,
         }),
-    ...options.extra,
+    ...Object.fromEntries(Object.entries(options.extra ?? {})),
   }
   return members as unknown as AuthorizationServerMetadata
 }

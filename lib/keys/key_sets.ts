@@ -6,6 +6,7 @@ import { createRequestBudget } from '../remote/budget.ts'
 import { readLifetimeSeconds } from '../remote/cache_control.ts'
 import { getDocument } from '../remote/document.ts'
 import { RemoteFailure } from '../remote/failure.ts'
+import { type AdmitRequest, createRateLimit } from '../remote/rate.ts'
 import { type RemoteDocument, readRemoteOptions } from '../remote/request.ts'
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
@@ -188,6 +189,26 @@ function createShelf(most: number) {
  */
 export function createKeySets(options: KeySetOptions = {}): KeySets {
   checkOptions('keySets', options, NAMES)
+  return keySetsOf(options, () => true)
+}
+
+/** The most sets and requests for clients that describe themselves: anybody can make this server request a URL. */
+const OF_DOCUMENTS = { maxSets: 1000, maxRequests: 16, maxRequestsPerHost: 4 }
+const RATE_OF_DOCUMENTS = { maxRequestsPerMinute: 300, maxRequestsPerHostPerMinute: 30 }
+
+/** `createKeySets` for clients that describe themselves, with tighter bounds. The options are checked already. */
+export function createDocumentKeySets(options: KeySetOptions = {}): KeySets {
+  const least = (name: keyof typeof OF_DOCUMENTS): number =>
+    Math.min(options[name] ?? OF_DOCUMENTS[name], OF_DOCUMENTS[name])
+  const bounds = {
+    maxSets: least('maxSets'),
+    maxRequests: least('maxRequests'),
+    maxRequestsPerHost: least('maxRequestsPerHost'),
+  }
+  return keySetsOf({ ...options, ...bounds }, createRateLimit(RATE_OF_DOCUMENTS))
+}
+
+function keySetsOf(options: KeySetOptions, admit: AdmitRequest): KeySets {
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
     wholeNumber(`keySets.${name}`, options[name], fallback, least, most)
   const request = readRemoteOptions('keySets', options, { accept: 'application/jwk-set+json, application/json' })
@@ -274,6 +295,7 @@ export function createKeySets(options: KeySetOptions = {}): KeySets {
       if (contact !== undefined && isWithin(contact.askedAt, cooldownOf(contact), now)) return contact
       const url = documentUrl(uri, request.allowHttpLoopback)
       if (url === undefined) throw notAllowed(clientId)
+      if (!admit(url.hostname, now)) throw unavailable(new Error('too many key sets were requested within a minute'))
       contact ??= createContact(uri, now)
       contact.pending = ask(uri, url, contact, now)
     }

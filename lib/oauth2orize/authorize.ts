@@ -59,8 +59,9 @@ export async function findRequestedClient<C extends Client>(
 ): Promise<C> {
   const client = await askStore(milliseconds, () => lookUpClient(findClient, clientId, {}))
   if (!(client instanceof OAuthError)) return client as C
-  const { reason = 'client_unknown', detail } = client
-  throw refusal(reason, { clientId, detail, description: 'The application is not registered here.' })
+  const { reason = 'client_unknown', detail, message } = client
+  const description = reason === 'client_document_refused' ? message : 'The application is not registered here.'
+  throw refusal(reason, { clientId, detail, description })
 }
 
 /** Throws a `TypeError` unless the rules are of the forms they are declared with. */

@@ -31,11 +31,11 @@ function membersWrittenAtMost(text: string): number {
 }
 
 /** The same count in what was parsed. Lower where a name was repeated, since the last one wins. -1 when too deep. */
-function membersParsed(root: object): number {
+function membersParsed(root: object, mostLevels: number): number {
   let count = 0
   let level: object[] = [root]
   for (let levels = 1; level.length > 0; levels++) {
-    if (levels > MOST_LEVELS) return -1
+    if (levels > mostLevels) return -1
     const next: object[] = []
     for (const value of level) {
       const inner: unknown[] = Object.values(value)
@@ -53,10 +53,10 @@ export const skipByteOrderMark = (bytes: Buffer): Buffer =>
 
 /**
  * The JSON object in these octets, strictly: valid UTF-8 without a byte order mark, an object at the top, every member
- * name once at every level (RFC 7515 §10.12), at most 32 levels. Takes time linear in the input. Throws `SyntaxError`
+ * name once at every level (RFC 7515 §10.12), at most 32 levels, or as many as `mostLevels` says. Takes time linear in the input. Throws `SyntaxError`
  * with a message that says what is wrong and quotes nothing.
  */
-export function parseJsonObject(octets: Buffer): Readonly<Record<string, unknown>> {
+export function parseJsonObject(octets: Buffer, mostLevels = MOST_LEVELS): Readonly<Record<string, unknown>> {
   if (!isUtf8(octets)) throw new SyntaxError('is not valid UTF-8')
   const text = octets.toString('utf8')
   let value: unknown
@@ -66,8 +66,8 @@ export function parseJsonObject(octets: Buffer): Readonly<Record<string, unknown
     throw new SyntaxError('is not valid JSON')
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('is not a JSON object')
-  const members = membersParsed(value)
-  if (members === -1) throw new SyntaxError(`is nested deeper than ${MOST_LEVELS} levels`)
+  const members = membersParsed(value, mostLevels)
+  if (members === -1) throw new SyntaxError(`is nested deeper than ${mostLevels} levels`)
   if (members !== membersWrittenAtMost(text) && members !== membersWritten(text))
     throw new SyntaxError('repeats a member name')
   return value as Readonly<Record<string, unknown>>

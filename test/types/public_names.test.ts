@@ -24,6 +24,9 @@ const VALUES: Readonly<Record<string, string>> = {
   'resource_server/index.ts': `
     createAccessTokenVerifier createBearerVerify createChallenge createProtectedResource requireAccessToken toMcpVerifier
   `,
+  'cimd/index.ts': `
+    askAgainForDocuments createClientDocuments describeClient isClientDocument readClientMetadata
+  `,
   'stores/memory.ts': `
     createMemoryCodeStore createMemoryReplayRegister createMemorySessionStore createMemoryStores
   `,
@@ -58,6 +61,9 @@ const TYPES: Readonly<Record<string, string>> = {
   'resource_server/index.ts': `
     AccessToken AccessTokenRequirements AccessTokenVerifier AccessTokenVerifierOptions BearerVerify
     ProtectedResource
+  `,
+  'cimd/index.ts': `
+    ClientDescription ClientDocumentOptions ClientDocuments ClientMetadata ClientMetadataOptions
   `,
   'stores/memory.ts': `
     MemoryStores
@@ -95,7 +101,7 @@ for (const [entry, names] of surface) {
 }
 
 // 150 of the package as it was redesigned, and what each later feature added, at most 12.
-const MOST_NAMES = 150 + 4 + 12 // pushed authorization requests, resource-server
+const MOST_NAMES = 150 + 4 + 12 + 10 // pushed authorization requests, resource-server, client documents
 
 test('all entries together export no more names than are meant to be public, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)

@@ -1,0 +1,58 @@
+import type { Client } from '../client.ts'
+import { isClientDocument } from '../client_document.ts'
+import { readOptional } from '../optional.ts'
+import { isLoopbackHost } from './client_id_url.ts'
+
+/** What a consent page has to show of a client. */
+export interface ClientDescription {
+  readonly name: string | undefined
+  /** The host of the metadata document; `undefined` if the `client_id` is not a URL, or the client is registered. */
+  readonly host: string | undefined
+  /** The host that receives the code. For a private-use scheme the scheme, as `cursor:`. */
+  readonly redirectHost: string
+  /** Whether the code goes to a program on the user's device, which any other program there can pose as. */
+  readonly isLoopback: boolean
+  /** Whether the name is the client's own statement, which nobody has verified. */
+  readonly nameIsSelfGiven: boolean
+}
+
+const parse = (text: string): URL | undefined => (URL.canParse(text) ? new URL(text) : undefined)
+
+const isWeb = ({ protocol }: URL): boolean => protocol === 'https:' || protocol === 'http:'
+
+/**
+ * Returns what a consent page should show of a client (draft-ietf-oauth-client-id-metadata-document-03 §8.5): both hosts, that
+ * the name is self-given, and whether to warn about a redirect to the user's own device. Escape every string.
+ */
+export function describeClient(client: Client, redirectUri: string): ClientDescription {
+  const isSelfGiven = isClientDocument(client)
+  const id = isSelfGiven ? parse(client.client_id) : undefined
+  const target = parse(redirectUri)
+  return {
+    name: readOptional(client.client_name),
+    host: id !== undefined && isWeb(id) ? id.host : undefined,
+    redirectHost:
+      target === undefined ? `${redirectUri.split(':', 1)[0]}:` : isWeb(target) ? target.host : target.protocol,
+    isLoopback: target !== undefined && isLoopbackHost(target.hostname),
+    nameIsSelfGiven: isSelfGiven,
+  }
+}
+
+/** What this reads of the request that oauth2orize passes to `askAgain`. */
+interface RedirectingRequest {
+  readonly redirectURI?: string | undefined
+}
+
+/**
+ * For the option `askAgain` of `checkRememberedConsent`: whether to ask a user who has allowed the client before. For clients
+ * with a metadata document consent is remembered only if the code goes, by https, to the host of the document: any program
+ * on the user's device can pose as a client on the loopback interface (RFC 8252 §8.6). Registered clients are not asked
+ * for again.
+ */
+export function askAgainForDocuments(client: Client, request: RedirectingRequest): boolean {
+  if (!isClientDocument(client)) return false
+  const [only, ...others] = client.redirect_uris ?? []
+  const id = parse(client.client_id)
+  const target = parse(request.redirectURI ?? (others.length === 0 && only !== undefined ? only : ''))
+  return !(target?.protocol === 'https:' && id?.protocol === 'https:' && target.host === id.host)
+}
