@@ -6,7 +6,10 @@ import type { AccessToken } from './access_token.ts'
 import { readBearerToken } from './credentials.ts'
 import type { AccessTokenVerifier } from './verifier.ts'
 
-type Done = (error: unknown, user?: unknown, info?: unknown) => void
+/** What reaches `req.authInfo`, or the challenge. The strategy of passport-http-bearer declares no more than this. */
+type Info = { message?: string; scope?: string; claims?: Readonly<Record<string, unknown>> }
+
+type Done = (error: unknown, user?: unknown, info?: Info) => void
 
 /** The verify function of passport-http-bearer's `Strategy`, with and without `passReqToCallback`. */
 export interface BearerVerify {
@@ -37,7 +40,7 @@ export function createBearerVerify(verifier: AccessTokenVerifier, options: Beare
   const { userOf = (token: AccessToken): unknown => token } = options
   requireFunction('userOf', userOf)
 
-  async function verify(request: IncomingMessage | undefined, token: string) {
+  async function verify(request: IncomingMessage | undefined, token: string): Promise<{ user: unknown; info: Info }> {
     if (request !== undefined && readBearerToken(request) !== token)
       throw refusal('token_missing', { detail: 'the token is not in the Authorization header' })
     const verified = await verifier.verify(token)
