@@ -55,6 +55,7 @@ const KEPT: readonly string[] = [
   'dpop_jkt',
   'grant_management_action',
   'grant_id',
+  'issuer_state',
 ]
 
 /** The options of `createPushedRequests`. */

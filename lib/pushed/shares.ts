@@ -24,7 +24,8 @@ export function createShares(most: number, seconds: number): Shares {
 
   function moveOn(now: number): void {
     const number = Math.floor(now / seconds)
-    if (number === current.number) return
+    // a request that began just before the period did may be counted after one that began in it
+    if (number === current.number || number === current.number - 1) return
     before = number === current.number + 1 ? current : empty(number - 1)
     current = empty(number)
   }

@@ -508,3 +508,48 @@ test('a session store that fails or returns nonsense is 503 or 500, never a refu
     await assertPage(await app.authorizeWith(reference), 'temporarily_unavailable', 503)
   })
 })
+
+test('PA7: a form that is sent after a logout offers the login with the reference, not with the parameters', () =>
+  withApp({}, async (app) => {
+    const reference = await referenceOf(app)
+    const transaction_id = await transactionOf(await app.authorizeWith(reference))
+    const answer = await fetch(`${app.base}/authorize/decision`, {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ transaction_id }),
+    })
+    assert.equal(answer.status, 401)
+    const query = /\?([^"]+)"/.exec(await answer.text())?.[1]?.replaceAll('&amp;', '&')
+    assert.equal(query, new URLSearchParams(reference).toString())
+  }))
+
+test("PA7: a transaction that oauth2orize's own session store kept uses the request up as well", () =>
+  withApp({}, async (app) => {
+    for (const allow of [true, false]) {
+      const query = new URLSearchParams(await referenceOf(app))
+      const parsed = await new Promise<object>((resolve, reject) => {
+        const request = { method: 'GET', url: `/authorize?${query}`, headers: {} }
+        app.side.grant.request(request, (error, read) => (error ? reject(error) : resolve(read ?? {})))
+      })
+      const respond = () =>
+        new Promise<string>((resolve) => {
+          const headers = new Map<string, unknown>()
+          const response = {
+            headersSent: false,
+            setHeader: (name: string, value: unknown) => headers.set(name, value),
+            end: () => resolve(String(headers.get('Location'))),
+          }
+          const transaction = {
+            client: CLIENTS[0],
+            redirectURI: REQUEST.redirect_uri,
+            req: JSON.parse(JSON.stringify(parsed)),
+            user: { sub: 'alice' },
+            res: { allow },
+          }
+          const next = (error: unknown) => resolve((error as { reason: string }).reason)
+          app.side.grant.response(transaction as never, response as never, (done) => done(), next)
+        })
+      assert.match(await respond(), allow ? /[?&]code=/ : /error=access_denied/)
+      assert.equal(await respond(), 'request_uri_invalid')
+    }
+  }))
