@@ -70,6 +70,7 @@ export function testSessionStore(
           }),
           sessionAt(now(), { version: 2, keyThumbprint: 'thumbprint' }),
           sessionAt(now(), { lockVersion: 7, extra: { auth_time: 0.5, nested: { list: [1, null, true, 'x', {}] } } }),
+          sessionAt(now(), { type: 'pushed_request', extra: { parameters: { state: 's'.repeat(40_000) } } }),
           ...AWKWARD.map((text) =>
             sessionAt(now(), {
               id: unique(text),
