@@ -90,7 +90,13 @@ export async function authorizationApp({
   const make = framework === 4 ? (express4 as unknown as typeof express) : express
   const app = make()
   if (pushed !== undefined)
-    app.use('/par', createPushedAuthorizationEndpoint(pushed, { findClient, clock }) as express.RequestHandler)
+    app.use(
+      '/par',
+      createPushedAuthorizationEndpoint(pushed, {
+        findClient: options.findClient ?? findClient,
+        clock,
+      }) as express.RequestHandler,
+    )
   app.use(express.urlencoded({ extended: false, limit: '64kb' }))
   app.use((request, _response, next) => {
     const name = request.headers['x-user']
