@@ -4,7 +4,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { ClientDocumentOptions } from 'passport-client-assertion-jwt/cimd'
 import { createApplication } from '../../examples/recipes/mcp-users/application.ts'
-import { addMcp } from '../../examples/recipes/mcp-users/mcp.ts'
+import { addMcp, type McpOptions } from '../../examples/recipes/mcp-users/mcp.ts'
 import { selfSigned } from './certificate.ts'
 import { json, resolvingTo } from './key_server.ts'
 
@@ -12,6 +12,8 @@ import { json, resolvingTo } from './key_server.ts'
 export interface DocumentHost {
   /** Publishes a document and returns its URL, which is the `client_id`. `client_id` is added to it. */
   publish(path: string, document: Readonly<Record<string, unknown>>): string
+  /** Publishes JSON as it is, such as a key set. */
+  publishJson(path: string, value: object): string
   /** Whether every response is a 500 from now on. */
   isBroken: boolean
   /** The paths that were requested. */
@@ -40,6 +42,10 @@ export async function startDocumentHost(name = 'apps.example'): Promise<Document
       documents.set(path, { client_id: url, ...document })
       return url
     },
+    publishJson(path, value) {
+      documents.set(path, value)
+      return `https://${name}:${port}${path}`
+    },
     requests,
     options: {
       ports: 'any',
@@ -65,6 +71,7 @@ export interface McpWorld {
 export async function startMcpWorld(
   documents: Partial<ClientDocumentOptions>,
   host: '127.0.0.1' | 'localhost' = '127.0.0.1',
+  keySets: McpOptions['keySets'] = undefined,
 ): Promise<McpWorld> {
   const secret = '0123456789abcdef0123456789abcdef0123456789abcdef'
   const application = createApplication({ sessionSecret: secret })
@@ -74,7 +81,7 @@ export async function startMcpWorld(
   ).listen(0, host)
   await once(server, 'listening')
   const issuer = `http://${host}:${(server.address() as AddressInfo).port}`
-  addMcp(application, { issuer, baseSecret: secret, documents })
+  addMcp(application, { issuer, baseSecret: secret, documents, keySets })
   return {
     issuer,
     resource: `${issuer}/mcp`,

@@ -47,10 +47,12 @@ export interface McpOptions {
   readonly baseSecret: string
   /** Which clients may connect, and how their documents are fetched. */
   readonly documents?: Partial<Parameters<typeof createClientDocuments>[0]>
+  /** How the key sets of clients with `private_key_jwt` are fetched. */
+  readonly keySets?: Parameters<typeof createAssertionVerifier>[0]['keySets']
 }
 
 export function addMcp({ app, requireLogin, findUser }: Application, options: McpOptions): void {
-  const { issuer, baseSecret } = options
+  const { issuer, baseSecret, keySets } = options
   const resource = `${issuer}/mcp`
 
   // Clients: each is a document at the URL that is its client_id.
@@ -64,7 +66,7 @@ export function addMcp({ app, requireLogin, findUser }: Application, options: Mc
   const consents = createConsents({ store })
   const permits = ({ subject }: { readonly subject: string }): boolean => findUser(subject) !== undefined
   const tokenEndpoint = `${issuer}/token`
-  const verifyAssertion = createAssertionVerifier({ issuer, tokenEndpoint, findClient, replayRegister })
+  const verifyAssertion = createAssertionVerifier({ issuer, tokenEndpoint, findClient, replayRegister, keySets })
   const methods = ['private_key_jwt', 'none'] as const
   const authenticateClient = createClientAuthenticator({ findClient, verifyAssertion, methods })
   const token = createTokenEndpoint({
