@@ -15,6 +15,7 @@ import {
   OAuthError,
   readFormBody,
 } from 'passport-client-assertion-jwt'
+import { createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
 import { accountRoutes } from './account.ts'
 import { apiRoutes } from './api.ts'
 import { authorizationRoutes } from './authorization.ts'
@@ -28,6 +29,7 @@ import { messagePage, sendPage } from './pages.ts'
 import type { Settings } from './settings.ts'
 import type { Stores } from './stores.ts'
 import { tokenRoute } from './token-route.ts'
+import { issuersFor } from './trusted_issuers.ts'
 
 /** Adds the authorization server to an Express application. */
 export function authorizationServer(
@@ -43,6 +45,7 @@ export function authorizationServer(
   // The parts.
   const findClient = (clientId: string) => clients.find(clientId)
   const isUser = (subject: string): boolean => users.find(subject) !== undefined
+  const assertionIssuers = issuersFor(options.trustedIssuers, 'client_assertion')
   const verifyAssertion = createAssertionVerifier({
     issuer,
     tokenEndpoint: `${origin}/token`,
@@ -52,6 +55,7 @@ export function authorizationServer(
     replayRegister,
     keySets: { allowHttpLoopback: isHttpLoopback(issuer) },
     misconfiguredClient: 'refuse', // a warning at start named the record
+    ...(assertionIssuers.length === 0 ? {} : { trustedIssuers: createTrustedIssuers(assertionIssuers) }),
   })
   const sessions = createSessions({
     store: sessionStore,

@@ -19,17 +19,23 @@ export interface ClientRegistry {
   readonly notes: readonly UnsoundClient[]
 }
 
+interface ClientsOptions {
+  /** Whether a `jwks_uri` may be `http:` on a loopback address. */
+  readonly allowHttpLoopback: boolean
+  /** Whose tokens clients may authenticate with. */
+  readonly trustedIssuers: readonly { readonly issuer: string }[]
+}
+
 /**
  * Reads a clients file: a JSON array in the member names of RFC 7591 and OpenID Connect Dynamic Client Registration.
  * Rejects if the file, or a `client_id`, cannot be used; a record that is unsound on its own is set aside. The package
  * judges the records, so a client that is found here is one that the endpoints can authenticate.
- *
- * @param options.allowHttpLoopback Whether a `jwks_uri` may be `http:` on a loopback address.
  */
 export async function readClients(
   path: string,
-  options: { readonly allowHttpLoopback: boolean },
+  { allowHttpLoopback, trustedIssuers }: ClientsOptions,
 ): Promise<ClientRegistry> {
+  const issuers = trustedIssuers.map(({ issuer }) => issuer)
   const clients = new Map<string, Client>()
   const unsound: UnsoundClient[] = []
   const notes: UnsoundClient[] = []
@@ -41,7 +47,7 @@ export async function readClients(
     if (seen.has(clientId)) throw new Error(`has two clients with the client_id ${JSON.stringify(clientId)}`)
     seen.add(clientId)
     // `now: 0`: a secret that has expired is not unsound, it is refused like any other that is over.
-    const judged = await findClientProblems(record, { ...options, now: 0 })
+    const judged = await findClientProblems(record, { allowHttpLoopback, trustedIssuers: { issuers }, now: 0 })
     const problems = judged.some(isError) ? judged : [...judged, ...contradictions(record)]
     if (problems.some(isError)) {
       unsound.push({ clientId, problem: problems.map(sentence).join('; ') })

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type ClientRegistry, readClients } from './clients.ts'
 import { isHttpLoopback } from './loopback.ts'
+import { issuersFor, readTrustedIssuers, type TrustedIssuerSetting } from './trusted_issuers.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** The environment variables of the example, checked. The table in `README.md` explains each. */
@@ -12,6 +13,8 @@ export interface Settings {
   readonly issuer: string | undefined
   readonly clients: ClientRegistry
   readonly users: Users
+  /** Issuers whose tokens clients may authenticate with, or exchange. */
+  readonly trustedIssuers: readonly TrustedIssuerSetting[]
   readonly storeUrl: string
   readonly assertionProfile: AssertionProfile
   readonly errorVerbosity: ErrorVerbosity
@@ -96,9 +99,18 @@ export async function readSettings(environment: Readonly<Record<string, string |
   const codeLifetime = wholeNumber('AUTHORIZATION_CODE_TTL', 60, 1, YEAR_SECONDS)
   if (codeLifetime > LONGEST_CODE_LIFETIME_SECONDS)
     warnings.push(`AUTHORIZATION_CODE_TTL: codes live for ${LONGEST_CODE_LIFETIME_SECONDS} seconds at most`)
+  const allowHttpLoopback = isHttpLoopback(issuer ?? 'http://localhost')
+  const trustedIssuersFile = value('TRUSTED_ISSUERS_FILE')
+  const trustedIssuers =
+    trustedIssuersFile === undefined
+      ? []
+      : await readTrustedIssuers(trustedIssuersFile, { allowHttpLoopback }).catch((error: Error) => {
+          throw new UnusableSetting('TRUSTED_ISSUERS_FILE', `${quoted(trustedIssuersFile)} ${error.message}`)
+        })
   const settings = {
     port,
     issuer,
+    trustedIssuers,
     users: await fileOf('USERS_FILE', 'users.json', readUsers),
     storeUrl: checkedStoreUrl(value('STORE_URL') ?? 'memory:'),
     assertionProfile: oneOf('ASSERTION_PROFILE', 'oidc', ASSERTION_PROFILES),
@@ -109,7 +121,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
     requirePushedRequests: oneOf('REQUIRE_PAR', 'off', ['on', 'off']) === 'on',
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
-      readClients(path, { allowHttpLoopback: isHttpLoopback(issuer ?? 'http://localhost') }),
+      readClients(path, { allowHttpLoopback, trustedIssuers: issuersFor(trustedIssuers, 'client_assertion') }),
     ),
   }
   if (value('BASE_SECRET') === undefined)

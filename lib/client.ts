@@ -30,6 +30,19 @@ export interface Client {
   /** Public keys, as an object or as JSON text. Never together with `jwks_uri`. */
   readonly jwks?: JwkSet | string | undefined
   readonly jwks_uri?: string | undefined
+  /**
+   * Whose tokens of trusted issuers this client may authenticate with, instead of keys of its own: at most 20. One that
+   * names no `subject` names a claim whose value is never given to anybody else, such as `repository_id`. The comparison
+   * is exact. `audience` replaces the issuer of this server in the tokens' `aud`.
+   */
+  readonly federated_credentials?:
+    | readonly {
+        readonly issuer: string
+        readonly subject?: string | undefined
+        readonly audience?: string | undefined
+        readonly claims?: Readonly<Record<string, string | number | boolean>> | undefined
+      }[]
+    | undefined
   readonly redirect_uris?: readonly string[] | undefined
   /** `native` frees the port of `http://localhost` in `redirect_uris` (RFC 8252 §7.3). Absent: `web`. */
   readonly application_type?: string | undefined
@@ -63,6 +76,8 @@ export interface ClientAuthentication {
   /** The id of the key that verified the assertion, where it has one. */
   readonly kid?: string | undefined
   readonly jti?: string | undefined
+  /** The trusted issuer of the assertion, where the client did not make it itself. */
+  readonly issuer?: string | undefined
   /** The verified claims of the assertion. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
   /** The verified protected header of the assertion. */

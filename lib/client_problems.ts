@@ -4,6 +4,7 @@ import { isRegistrableClientId } from './client_lookup.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from './client_secret.ts'
 import { systemClock } from './clock.ts'
 import { isUsableRedirectUri, type RedirectUriRules } from './code/redirect_uri.ts'
+import { readFederatedCredentials, TWO_ROOTS_OF_TRUST } from './federated_credentials.ts'
 import { ALL_ALGORITHMS, algorithmNamed, isSameAlgorithm } from './keys/algorithms.ts'
 import { findKeyProblem } from './keys/judgement.ts'
 import { readInlineKeys } from './keys/jwks.ts'
@@ -38,6 +39,8 @@ export interface ClientProblemOptions extends RedirectUriRules {
   readonly allowHttpLoopback?: boolean | undefined
   /** The option `keySets.isAllowedAddress` of the verifier. Default: public addresses. */
   readonly isAllowedAddress?: IsAllowedAddress | undefined
+  /** The option `trustedIssuers` of the verifier, or the names of its issuers. Default: none. */
+  readonly trustedIssuers?: { readonly issuers: readonly string[] } | undefined
   /** The time for which expiry is judged, epoch seconds. Default: now. */
   readonly now?: number | undefined
 }
@@ -49,6 +52,7 @@ const NAMES = optionNames<ClientProblemOptions>({
   maxKeys: true,
   allowHttpLoopback: true,
   isAllowedAddress: true,
+  trustedIssuers: true,
   privateUseSchemes: true,
   now: true,
 })
@@ -146,10 +150,32 @@ function findUriProblem(uri: string, options: ClientProblemOptions): string | un
   return isIP(host) === 0 || isAllowed(host) === true ? undefined : 'must not lead to an address that is not public'
 }
 
+/** What keeps a client from authenticating with tokens of trusted issuers; `undefined` for one that has keys of its own. */
+function findFederatedProblems({ client, options }: Subject): readonly Found[] | undefined {
+  const issuers = options.trustedIssuers?.issuers ?? []
+  const name = 'federated_credentials'
+  const hasKeys = !isAbsent(client.jwks) || !isAbsent(client.jwks_uri)
+  if (issuers.includes(client.client_id)) return [error('client_id', 'must not be that of a trusted issuer')]
+  if (isAbsent(client.federated_credentials)) {
+    const isSpiffeId = issuers.some((issuer) => client.client_id.startsWith(`${issuer}/`) && /^spiffe:/.test(issuer))
+    return isSpiffeId && !hasKeys ? [] : undefined
+  }
+  if (hasKeys) return [error(name, TWO_ROOTS_OF_TRUST.slice(name.length + 1))]
+  const credentials = readFederatedCredentials(client)
+  if (typeof credentials === 'string') return [error(name, `cannot be used: ${credentials}`)]
+  if (issuers.length === 0) return [error(name, 'cannot be used: the server trusts no issuer')]
+  const unknown = credentials.map(({ issuer }, index) =>
+    issuers.includes(issuer) ? undefined : warning(`${name}[${index}].issuer`, 'is not trusted by the server'),
+  )
+  return unknown.every((each) => each !== undefined) ? [error(name, 'names no issuer that the server trusts')] : unknown
+}
+
 async function findKeyProblems(subject: Subject): Promise<readonly Found[]> {
   const { client, method, options, algorithms, publicKeys } = subject
   const isMac = method === 'client_secret_jwt'
   if (method !== 'private_key_jwt' && !isMac) return []
+  const federated = isMac ? undefined : findFederatedProblems(subject)
+  if (federated !== undefined) return federated
   const jwks: unknown = readOptional(client.jwks)
   const uri = readOptional(client.jwks_uri)
   if (jwks !== undefined && uri !== undefined && !isMac)

@@ -150,6 +150,7 @@ const CODE_OF_REASON = {
   assertion_subject_malformed: 'invalid_client',
   assertion_issuer_mismatch: 'invalid_client',
   client_id_mismatch: 'invalid_client',
+  federated_credential_mismatch: 'invalid_client',
   client_algorithm_mismatch: 'invalid_client',
   assertion_audience_mismatch: 'invalid_client',
   assertion_expiry_malformed: 'invalid_client',

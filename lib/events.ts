@@ -27,6 +27,9 @@ export interface Events {
     readonly method: ClientAuthenticationMethod
     readonly alg?: string | undefined
     readonly kid?: string | undefined
+    /** The trusted issuer of the assertion and its `sub`, where the client did not make it itself. */
+    readonly issuer?: string | undefined
+    readonly subject?: string | undefined
   }
   /** A client was turned away. */
   'client.refused': {

@@ -16,6 +16,7 @@ const entries = {
   'stores/memory.ts': 'stores/memory',
   'stores/redis.ts': 'stores/redis',
   'stores/postgres.ts': 'stores/postgres',
+  'federated/index.ts': 'federated',
   'testing/index.ts': 'testing',
 }
 

@@ -31,6 +31,28 @@ export interface ServerNames {
   readonly takesEndpoint: boolean
 }
 
+/** What is done with the assertions of one trusted issuer, instead of those that clients made themselves. */
+export interface Way {
+  readonly issuer: string
+  /** The rules for them, made of those of the verifier. `perClient` may change them. */
+  readonly rulesFrom: (rules: AssertionRules) => AssertionRules
+  /** In order, after those that open the assertion and before those of the application. */
+  readonly checks: readonly Check[]
+}
+
+/** Issuers whose tokens clients may authenticate with: `createTrustedIssuers` makes it. */
+export interface TrustedIssuers {
+  readonly issuers: readonly string[]
+  /** The JOSE algorithms of all of them, for the metadata. */
+  readonly algorithms: readonly string[]
+  /** Whether tokens of one of them are accepted once only, which needs a replay register. */
+  readonly hasReplayProtection: boolean
+  /** Values of `client_assertion_type` beside the usual one. */
+  readonly assertionTypes: readonly string[]
+  /** @internal */
+  readonly findWay: (attempt: Attempt) => Way | undefined
+}
+
 /** The parts one verifier works with. */
 export interface VerifierParts {
   readonly rules: AssertionRules
@@ -44,6 +66,7 @@ export interface VerifierParts {
   /** The key sets of clients that describe themselves: apart, so that strangers cannot use up the bounds of the others. */
   readonly documentKeySets: () => KeySets
   readonly verification: VerificationPlace
+  readonly trustedIssuers: TrustedIssuers | undefined
 }
 
 /**
@@ -59,6 +82,8 @@ export interface Attempt {
   readonly startedAt: number
   /** The parameter `client_assertion`, of any length. */
   presented: string
+  /** The parameter `client_assertion_type`. */
+  type: string | undefined
   /** The parameter `client_id`. */
   parameter: string | undefined
   assertion: string
@@ -66,7 +91,9 @@ export interface Attempt {
   alg: string
   algorithm: Algorithm
   kid: string | undefined
-  /** The `sub` of the assertion. */
+  /** The trusted issuer of the assertion, if the client did not make it itself. */
+  issuer: string | undefined
+  /** The `sub` of the assertion; of one of a trusted issuer what the parameter `client_id` says. */
   clientId: string
   client: Client
   /** The rules for this client; those of the verifier until the client is known. */
@@ -118,12 +145,14 @@ export const beginAttempt = (
     startedAt: performance.now(),
     rules: parts.rules,
     presented: undefined,
+    type: undefined,
     parameter: undefined,
     assertion: undefined,
     envelope: undefined,
     alg: undefined,
     algorithm: undefined,
     kid: undefined,
+    issuer: undefined,
     clientId: undefined,
     client: undefined,
     audience: undefined,

@@ -44,7 +44,7 @@ const authorizationOf = (request: unknown): unknown => {
  * authentication in the request (RFC 6749 §2.3). The assertion is not opened.
  */
 function findPresented(attempt: Attempt): void {
-  const { parameters, context, rules } = attempt
+  const { parameters, context, rules, parts } = attempt
   const type = textOf(parameters, 'client_assertion_type')
   const assertion = textOf(parameters, 'client_assertion')
   const clientId = textOf(parameters, 'client_id')
@@ -54,7 +54,7 @@ function findPresented(attempt: Attempt): void {
     const missing = assertion === undefined ? 'client_assertion' : 'client_assertion_type'
     throw refusal('parameter_missing', { clientId, description: `The parameter ${missing} is missing.` })
   }
-  if (type !== ASSERTION_TYPE)
+  if (type !== ASSERTION_TYPE && !parts.trustedIssuers?.assertionTypes.includes(type))
     throw refusal('assertion_type_unsupported', {
       clientId,
       description: 'The client_assertion_type is not supported.',
@@ -77,6 +77,7 @@ function findPresented(attempt: Attempt): void {
       description: `The parameter client_id is ${clientId === undefined ? 'missing' : 'too long'}.`,
     })
   attempt.presented = assertion
+  attempt.type = type
   attempt.parameter = clientId
 }
 

@@ -1,11 +1,12 @@
 import { isClientDocument } from '../client_document.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
 import type { RemoteKeySet } from '../keys/key_sets.ts'
 import { isMacOf, isSignedBy, isSignedByInPool } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
-import { readOptional } from '../optional.ts'
+import { isAbsent, readOptional } from '../optional.ts'
 import type { Attempt, Check } from './attempt.ts'
 import { macKeys } from './secrets.ts'
 
@@ -74,8 +75,18 @@ async function tryKeysLater(
   return undefined
 }
 
+/** Where the keys of one party come from. */
+export interface KeySource {
+  /** Returns the keys, at once if they are kept. Throws or rejects if they cannot be fetched. */
+  get(now: number, clientId: string): RemoteKeySet | Promise<RemoteKeySet>
+  /** Fetches keys other than those that did not do; `undefined` if there are none, or they were requested just now. */
+  renew(seen: RemoteKeySet, now: number, clientId: string): Promise<RemoteKeySet | undefined>
+  /** Notes that one of the keys has verified a signature. */
+  confirm(): void
+}
+
 /** The proof by a key of this set, or the refusal that says why there is none. */
-function proofIn(attempt: Attempt, keys: readonly Jwk[]): Proof | OAuthError | Promise<Proof | OAuthError> {
+export function proofIn(attempt: Attempt, keys: readonly Jwk[]): Proof | OAuthError | Promise<Proof | OAuthError> {
   const { alg, algorithm, kid, client, rules } = attempt
   if (rules.requireUniqueKeyId && kid !== undefined && keys.filter((jwk) => jwk['kid'] === kid).length > 1)
     return refusal('key_unusable', {
@@ -93,27 +104,35 @@ function proofIn(attempt: Attempt, keys: readonly Jwk[]): Proof | OAuthError | P
   return isPromise(proof) ? proof.then(judged) : judged(proof)
 }
 
-const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
+export const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
   if ('kid' in outcome) return outcome
   throw outcome
 }
 
-/** The proof by a key of the client's `jwks_uri`, which is fetched again if the known keys verify nothing. */
-async function proofFromRemote(attempt: Attempt, uri: string): Promise<Proof> {
-  const { parts, client, now } = attempt
-  const keySets = isClientDocument(client) ? parts.documentKeySets() : parts.keySets
-  const fetched = async (pending: RemoteKeySet | Promise<RemoteKeySet>): Promise<RemoteKeySet> => await pending
-  const set = await fetched(keySets.get(uri, now, client.client_id))
+/** The proof by a key of a remote set, which is fetched again if the known keys verify nothing. */
+export async function proofFromRemote(attempt: Attempt, source: KeySource): Promise<Proof> {
+  const { client, now } = attempt
+  const set = await source.get(now, client.client_id)
   const outcome = await proofIn(attempt, set.keys)
   if ('kid' in outcome) {
-    if (!set.isProven) keySets.confirm(uri)
+    if (!set.isProven) source.confirm()
     return outcome
   }
-  const renewed = await keySets.renew(uri, set, now, client.client_id)
+  const renewed = await source.renew(set, now, client.client_id)
   if (renewed === undefined) throw outcome
   const proof = proofOrThrow(await proofIn(attempt, renewed.keys))
-  keySets.confirm(uri)
+  source.confirm()
   return proof
+}
+
+/** The keys at the `jwks_uri` of a client. */
+function sourceAt({ parts, client }: Attempt, uri: string): KeySource {
+  const keySets = isClientDocument(client) ? parts.documentKeySets() : parts.keySets
+  return {
+    get: (now, clientId) => keySets.get(uri, now, clientId),
+    renew: (seen, now, clientId) => keySets.renew(uri, seen, now, clientId),
+    confirm: () => keySets.confirm(uri),
+  }
 }
 
 function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {
@@ -121,13 +140,15 @@ function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {
   const clientId = client.client_id
   const jwks: unknown = readOptional(client.jwks)
   const uri: unknown = readOptional(client.jwks_uri)
+  if (parts.trustedIssuers !== undefined && !isAbsent(client.federated_credentials) && (jwks ?? uri) !== undefined)
+    throw refusal('client_misconfigured', { clientId, detail: TWO_ROOTS_OF_TRUST })
   if (jwks !== undefined && uri !== undefined)
     throw refusal(parts.misconfiguredClient === 'error' ? 'misconfigured' : 'client_misconfigured', {
       clientId,
       detail: 'the client has both jwks and jwks_uri (RFC 7591 section 2 forbids it)',
     })
   if (uri !== undefined) {
-    if (typeof uri === 'string') return proofFromRemote(attempt, uri)
+    if (typeof uri === 'string') return proofFromRemote(attempt, sourceAt(attempt, uri))
     throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a string' })
   }
   if (jwks === undefined)
@@ -151,13 +172,14 @@ function proofByMac({ parts, client, alg, algorithm, kid, now, rules, envelope }
 }
 
 /** Notes how the client was authenticated: what the application sees of it. */
-function describe(attempt: Attempt, proof: Proof): void {
-  const { algorithm, alg, jti, envelope } = attempt
+export function describe(attempt: Attempt, proof: Proof): void {
+  const { algorithm, alg, jti, envelope, issuer } = attempt
   attempt.authentication = {
     method: algorithm.method,
     alg,
     ...(proof.kid === undefined ? {} : { kid: proof.kid }),
     ...(jti === undefined ? {} : { jti }),
+    ...(issuer === undefined ? {} : { issuer }),
     claims: envelope.claims,
     header: envelope.header,
   }

@@ -42,10 +42,16 @@ function checkRegistration({ client, alg, algorithm, context, rules }: Attempt):
 function acceptClient(attempt: Attempt, looked: Client | OAuthError): void {
   if (looked instanceof OAuthError) throw looked
   attempt.client = looked
-  const { perClient, rules } = attempt.parts
+  const { rules, parts, issuer } = attempt
+  const { perClient, trustedIssuers } = parts
+  if (trustedIssuers?.issuers.includes(looked.client_id))
+    throw refusal('client_misconfigured', {
+      clientId: looked.client_id,
+      detail: 'the client_id is that of a trusted issuer: the issuer could speak for the client, or the client for it',
+    })
   if (perClient === undefined) return
   try {
-    const own = perClient(looked)
+    const own = perClient(looked, { issuer })
     if (own === undefined || own === null) return
     // a promise has none of the rules, and would be taken for none
     if (isPromise(own)) throw new TypeError('perClient must return at once, got a promise')

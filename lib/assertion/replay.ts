@@ -6,11 +6,12 @@ import type { Check } from './attempt.ts'
 async function spend(
   register: ReplayRegister,
   issuer: string,
-  clientId: string,
+  author: string,
   jti: string,
   expiresAt: number,
+  clientId: string,
 ): Promise<void> {
-  const isFirst: unknown = await answerOf(() => register.remember(issuer, clientId, jti, expiresAt))
+  const isFirst: unknown = await answerOf(() => register.remember(issuer, author, jti, expiresAt))
   if (isFirst === true) return
   if (isFirst === false)
     throw refusal('assertion_replayed', { clientId, detail: 'an assertion with this jti was used before' })
@@ -21,10 +22,10 @@ export const REPLAY_CHECK: Check = {
   name: 'replay',
   title: 'Not used before',
   needs: ['names', 'clientId', 'expiresAt'],
-  run({ parts: { replayRegister }, rules, names, clientId, jti, expiresAt }) {
+  run({ parts: { replayRegister }, rules, names, clientId, jti, expiresAt, issuer }) {
     if (jti === undefined || replayRegister === false || rules.allowReuse) return
     const forgetAt = Math.ceil(expiresAt + rules.clockToleranceSeconds) + 1
-    return spend(replayRegister, names.issuer, clientId, jti, forgetAt)
+    return spend(replayRegister, names.issuer, issuer ?? clientId, jti, forgetAt, clientId)
   },
   online: true,
 }

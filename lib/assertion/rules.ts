@@ -80,8 +80,14 @@ export interface ClientRules extends Pick<RuleOptions, OwnRuleName> {
   readonly audience?: readonly string[] | undefined
 }
 
-/** Returns the rules that differ for this client, or `undefined` to use the verifier's own. Synchronous. */
-export type PerClient<C extends Client> = (client: C) => ClientRules | undefined
+/**
+ * Returns the rules that differ for this client, or `undefined` to use those of the verifier, or of the trusted issuer.
+ * Synchronous. `way.issuer` is the trusted issuer of the assertion, if the client did not make it itself.
+ */
+export type PerClient<C extends Client> = (
+  client: C,
+  way: { readonly issuer: string | undefined },
+) => ClientRules | undefined
 
 /** What one option may be, what it is without being set, and whom it may be set for. */
 export interface RuleDeclaration {

@@ -6,12 +6,20 @@ import type { AssertionMethod } from '../keys/algorithms.ts'
 import { createDocumentKeySets, createKeySets, type KeySetOptions, type KeySets } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
 import type { VerificationPlace } from '../keys/signature.ts'
-import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { type AssertionCheck, readChecks } from './application_checks.ts'
-import { type AssertionContext, type Attempt, beginAttempt, type VerifierParts } from './attempt.ts'
+import {
+  type AssertionContext,
+  type Attempt,
+  beginAttempt,
+  type Check,
+  type TrustedIssuers,
+  type VerifierParts,
+} from './attempt.ts'
 import { serverNames } from './audience.ts'
 import { orderChecks } from './checks.ts'
+import { ASSERTION_TYPE } from './presented.ts'
 import { type PerClient, type RuleOptions, rulesOf } from './rules.ts'
 
 export type { AssertionCheck } from './application_checks.ts'
@@ -40,6 +48,8 @@ export interface AssertionVerifier<C extends Client = Client> extends VerifyAsse
   readonly algorithms: readonly string[]
   /** The assertion methods for `token_endpoint_auth_methods_supported`. */
   readonly methods: readonly AssertionMethod[]
+  /** The values of `client_assertion_type` that it accepts. */
+  readonly assertionTypes: readonly string[]
 }
 
 /** The options of `createAssertionVerifier`. */
@@ -62,6 +72,11 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
   readonly verification?: VerificationPlace | undefined
   /** Checks of the application, in order. They run after all others, before the `jti` is used. */
   readonly checks?: readonly AssertionCheck<C>[] | undefined
+  /**
+   * Issuers whose tokens clients may authenticate with: `createTrustedIssuers` of `./federated`. Default: none. Their
+   * tokens take a way of their own, under the issuer's rules; the `iss` of an assertion alone decides which way it takes.
+   */
+  readonly trustedIssuers?: TrustedIssuers | undefined
   /** How remote key sets (`jwks_uri`) are fetched and kept. */
   readonly keySets?: KeySetOptions | undefined
   /** Most imported public keys that are kept, 16 to 1000000. Default 20000; each takes some 5 KiB. */
@@ -97,6 +112,7 @@ export const VERIFIER_OPTIONS = optionNames<AssertionVerifierOptions>({
   misconfiguredClient: true,
   verification: true,
   checks: true,
+  trustedIssuers: true,
   keySets: true,
   keyCacheSize: true,
   clock: true,
@@ -131,6 +147,18 @@ export function createAssertionVerifier<C extends Client = Client>(
   return assertionVerifierOf(options)
 }
 
+function requireTrustedIssuers(
+  trustedIssuers: TrustedIssuers,
+  register: unknown,
+  methods: readonly AssertionMethod[],
+): void {
+  requireVerbs('trustedIssuers', trustedIssuers, ['findWay'])
+  if (trustedIssuers.hasReplayProtection && register === false)
+    throw badOption('replayRegister', "a replay register where a trusted issuer has replay: 'once'", false)
+  if (!methods.includes('private_key_jwt'))
+    throw badOption('methods', "an array with 'private_key_jwt' where there are trustedIssuers", methods)
+}
+
 /** `createAssertionVerifier` for constructors that have checked the names of their options, and have more of them. */
 export function assertionVerifierOf<C extends Client>(options: AssertionVerifierOptions<C>): AssertionVerifier<C> {
   const rules = rulesOf(options)
@@ -142,6 +170,8 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
   const register = options.replayRegister ?? (rules.jti === 'optional' ? false : undefined)
   if (register !== false) requireVerbs('replayRegister', register, ['remember'])
   let documentKeySets: KeySets | undefined
+  const { trustedIssuers } = options
+  if (trustedIssuers !== undefined) requireTrustedIssuers(trustedIssuers, register, rules.methods)
   const parts: VerifierParts = {
     rules,
     namesFor,
@@ -156,25 +186,41 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
       return documentKeySets
     },
     verification: oneOf('verification', options.verification, 'pool', ['sync', 'pool']),
+    trustedIssuers,
   }
-  const checks = orderChecks(perClient !== undefined, readChecks(options.checks))
+  const order = orderChecks(perClient !== undefined, readChecks(options.checks), trustedIssuers)
+  const runAll = async (checks: readonly Check[], attempt: Attempt): Promise<void> => {
+    for (const { run } of checks) {
+      const pending = run(attempt)
+      if (pending !== undefined) await pending
+    }
+  }
   const verify: VerifyAssertion<C> = async (parameters, context = {}) => {
     let attempt: Attempt | undefined
     try {
       const now = context.now ?? clock()
       if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock returned no number' }) // no time is past it
       attempt = beginAttempt(parts, parameters, context, now)
-      for (const { run } of checks) {
-        const pending = run(attempt)
-        if (pending !== undefined) await pending
-      }
+      for (const { run } of order.opening) run(attempt) // none of them waits
+      await runAll(order.following(attempt), attempt)
     } catch (error) {
       throw publishFailure(asRefusal(error, attempt?.clientId ?? attempt?.parameter), attempt?.kid)
     }
     const { client, clientId, authentication } = attempt
-    const { method, alg, kid } = authentication
-    publish('client.authenticated', () => ({ clientId, method, alg, kid }))
+    const { method, alg, kid, issuer, claims } = authentication
+    publish('client.authenticated', () => {
+      const event = { clientId, method, alg, kid }
+      return issuer === undefined ? event : { ...event, issuer, subject: String(claims?.['sub']) }
+    })
     return { client: client as C, authentication }
   }
-  return Object.assign(verify, { algorithms: rules.algorithms, methods: rules.methods })
+  const algorithms =
+    trustedIssuers === undefined
+      ? rules.algorithms
+      : Object.freeze([...new Set([...rules.algorithms, ...trustedIssuers.algorithms])])
+  return Object.assign(verify, {
+    algorithms,
+    methods: rules.methods,
+    assertionTypes: Object.freeze([ASSERTION_TYPE, ...(trustedIssuers?.assertionTypes ?? [])]),
+  })
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import type { TrustedIssuers } from '../assertion/attempt.ts'
 import type { AssertionProfile } from '../assertion/profiles.ts'
 import type { Client, JwkSet } from '../client.ts'
 import { systemClock } from '../clock.ts'
 import type { Reason } from '../errors.ts'
+import { createTrustedIssuers, type TrustedIssuer } from '../federated/trusted_issuers.ts'
 import { escapeUnprintable } from '../printable.ts'
 import { type CheckResult, type Explanation, explainAssertion, type Question } from './explanation.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
@@ -14,6 +16,7 @@ const OPTIONS = {
   endpoint: { type: 'string' },
   jwks: { type: 'string' },
   client: { type: 'string' },
+  'trusted-issuers': { type: 'string' },
   profile: { type: 'string' },
   now: { type: 'string' },
   json: { type: 'boolean' },
@@ -50,7 +53,12 @@ function clientOf(file: string, assertion: string): Client {
   const isClient = (record: unknown): record is Client =>
     typeof record === 'object' && record !== null && typeof (record as Client).client_id === 'string'
   const clients = records.filter(isClient)
-  const found = clients.find((client) => client.client_id === sub) ?? clients[0]
+  const found =
+    clients.find((client) => client.client_id === sub) ??
+    clients.find(({ federated_credentials: credentials }) => {
+      return Array.isArray(credentials) && credentials.some((each) => each?.subject === sub)
+    }) ??
+    clients[0]
   if (found === undefined) throw new UsageError(`--client: ${file} holds no record with a client_id`)
   return found
 }
@@ -61,6 +69,30 @@ function jwksOf(file: string): JwkSet {
   if (Array.isArray(value['keys'])) return { keys: value['keys'] }
   if (typeof value['kty'] === 'string') return { keys: [value] }
   throw new UsageError(`--jwks: ${file} is neither a JWK set nor a JWK`)
+}
+
+const WIRE_NAMES: Readonly<Record<string, string>> = {
+  jwks_uri: 'jwksUri',
+  max_lifetime_seconds: 'maxLifetimeSeconds',
+}
+
+/** Issuers in the member names of this package or of client records. Keys of `--jwks` count as those of each issuer. */
+function trustedIssuersOf(
+  file: string,
+  jwks: JwkSet | undefined,
+): { readonly trustedIssuers: TrustedIssuers; readonly issuersWithoutKeys: readonly string[] } {
+  const value = jsonFile('trusted-issuers', file)
+  const issuers = (Array.isArray(value) ? value : [value]).map((row: unknown) => {
+    if (typeof row !== 'object' || row === null) throw new UsageError(`--trusted-issuers: ${file} holds no issuers`)
+    const { use: _, ...members } = row as Readonly<Record<string, unknown>>
+    const renamed: Record<string, unknown> = Object.fromEntries(
+      Object.entries(members).map(([name, each]) => [WIRE_NAMES[name] ?? name, each]),
+    )
+    return jwks === undefined ? renamed : { ...renamed, jwks, ...{ jwksUri: undefined, discovery: undefined } }
+  })
+  const trustedIssuers = createTrustedIssuers(issuers as unknown as readonly TrustedIssuer[])
+  const isRemote = (_: string, index: number): boolean => issuers[index]?.['jwks'] === undefined
+  return { trustedIssuers, issuersWithoutKeys: trustedIssuers.issuers.filter(isRemote) }
 }
 
 // What may be shown of an assertion: the members with a meaning here. Others are named only; nothing else is known of them.
@@ -135,12 +167,16 @@ interface Told extends Explanation {
 }
 
 const asJson = (told: Told): string => {
-  const { verdict, hints, checks, header, claims, times } = told
+  const { verdict, hints, checks, issuer = null, header, claims, times } = told
   const { reason = null, remedy = null }: { reason?: Reason | undefined | null; remedy?: string | undefined | null } =
     told
   const shown = { header: pick(header, SHOWN_HEADER), claims: pick(claims, SHOWN_CLAIMS) }
   const others = { header: othersOf(header, SHOWN_HEADER), claims: othersOf(claims, SHOWN_CLAIMS) }
-  const lines = JSON.stringify({ verdict, reason, remedy, hints, checks, ...shown, times, others }, null, 2).split('\n')
+  const lines = JSON.stringify(
+    { verdict, reason, remedy, hints, issuer, checks, ...shown, times, others },
+    null,
+    2,
+  ).split('\n')
   return `${lines.map(escapeUnprintable).join('\n')}\n`
 }
 
@@ -220,7 +256,11 @@ export async function explain(args: readonly string[], io: Io): Promise<number> 
     client: values.client === undefined ? undefined : clientOf(values.client, assertion),
     jwks: values.jwks === undefined ? undefined : jwksOf(values.jwks),
   }
-  const explanation = await explainAssertion(question).catch((error: unknown) => {
+  const explained = async (): Promise<Explanation> => {
+    const file = values['trusted-issuers']
+    return explainAssertion(file === undefined ? question : { ...question, ...trustedIssuersOf(file, question.jwks) })
+  }
+  const explanation = await explained().catch((error: unknown) => {
     throw error instanceof TypeError ? new UsageError(error.message) : error
   })
   const colours = io.isTerminal && !io.environment['NO_COLOR'] && io.environment['TERM'] !== 'dumb'

@@ -1,6 +1,12 @@
 import type { AssertionCheck } from '../assertion/application_checks.ts'
 import { readChecks } from '../assertion/application_checks.ts'
-import { type Attempt, beginAttempt, type Check, type VerifierParts } from '../assertion/attempt.ts'
+import {
+  type Attempt,
+  beginAttempt,
+  type Check,
+  type TrustedIssuers,
+  type VerifierParts,
+} from '../assertion/attempt.ts'
 import { serverNames } from '../assertion/audience.ts'
 import { orderChecks } from '../assertion/checks.ts'
 import { type RuleOptions, rulesOf } from '../assertion/rules.ts'
@@ -28,6 +34,10 @@ export interface Question {
   readonly client?: Client | undefined
   /** Public keys instead of those of the record. */
   readonly jwks?: JwkSet | undefined
+  /** The issuers whose tokens the server accepts as assertions. Their remote keys are not fetched. */
+  readonly trustedIssuers?: TrustedIssuers | undefined
+  /** Those of them whose keys are remote. */
+  readonly issuersWithoutKeys?: readonly string[] | undefined
   /** The advertised URL of the endpoint that is called, if it is not the token endpoint. */
   readonly endpoint?: string | undefined
   /** Epoch seconds. */
@@ -41,6 +51,8 @@ export interface Explanation {
   /** Of the first check that failed: what the verifier would have refused with. */
   readonly reason: Reason | undefined
   readonly checks: readonly CheckResult[]
+  /** The trusted issuer whose way the assertion took; `undefined`: that of assertions that clients make themselves. */
+  readonly issuer: string | undefined
   readonly header: Readonly<Record<string, unknown>> | undefined
   readonly claims: Readonly<Record<string, unknown>> | undefined
 }
@@ -67,7 +79,8 @@ const WHY_SKIPPED: Readonly<Partial<Record<keyof Attempt, string>>> = {
 }
 
 /** The record to check with: the client's, with other keys if they are given; or one made up around those keys. */
-function recordFor({ client, jwks }: Question, { clientId, algorithm }: Attempt): Client | undefined {
+function recordFor({ client, jwks }: Question, { clientId, algorithm, issuer }: Attempt): Client | undefined {
+  if (issuer !== undefined) return client // the keys are those of the issuer
   if (client === undefined)
     return clientId === undefined || algorithm === undefined || jwks === undefined
       ? undefined
@@ -106,7 +119,7 @@ async function resultOf(check: Check, attempt: Attempt): Promise<CheckResult> {
  * @throws TypeError naming the option that is not possible, like `createAssertionVerifier`
  */
 export async function explainAssertion(question: Question): Promise<Explanation> {
-  const { assertion, options, client, endpoint, now } = question
+  const { assertion, options, client, endpoint, now, trustedIssuers, issuersWithoutKeys = [] } = question
   const rules = rulesOf(options)
   const noRecord = skip(WHY_SKIPPED.client ?? '')
   const noFetch = skip('the client has a jwks_uri, which is not fetched here: pass its keys with --jwks')
@@ -128,23 +141,36 @@ export async function explainAssertion(question: Question): Promise<Explanation>
     keySets,
     documentKeySets: () => keySets,
     verification: 'sync',
+    trustedIssuers,
   }
   const attempt = beginAttempt(parts, {}, { now, endpoint }, now)
   attempt.presented = assertion
   const checks: CheckResult[] = []
-  for (const check of orderChecks(false, readChecks(options.checks))) {
-    if (check.online || check.applies?.(rules) === false) continue
+  const carryOut = async (check: Check): Promise<void> => {
+    if (check.online || check.applies?.(attempt.rules) === false) return
+    if (check.name === 'signature' && issuersWithoutKeys.includes(attempt.issuer ?? '')) {
+      const detail = 'the keys of the issuer are not fetched here: pass them with --jwks'
+      checks.push({ name: check.name, title: String(check.title), outcome: 'skipped', detail })
+      return
+    }
     // A record of another client, and keys without a record, are enough to go on with.
     if (check.name === 'signature' || (client !== undefined && check.name === 'registration'))
       attempt.client ??= recordFor(question, attempt) as Client
     checks.push(await resultOf(check, attempt))
   }
+  const order = orderChecks(false, readChecks(options.checks), trustedIssuers)
+  for (const check of order.opening) await carryOut(check)
+  const following = order.following(attempt)
+  // the parameter client_id names the client of a trusted issuer's token
+  if (attempt.issuer !== undefined && client !== undefined) attempt.clientId = client.client_id
+  for (const check of following) await carryOut(check)
   const failed = checks.find(({ outcome }) => outcome === 'failed')
   const isComplete = checks.every(({ outcome }) => outcome !== 'skipped')
   return {
     verdict: failed ? 'refused' : isComplete ? 'accepted' : 'undecided',
     reason: failed?.reason,
     checks,
+    issuer: attempt.issuer,
     header: attempt.envelope?.header,
     claims: attempt.envelope?.claims,
   }

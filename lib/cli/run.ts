@@ -10,10 +10,12 @@ const HELP = `passport-client-assertion-jwt: keys for client assertions, and why
       or with --jwks into a file: the key is added to those that are there, and the file is replaced in one step.
 
   explain JWT --issuer URL [--token-endpoint URL] [--jwks FILE] [--client FILE]
-          [--profile oidc] [--endpoint URL] [--now SECONDS] [--json]
+          [--trusted-issuers FILE] [--profile oidc] [--endpoint URL] [--now SECONDS] [--json]
       Carries out every check on a client assertion, in order. The first line says what is wrong and what to do.
       JWT may be - for standard input. --client takes a client record (RFC 7591 member names) as JSON, --jwks a
-      public JWK set; without either the signature is not checked. Nothing secret is printed. Nothing is fetched
+      public JWK set; without either the signature is not checked. --trusted-issuers takes a JSON array of
+      { "issuer", "jwks" | "jwks_uri" | "discovery" }: a token of one of them is judged by its rules, with the keys of
+      its jwks or of --jwks. Nothing secret is printed. Nothing is fetched
       and no replay register is asked.
 
   help, --help       This text.

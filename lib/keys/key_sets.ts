@@ -183,13 +183,16 @@ function createShelf(most: number) {
   }
 }
 
+/** Reads what a set itself says of its lifetime, in seconds; it counts before `Cache-Control`. */
+type ReadHint = (body: Buffer) => number | undefined
+
 /**
  * Keeps remote key sets: one request at a time for each URI, with a lifetime and a cool-down, in bounded number. What is
  * fetched for unauthenticated requests cannot displace the sets of clients that have authenticated.
  */
-export function createKeySets(options: KeySetOptions = {}): KeySets {
+export function createKeySets(options: KeySetOptions = {}, readHint: ReadHint = () => undefined): KeySets {
   checkOptions('keySets', options, NAMES)
-  return keySetsOf(options, () => true)
+  return keySetsOf(options, () => true, readHint)
 }
 
 /** The most sets and requests for clients that describe themselves: anybody can make this server request a URL. */
@@ -205,10 +208,10 @@ export function createDocumentKeySets(options: KeySetOptions = {}): KeySets {
     maxRequests: least('maxRequests'),
     maxRequestsPerHost: least('maxRequestsPerHost'),
   }
-  return keySetsOf({ ...options, ...bounds }, createRateLimit(RATE_OF_DOCUMENTS))
+  return keySetsOf({ ...options, ...bounds }, createRateLimit(RATE_OF_DOCUMENTS), () => undefined)
 }
 
-function keySetsOf(options: KeySetOptions, admit: AdmitRequest): KeySets {
+function keySetsOf(options: KeySetOptions, admit: AdmitRequest, readHint: ReadHint): KeySets {
   const number = (name: keyof KeySetOptions, fallback: number, least: number, most: number): number =>
     wholeNumber(`keySets.${name}`, options[name], fallback, least, most)
   const request = readRemoteOptions('keySets', options, { accept: 'application/jwk-set+json, application/json' })
@@ -252,8 +255,8 @@ function keySetsOf(options: KeySetOptions, admit: AdmitRequest): KeySets {
   }
 
   /** No shorter than the time in which the URI cannot be requested again. */
-  const lifetimeOf = ({ cacheControl }: RemoteDocument): number => {
-    const asked = readLifetimeSeconds(cacheControl)
+  const lifetimeOf = ({ body, cacheControl }: RemoteDocument): number => {
+    const asked = readHint(body) ?? readLifetimeSeconds(cacheControl)
     return asked === undefined
       ? usualLifetime
       : Math.min(Math.max(asked, LEAST_LIFETIME_SECONDS, cooldown), MOST_LIFETIME_SECONDS)

@@ -163,7 +163,10 @@ export class ClientAssertionStrategy<C extends Client = Client> {
       error(publishFailure(fault))
       return
     }
-    if (parameters === undefined || (behaviour.onForeignType === 'next' && isForeign(parameters))) {
+    if (
+      parameters === undefined ||
+      (behaviour.onForeignType === 'next' && isForeign(parameters, this.verifyAssertion))
+    ) {
       fail()
       return
     }
@@ -217,9 +220,10 @@ function parametersOf(request: StrategyRequest, acceptJson: boolean): Readonly<R
 }
 
 /** Whether the assertion is of a kind that another strategy may know. */
-const isForeign = (parameters: Readonly<Record<string, unknown>>): boolean => {
+const isForeign = (parameters: Readonly<Record<string, unknown>>, verify: object): boolean => {
   const type = Object.hasOwn(parameters, 'client_assertion_type') ? parameters.client_assertion_type : undefined
-  return typeof type === 'string' && type !== '' && type !== ASSERTION_TYPE
+  const { assertionTypes = [ASSERTION_TYPE] } = verify as { readonly assertionTypes?: readonly string[] }
+  return typeof type === 'string' && type !== '' && !assertionTypes.includes(type)
 }
 
 /** What Passport hands on of a failure: an object, since text would become a challenge header. The error is not listed. */

@@ -36,6 +36,9 @@ const VALUES: Readonly<Record<string, string>> = {
   'stores/postgres.ts': `
     createPostgresStores
   `,
+  'federated/index.ts': `
+    createTrustedIssuers entra githubActions gitlab google kubernetes spiffe
+  `,
   'testing/index.ts': `
     createFakeClock createTestClient testCodeStore testReplayRegister testSessionStore
   `,
@@ -74,6 +77,9 @@ const TYPES: Readonly<Record<string, string>> = {
   'stores/postgres.ts': `
     PostgresQuery PostgresStores
   `,
+  'federated/index.ts': `
+    TrustedIssuer TrustedIssuers
+  `,
   'testing/index.ts': `
     AssertionOverrides FakeClock OpenStore TestClient TestClientOptions
   `,
@@ -101,7 +107,7 @@ for (const [entry, names] of surface) {
 }
 
 // 150 of the package as it was redesigned, and what each later feature added, at most 12.
-const MOST_NAMES = 150 + 4 + 12 + 10 // pushed authorization requests, resource-server, client documents
+const MOST_NAMES = 150 + 4 + 12 + 10 + 9 // pushed authorization requests, resource-server, client documents, federated
 
 test('all entries together export no more names than are meant to be public, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { getIDToken } from '@actions/core'
+import { newKey, type TestKey } from '../support/assertions.ts'
+import { type RunningExample, runExample, startExample } from '../support/example.ts'
+import { json, type KeyServer, startKeyServer } from '../support/key_server.ts'
+import { githubToken, kubernetesToken, spiffeToken, tokenBy } from '../support/platform_tokens.ts'
+
+const ISSUER = 'http://localhost:3999'
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const JWT_SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe'
+const now = () => Math.floor(Date.now() / 1000)
+
+let folder: string
+let keys: KeyServer
+let rsa: TestKey
+let other: TestKey
+let ec: TestKey
+let example: RunningExample
+let issuersFile: string
+
+const member = { token_endpoint_auth_method: 'private_key_jwt', grant_types: ['client_credentials'], scope: 'ledger' }
+const spiffeId = spiffeToken.claims['sub'] as string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'federated-'))
+  keys = await startKeyServer('http')
+  rsa = await newKey('RS256', 'issuer-key')
+  other = await newKey('RS256', 'issuer-key')
+  ec = await newKey('ES256', 'issuer-key')
+  const github = keys.url.replace('/jwks', '/github')
+  keys.answer = (request, response) =>
+    json(request.url?.includes('well-known') ? { issuer: github, jwks_uri: keys.url } : { keys: [rsa.jwk] })(
+      request,
+      response,
+    )
+  issuersFile = join(folder, 'issuers.json')
+  await writeFile(
+    issuersFile,
+    JSON.stringify([
+      { issuer: kubernetesToken.issuer, jwks_uri: keys.url, max_lifetime_seconds: 3660 },
+      { issuer: github, discovery: true, algorithms: ['RS256'], replay: 'once' },
+      { issuer: spiffeToken.issuer, spiffe: true, jwks: { keys: [{ ...ec.jwk, use: 'jwt-svid' }] } },
+    ]),
+  )
+  example = await startExample({
+    environment: { ISSUER, TRUSTED_ISSUERS_FILE: issuersFile },
+    clients: [
+      {
+        client_id: 'ledger',
+        ...member,
+        federated_credentials: [
+          { issuer: kubernetesToken.issuer, subject: kubernetesToken.claims['sub'] },
+          { issuer: github, claims: { repository_id: '74', environment: 'prod' } },
+        ],
+      },
+      { client_id: spiffeId, ...member },
+      { client_id: 'lost', ...member, federated_credentials: [{ issuer: 'https://elsewhere.example', subject: 'x' }] },
+    ],
+  })
+})
+after(async () => {
+  await example?.stop()
+  await keys?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface Wire {
+  readonly status: number
+  readonly body: string
+  readonly headers: string
+}
+
+const send = async (form: Readonly<Record<string, string>>, path = '/token'): Promise<Wire> => {
+  const body = new URLSearchParams({ grant_type: 'client_credentials', client_assertion_type: JWT_BEARER, ...form })
+  const response = await fetch(`${example.url}${path}`, { method: 'POST', body })
+  const headers = [...response.headers].filter(([name]) => name !== 'date')
+  return { status: response.status, body: await response.text(), headers: JSON.stringify(headers) }
+}
+
+const times = () => ({ iat: now(), nbf: now() - 5, exp: now() + 300, aud: ISSUER })
+const pod = (changes: object = {}, key = rsa) => tokenBy(key, kubernetesToken, { ...times(), ...changes })
+
+test('the example accepts the token of a pod at the token, introspection and revocation endpoint, again and again', async () => {
+  const assertion = { client_id: 'ledger', client_assertion: pod() }
+  for (let use = 0; use < 2; use += 1) {
+    const { status, body } = await send(assertion)
+    assert.equal(status, 200, body)
+    assert.equal(JSON.parse(body).scope, 'ledger')
+    const token = JSON.parse(body).access_token
+    const introspected = await send({ ...assertion, token }, '/introspect')
+    assert.equal(JSON.parse(introspected.body).client_id, 'ledger')
+    assert.equal((await send({ ...assertion, token }, '/revoke')).status, 200)
+    assert.equal(JSON.parse((await send({ ...assertion, token }, '/introspect')).body).active, false)
+  }
+})
+
+test('the example accepts a JWT-SVID, whose client_id may be left out', async () => {
+  const svid = tokenBy(ec, spiffeToken, { iat: now(), exp: now() + 300, aud: [ISSUER] })
+  const { status, body } = await send({ client_assertion_type: JWT_SPIFFE, client_assertion: svid })
+  assert.equal(status, 200, body)
+})
+
+test('getIDToken of @actions/core gets a token that the example accepts once', async () => {
+  let asked: URL | undefined
+  const platform = createServer((request, response) => {
+    asked = new URL(request.url ?? '', 'http://localhost')
+    assert.equal(request.headers.authorization, 'Bearer the token of the runner')
+    const iss = keys.url.replace('/jwks', '/github')
+    const value = tokenBy(rsa, githubToken, { ...times(), aud: asked.searchParams.get('audience'), iss, jti: 'job-1' })
+    json({ value })(request, response)
+  })
+  platform.listen(0, '127.0.0.1')
+  await once(platform, 'listening')
+  process.env['ACTIONS_ID_TOKEN_REQUEST_URL'] =
+    `http://127.0.0.1:${(platform.address() as AddressInfo).port}/token?api-version=2.0`
+  process.env['ACTIONS_ID_TOKEN_REQUEST_TOKEN'] = 'the token of the runner'
+  const token = await getIDToken(ISSUER)
+  platform.closeAllConnections()
+  platform.close()
+  assert.equal(asked?.searchParams.get('audience'), ISSUER)
+  assert.equal((await send({ client_id: 'ledger', client_assertion: token })).status, 200)
+  const again = await send({ client_id: 'ledger', client_assertion: token })
+  assert.deepEqual([again.status, JSON.parse(again.body).error], [400, 'invalid_client'])
+})
+
+test('FC15: all refusals are the same bytes on the wire', async () => {
+  const refusals = await Promise.all([
+    send({ client_id: 'nobody', client_assertion: pod() }),
+    send({ client_id: 'lost', client_assertion: pod() }),
+    send({ client_id: 'ledger', client_assertion: pod({}, other) }),
+    send({ client_id: 'ledger', client_assertion: pod({ sub: 'system:serviceaccount:payments:another' }) }),
+    send({ client_id: 'ledger', client_assertion: pod({ iss: 'https://elsewhere.example' }) }),
+    send({ client_id: 'ledger', client_assertion: pod({ iss: kubernetesToken.issuer, aud: 'another' }) }),
+    send({ client_id: 'ledger', client_assertion: pod({ exp: now() - 60 }) }),
+    send({ client_id: 'ledger', client_assertion: pod({ exp: now() + 4000 }) }),
+    send({ client_id: spiffeId, client_assertion: pod() }),
+  ])
+  assert.equal(new Set(refusals.map((each) => JSON.stringify(each))).size, 1, JSON.stringify(refusals, null, 1))
+  assert.equal(refusals[0]?.status, 400)
+  assert.equal(JSON.parse(refusals[0]?.body ?? '').error, 'invalid_client')
+})
+
+test('the example warns of a client whose issuer nobody trusts', () => {
+  assert.match(example.stderr(), /client "lost" will be refused: federated_credentials: names no issuer/)
+})
+
+test('a TRUSTED_ISSUERS_FILE that cannot be used ends the example with status 1 and one line', async () => {
+  const bad: readonly unknown[] = [
+    'not json',
+    {},
+    [7],
+    [{ issuer: 'https://issuer.example' }],
+    [{ issuer: 'https://issuer.example', discovery: true, jwksUri: 'https://x.example' }],
+    [{ issuer: 'https://issuer.example', discovery: true, use: 'jwt_bearer' }],
+    [{ issuer: 'https://issuer.example', discovery: true, replay: 'twice' }],
+  ]
+  for (const content of bad) {
+    const path = join(folder, 'bad.json')
+    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content))
+    const { status, stderr } = await runExample({ environment: { TRUSTED_ISSUERS_FILE: path } })
+    assert.equal(status, 1, JSON.stringify(content))
+    assert.match(stderr, /^TRUSTED_ISSUERS_FILE: [^\n]+\n$/)
+  }
+  const { status, stderr } = await runExample({ environment: { TRUSTED_ISSUERS_FILE: join(folder, 'absent.json') } })
+  assert.equal(status, 1)
+  assert.match(stderr, /^TRUSTED_ISSUERS_FILE: .*does not exist\n$/)
+})
