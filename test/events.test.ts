@@ -164,7 +164,7 @@ test('onEvent refuses a listener that is no function', () => {
 const toldBy = (program: string): string => {
   const source = `
     import { ServerResponse } from 'node:http'
-    import { createAssertionVerifier, errorResponse, onEvent, OAuthError } from './lib/index.ts'
+    import { createAssertionVerifier, respondWithError, onEvent, OAuthError } from './lib/index.ts'
     import { publishFailure } from './lib/events.ts'
     let count = 0
     const verify = createAssertionVerifier({
@@ -173,7 +173,7 @@ const toldBy = (program: string): string => {
     })
     const form = ${JSON.stringify(formWith(assertionWith('x'.repeat(64))))}
     const failed = () => verify(form).catch((error) => error)
-    const answer = (error) => errorResponse()(error, { headers: {} }, new ServerResponse({ method: 'POST' }), () => {})
+    const answer = (error) => respondWithError()(error, { headers: {} }, new ServerResponse({ method: 'POST' }), () => {})
     ${program}
   `
   const { stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', source], {

@@ -29,13 +29,14 @@ test('R1 the assertion is read from own members of a POSTed form body and from n
     'JSON body': { method: 'POST', headers: { 'content-type': 'application/json' }, body: form() },
     'multipart body': { method: 'POST', headers: { 'content-type': 'multipart/form-data; boundary=x' }, body: form() },
     'inherited members': { ...post, body: Object.create(form()) },
-    'no body': post,
     'text body': { ...post, body: String(new URLSearchParams(form() as never)) },
   }
   for (const [where, request] of Object.entries(elsewhere)) {
     const { action, argument } = await runStrategy(strategy, request)
     assert.deepEqual([action, argument], ['fail', undefined], where)
   }
+  const unparsed = await runStrategy(strategy, post)
+  assert.equal(unparsed.action, 'error', 'C13: a form that no middleware has parsed')
   const inherited = await refusalOf(verify(Object.create(form())))
   assert.equal(inherited.reason, 'client_authentication_missing')
 })
