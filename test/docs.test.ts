@@ -145,6 +145,17 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     assert.equal(((await nothing.json()) as { error: string }).error, 'invalid_client')
   })
 
+  test('the program of docs/mcp.md sends an MCP client without a token to its authorization server', async () => {
+    const sample = programs.find(({ file }) => file === 'docs/mcp.md')
+    assert.ok(sample)
+    const { status, headers } = await answerOf(`${nameOf(sample)}.mjs`, '/mcp', {})
+    assert.equal(status, 401)
+    assert.equal(
+      headers.get('www-authenticate'),
+      'Bearer scope="notes.read", resource_metadata="http://localhost:3000/.well-known/oauth-protected-resource/mcp"',
+    )
+  })
+
   test('B6: the sample for several issuers authenticates the clients of each issuer, and only there', async () => {
     const sample = programs.find(({ source }) => source.includes('verifyTenants = createAssertionVerifier'))
     assert.ok(sample)
