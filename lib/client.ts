@@ -52,6 +52,8 @@ export interface Client {
   readonly grant_types?: readonly string[] | undefined
   /** The scope values this client may ask for, separated by spaces. */
   readonly scope?: string | undefined
+  /** Whether the client gets tokens only with a DPoP proof (RFC 9449 §5.2), at endpoints that have the option `dpop`. */
+  readonly dpop_bound_access_tokens?: boolean | undefined
 }
 
 /**

@@ -32,6 +32,9 @@ type KnownErrorCode =
   | 'invalid_token'
   | 'insufficient_scope'
   | 'insufficient_user_authentication'
+  // of RFC 9449 §5 and §8
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
 
 /**
  * An error code (RFC 6749 §4.1.2.1 and §5.2): one that this package uses, or any well-formed extension code of an
@@ -67,6 +70,8 @@ const STATUS: Readonly<Record<KnownErrorCode, number>> = {
   invalid_token: 401,
   insufficient_scope: 403,
   insufficient_user_authentication: 401,
+  invalid_dpop_proof: 400,
+  use_dpop_nonce: 400,
 }
 
 /** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
@@ -98,6 +103,8 @@ const DESCRIPTION: Readonly<Record<KnownErrorCode, string>> = {
   invalid_token: 'The access token is missing, malformed, expired or revoked, or it is not for this resource.',
   insufficient_scope: 'The access token does not have the scope that the request needs.',
   insufficient_user_authentication: 'The request needs a more recent or a stronger login of the user.',
+  invalid_dpop_proof: 'The DPoP proof is invalid.',
+  use_dpop_nonce: 'The DPoP proof must have a nonce of this server.',
 }
 
 /** The same for a code of the application. */
@@ -233,6 +240,20 @@ const CODE_OF_REASON = {
   token_bound: 'invalid_token',
   scope_insufficient: 'insufficient_scope',
   authentication_insufficient: 'insufficient_user_authentication',
+  // DPoP proofs (RFC 9449)
+  dpop_proof_missing: 'invalid_request',
+  dpop_proof_malformed: 'invalid_dpop_proof',
+  dpop_algorithm_not_allowed: 'invalid_dpop_proof',
+  dpop_key_unusable: 'invalid_dpop_proof',
+  dpop_method_mismatch: 'invalid_dpop_proof',
+  dpop_url_mismatch: 'invalid_dpop_proof',
+  dpop_proof_expired: 'invalid_dpop_proof',
+  dpop_proof_issued_in_future: 'invalid_dpop_proof',
+  dpop_token_hash_mismatch: 'invalid_dpop_proof',
+  dpop_signature_wrong: 'invalid_dpop_proof',
+  dpop_proof_replayed: 'invalid_dpop_proof',
+  dpop_nonce_required: 'use_dpop_nonce',
+  dpop_key_mismatch: 'invalid_grant',
   // faults: never the client's mistake
   store_unavailable: 'temporarily_unavailable',
   contention: 'temporarily_unavailable',

@@ -13,6 +13,7 @@ const entries = {
   'strategy.ts': 'strategy',
   'oauth2orize/index.ts': 'oauth2orize',
   'cimd/index.ts': 'cimd',
+  'dpop/index.ts': 'dpop',
   'stores/memory.ts': 'stores/memory',
   'stores/redis.ts': 'stores/redis',
   'stores/postgres.ts': 'stores/postgres',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createConsents } from '../lib/consent/consents.ts'
+import { createDpop } from '../lib/dpop/dpop.ts'
 import {
   createAuthorizationCodeExchange,
   createClientCredentialsExchange,
@@ -41,6 +42,12 @@ const CONSTRUCTORS: Readonly<Record<string, Row>> = {
   deriveKeyset: [(options) => deriveKeyset(secret, options), {}, 'purposes', 'purpose'],
   createKeyset: [(options) => createKeyset(keys, options), {}, 'signwith', 'signWith'],
   createPushedRequests: [createPushedRequests, { store: stores.sessionStore }, 'lifetimeSecond', 'lifetimeSeconds'],
+  createDpop: [
+    createDpop,
+    { tokenEndpoint: 'https://as.example/token', replayRegister: stores.replayRegister },
+    'nonceSecrets',
+    'nonceSecret',
+  ],
   createConsents: [createConsents, { store: stores.sessionStore }, 'consentLifetime', 'consentLifetimeSeconds'],
   authorizationCode: [
     createAuthorizationCodeExchange,

@@ -66,6 +66,8 @@ export interface PresentedProofs {
   readonly client: Client
   readonly redirectUri: string | undefined
   readonly codeVerifier: string | undefined
+  /** The thumbprint of the key of the DPoP proof. */
+  readonly keyThumbprint?: string | undefined
 }
 
 /** What a token request proved about a code; the first that does not hold is named. */
@@ -77,9 +79,10 @@ export type CodeProof =
   | 'verifier_missing'
   | 'verifier_unexpected'
   | 'verifier_wrong'
+  | 'key_wrong'
 
 /**
- * Returns the first proof that fails: the client, the redirect URI, the verifier. A redirect URI that is sent must match.
+ * Returns the first proof that fails: the client, the redirect URI, the verifier, the key. A redirect URI that is sent must match.
  * It may be left out if the code has a challenge, because the verifier then proves more (OAuth 2.1), or if the
  * authorization request did not carry it. A code without a challenge accepts no verifier (RFC 9700 §2.1.1, downgrade).
  * Checks neither expiry nor whether the code was spent.
@@ -90,9 +93,13 @@ export function proofOf(code: AuthorizationCode, presented: PresentedProofs): Co
   if (redirectUri === undefined) {
     if (code.redirectUriWasSent && code.codeChallenge === undefined) return 'redirect_uri_missing'
   } else if (redirectUri !== code.redirectUri) return 'redirect_uri_wrong'
-  if (code.codeChallenge === undefined) return codeVerifier === undefined ? 'proven' : 'verifier_unexpected'
-  if (codeVerifier === undefined) return 'verifier_missing'
-  return isVerifierOf(codeVerifier, code.codeChallenge) ? 'proven' : 'verifier_wrong'
+  if (code.codeChallenge === undefined) {
+    if (codeVerifier !== undefined) return 'verifier_unexpected'
+  } else {
+    if (codeVerifier === undefined) return 'verifier_missing'
+    if (!isVerifierOf(codeVerifier, code.codeChallenge)) return 'verifier_wrong'
+  }
+  return code.keyThumbprint === undefined || code.keyThumbprint === presented.keyThumbprint ? 'proven' : 'key_wrong'
 }
 
 /**

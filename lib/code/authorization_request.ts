@@ -1,4 +1,5 @@
 import { type Client, grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
+import type { Dpop } from '../dpop/dpop.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 import { formatScope, parseScope, requestedScope, type ScopeRules } from '../scope.ts'
@@ -30,6 +31,11 @@ export interface AuthorizationRules extends RedirectUriRules, ScopeRules {
    * only for types that contain `code`.
    */
   readonly responseTypes?: readonly string[] | undefined
+  /**
+   * Binds codes to the key that the parameter `dpop_jkt` names (RFC 9449 §10): what `createDpop` returned, which the token
+   * endpoint must have as well. Default: the parameter is ignored.
+   */
+  readonly dpop?: Dpop | undefined
 }
 
 /** The parameters of an authorization request as they were sent (RFC 6749 §4.1.1). What was sent empty is absent. */
@@ -46,6 +52,8 @@ export interface AuthorizationRequest {
   /** Sorted, separated by single spaces; '' for none. */
   readonly scope: string
   readonly codeChallenge: string | undefined
+  /** The thumbprint of the key that must redeem the code. */
+  readonly keyThumbprint?: string | undefined
 }
 
 /** The redirect URI of a request, or the error to show to the person: nothing is known yet that is safe to redirect to. */
@@ -134,7 +142,8 @@ export function judgeAuthorizationRequest(
   }
   const scope = judgeScope(values['scope'], client, rules)
   const codeChallenge = asksForCode(values['response_type']) ? judgeChallenge(values, client, rules.pkce) : undefined
-  return { ...target, scope, codeChallenge }
+  const keyThumbprint = rules.dpop === undefined ? undefined : judgeThumbprint(values, clientId)
+  return { ...target, scope, codeChallenge, ...(keyThumbprint === undefined ? undefined : { keyThumbprint }) }
 }
 
 function judgeResponseType(type: string | undefined, client: Client, rules: AuthorizationRules): void {
@@ -167,6 +176,20 @@ function judgeScope(sent: string | undefined, client: Client, rules: Authorizati
     throw missingError('scope', clientId)
   }
   return requestedScope(offeredScope(client, rules), sent, clientId, rules, rules.excessScope)
+}
+
+/** SHA-256 in base64url. */
+const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/
+
+/** The thumbprint in `dpop_jkt` of a request, or `undefined` where there is none. Throws an `OAuthError`. */
+export function judgeThumbprint(values: FormParameters, clientId: string): string | undefined {
+  const thumbprint = values['dpop_jkt']
+  if (thumbprint === undefined || THUMBPRINT.test(thumbprint)) return thumbprint
+  throw refusal('parameter_malformed', {
+    clientId,
+    description: 'The parameter dpop_jkt must be 43 characters of base64url.',
+    detail: `got ${thumbprint.length} characters`,
+  })
 }
 
 /** The challenge of a request, or `undefined` where there is none and none is required. Throws an `OAuthError`. */

@@ -116,6 +116,11 @@ const REFUSAL_OF_PROOF: Readonly<
     'the authorization request carried no code_challenge',
   ],
   verifier_wrong: ['code_verifier_wrong', undefined, 'the S256 digest of code_verifier is not the code_challenge'],
+  key_wrong: [
+    'dpop_key_mismatch',
+    undefined,
+    'the code is bound to another key, by dpop_jkt or the proof of a pushed request',
+  ],
 }
 
 /** Makes the functions that issue and redeem authorization codes. They are the only users of the code store. */

@@ -24,7 +24,7 @@ export type Answer = (request: ExchangeRequest, reply: EndpointReply) => object 
 
 /** The request of an authenticated client, for an exchange or an endpoint. */
 export function exchangeRequest(
-  { request, parameters, now }: Turn,
+  { request, parameters, now, proof }: Turn,
   { client, authentication }: Authenticated,
   endpoint: string | undefined,
 ): ExchangeRequest {
@@ -35,12 +35,17 @@ export function exchangeRequest(
   }
   const known = { request, parameters, now }
   const context = endpoint === undefined ? known : { ...known, endpoint }
-  return { client, authentication, parameters, now, context }
+  return proof === undefined
+    ? { client, authentication, parameters, now, context }
+    : { client, authentication, parameters, now, context, proof }
 }
 
 /** Makes an endpoint from options that are checked already. */
-export function clientEndpoint(answer: Answer, options: ClientEndpointOptions): RequestHandler & EndpointFacts {
-  const authentication = createAuthentication(options)
+export function clientEndpoint(
+  answer: Answer,
+  options: ClientEndpointOptions,
+  authentication = createAuthentication(options),
+): RequestHandler & EndpointFacts {
   const { methods, signingAlgorithms } = authentication
   const handler = createShell(options, authentication, async (turn, authenticated) => {
     const reply: EndpointReply = { status: 200, headers: NONE }

@@ -7,7 +7,7 @@ import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
-import type { AccessTokenClaims, RefreshTokenClaims } from '../token/claims.ts'
+import { type AccessTokenClaims, isBoundToKey, type RefreshTokenClaims } from '../token/claims.ts'
 import type { Tokens } from '../token/token_set.ts'
 import { checkEndpointOptions } from './authentication.ts'
 import { type ClientEndpointOptions, clientEndpoint } from './client_endpoint.ts'
@@ -33,7 +33,7 @@ interface ActiveToken {
   readonly exp: number
   readonly iat: number
   readonly iss: string
-  readonly token_type: 'Bearer' | 'refresh_token' | (string & {})
+  readonly token_type: 'Bearer' | 'DPoP' | 'refresh_token' | (string & {})
   readonly [claim: string]: unknown
 }
 
@@ -143,7 +143,8 @@ function introspection(options: IntrospectionOptions): Introspect {
     ])
     if (revoked || client === undefined) return INACTIVE
     if (sid !== undefined && (session === undefined || !(await isPermitted(session, client, context)))) return INACTIVE
-    return { ...claims, active: true, scope: scopeText(claims.scope), token_type: 'Bearer' }
+    const token_type = isBoundToKey(claims) ? 'DPoP' : 'Bearer'
+    return { ...claims, active: true, scope: scopeText(claims.scope), token_type }
   }
 
   async function ofRefreshToken(
@@ -158,7 +159,9 @@ function introspection(options: IntrospectionOptions): Introspect {
     if (findClient !== undefined && !grantTypesOf(client).includes('refresh_token')) return INACTIVE
     if (!(await isPermitted(session, client, context))) return INACTIVE
     const { subject: sub, scope, refreshExpiresAt: exp } = session
-    return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token' }
+    const { keyThumbprint: jkt } = session
+    const bound = jkt === undefined ? undefined : { cnf: { jkt } }
+    return { active: true, scope, client_id, sub, exp, iat, iss, jti, sid, styp, token_type: 'refresh_token', ...bound }
   }
 
   async function stateOf(token: string, request: TokenRequest): Promise<IntrospectionResponse> {

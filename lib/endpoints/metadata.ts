@@ -24,7 +24,12 @@ export interface MetadataOptions {
   readonly authorizationEndpoint?: string | undefined
   readonly jwksUri?: string | undefined
   /** What serves it knows its grant types. */
-  readonly token: AdvertisedEndpoint & { readonly endpoint: { readonly grantTypes: readonly string[] } }
+  readonly token: AdvertisedEndpoint & {
+    readonly endpoint: {
+      readonly grantTypes: readonly string[]
+      readonly dpopAlgorithms?: readonly string[] | undefined
+    }
+  }
   readonly revocation?: AdvertisedEndpoint | undefined
   readonly introspection?: AdvertisedEndpoint | undefined
   /** What `createPushedAuthorizationEndpoint` made. */
@@ -135,7 +140,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
-  const { grantTypes } = token.endpoint
+  const { grantTypes, dpopAlgorithms } = token.endpoint
   const members = {
     issuer,
     ...(authorizationEndpoint === undefined ? {} : { authorization_endpoint: below(authorizationEndpoint) }),
@@ -166,6 +171,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
           request_parameter_supported: false,
           request_uri_parameter_supported: false,
         }),
+    ...(dpopAlgorithms === undefined ? {} : { dpop_signing_alg_values_supported: [...dpopAlgorithms] }),
     ...Object.fromEntries(Object.entries(options.extra ?? {})),
   }
   return members as unknown as AuthorizationServerMetadata

@@ -170,7 +170,17 @@ export function createShell(
     read(request, (error, parameters) => {
       const headers = cors.of(request, false)
       if (error !== undefined) writeError(error, request, response, headers)
-      else run({ request, response, parameters, cors: headers, now: 0, isAuthenticated: false, isOver: false })
+      else
+        run({
+          request,
+          response,
+          parameters,
+          cors: headers,
+          now: 0,
+          isAuthenticated: false,
+          isOver: false,
+          proof: undefined,
+        })
     })
     return undefined
   }

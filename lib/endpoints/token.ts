@@ -1,16 +1,20 @@
 import { type Client, grantTypesOf } from '../client.ts'
+import type { Dpop } from '../dpop/dpop.ts'
 import { refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
 import { marked } from '../http/form.ts'
 import { prepare, setPrepared } from '../http/json_response.ts'
+import { setProof } from '../http/key_proof.ts'
 import type { Middleware } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
+import { checkDpop } from '../oauth2orize/dpop_option.ts'
 import { type ExchangeStep, guardedExchange } from '../oauth2orize/foreign_exchange.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import { checkEndpointOptions, createAuthentication } from './authentication.ts'
 import { type ClientEndpointOptions, exchangeRequest } from './client_endpoint.ts'
+import { withProofHeader, withProofs } from './proofs.ts'
 import { createShell, type RequestHandler } from './shell.ts'
 import type { EndpointFacts } from './turn.ts'
 
@@ -24,6 +28,11 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
    * of the application: those of this package always check it.
    */
   readonly enforceGrantTypes?: boolean | undefined
+  /**
+   * Accepts DPoP proofs and binds tokens to their keys (RFC 9449): what `createDpop` of the entry `./dpop` returned. Default:
+   * proofs are ignored. Exchanges of the application find the key in `proof`.
+   */
+  readonly dpop?: Dpop | undefined
 } & (
     | {
         /** One for each grant type that is offered. */
@@ -40,9 +49,14 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
   )
 
 /** The token endpoint, and what it offers. */
-export type TokenEndpoint = RequestHandler & EndpointFacts & { readonly grantTypes: readonly string[] }
+export type TokenEndpoint = RequestHandler &
+  EndpointFacts & {
+    readonly grantTypes: readonly string[]
+    /** The JOSE algorithms of DPoP proofs; absent without the option `dpop`. */
+    readonly dpopAlgorithms?: readonly string[] | undefined
+  }
 
-const OWN = ['server', 'exchanges', 'enforceGrantTypes', 'userProperty']
+const OWN = ['server', 'exchanges', 'enforceGrantTypes', 'userProperty', 'dpop']
 
 /**
  * Makes the token endpoint (RFC 6749 §3.2): path, method, form, CORS, client authentication, grant type, exchange, errors.
@@ -75,6 +89,22 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     : withServer(options, server, isEnforced, userProperty)
 }
 
+type OptionsWithDpop = ClientEndpointOptions & { readonly dpop?: Dpop | undefined }
+
+/** What both kinds of token endpoint are made of. */
+function partsOf(options: OptionsWithDpop) {
+  const { dpop } = options
+  const plain = createAuthentication(options)
+  const { methods, signingAlgorithms } = plain
+  if (dpop === undefined) return { authentication: plain, shell: options, facts: { methods, signingAlgorithms } }
+  checkDpop(dpop)
+  return {
+    authentication: withProofs(plain, dpop, { url: dpop.tokenEndpoint, mayRequire: true }),
+    shell: { ...options, cors: withProofHeader(options.cors) },
+    facts: { methods, signingAlgorithms, dpopAlgorithms: dpop.algorithms },
+  }
+}
+
 /** The grant type of a request. Throws an `OAuthError` if it is not offered, or the client is not registered for it. */
 function requireGrantType(
   parameters: FormParameters,
@@ -90,12 +120,11 @@ function requireGrantType(
   return grantType
 }
 
-function withPlainExchanges(options: ClientEndpointOptions, given: unknown, isEnforced: boolean): TokenEndpoint {
+function withPlainExchanges(options: OptionsWithDpop, given: unknown, isEnforced: boolean): TokenEndpoint {
   const exchanges = exchangeMap(given)
   const isOffered = (grantType: string): boolean => exchanges.has(grantType)
-  const authentication = createAuthentication(options)
-  const { methods, signingAlgorithms } = authentication
-  const handler = createShell(options, authentication, async (turn, authenticated) => {
+  const { authentication, shell, facts } = partsOf(options)
+  const handler = createShell(shell, authentication, async (turn, authenticated) => {
     const request = exchangeRequest(turn, authenticated, options.endpoint)
     const grantType = requireGrantType(turn.parameters, request.client, isOffered, isEnforced)
     const body = await exchanges.get(grantType)?.run(request)
@@ -104,7 +133,7 @@ function withPlainExchanges(options: ClientEndpointOptions, given: unknown, isEn
     }
     return { body, status: 200, headers: undefined }
   })
-  return Object.assign(handler, { methods, signingAlgorithms, grantTypes: [...exchanges.keys()] })
+  return Object.assign(handler, { ...facts, grantTypes: [...exchanges.keys()] })
 }
 
 function exchangeMap(given: unknown): ReadonlyMap<string, Exchange> {
@@ -124,7 +153,7 @@ function exchangeMap(given: unknown): ReadonlyMap<string, Exchange> {
 }
 
 function withServer(
-  options: ClientEndpointOptions,
+  options: OptionsWithDpop,
   server: ServerLike,
   isEnforced: boolean,
   userProperty: string,
@@ -136,12 +165,11 @@ function withServer(
     const known = layers()
     return known === undefined || known.some(({ type }) => type === null || type === grantType)
   }
-  const authentication = createAuthentication(options)
-  const { methods, signingAlgorithms } = authentication
+  const { authentication, shell, facts } = partsOf(options)
   const hasStrategies = 'strategies' in options && options.strategies !== undefined
 
-  const handler = createShell(options, authentication, (turn, { client, authentication: how }) => {
-    const { request, response, parameters, cors } = turn
+  const handler = createShell(shell, authentication, (turn, { client, authentication: how }) => {
+    const { request, response, parameters, cors, proof } = turn
     requireGrantType(parameters, client, isOffered, isEnforced)
     // what exchanges for oauth2orize read; strategies have set it already, perhaps to another kind of record
     if (!hasStrategies) {
@@ -149,6 +177,7 @@ function withServer(
       request.user = client
       request.authInfo = how
     }
+    if (proof !== undefined) setProof(request, proof)
     if (userProperty !== 'user') Object.assign(request, { [userProperty]: request.user })
     return new Promise((resolve, reject) => {
       prepare(response, cors)
@@ -156,7 +185,7 @@ function withServer(
       token(request, response, reject)
     })
   })
-  const endpoint = Object.assign(handler, { methods, signingAlgorithms })
+  const endpoint = Object.assign(handler, facts)
   return Object.defineProperty(endpoint, 'grantTypes', {
     get: () => [...new Set((layers() ?? []).flatMap(({ type }) => (type === null ? [] : [type])))],
     enumerable: true,

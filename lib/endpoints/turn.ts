@@ -1,4 +1,5 @@
 import type { Client, ClientAuthentication } from '../client.ts'
+import type { KeyProof } from '../exchanges/exchange.ts'
 import type { Request, Response } from '../http/message.ts'
 import type { FormParameters } from '../parameters.ts'
 
@@ -15,6 +16,8 @@ export interface Turn {
   isAuthenticated: boolean
   /** Whether the time limit ended it. */
   isOver: boolean
+  /** The key of the DPoP proof, which was checked. */
+  proof: KeyProof | undefined
 }
 
 /** What an endpoint says about itself, for the metadata document. */

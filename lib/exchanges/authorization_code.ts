@@ -1,4 +1,4 @@
-import { type Client, grantTypesOf } from '../client.ts'
+import { type Client, grantTypesOf, isPublicClient } from '../client.ts'
 import type { AuthorizationCode } from '../code/authorization_code.ts'
 import { isCodeVerifier } from '../code/challenge.ts'
 import { createCodes } from '../code/codes.ts'
@@ -71,7 +71,8 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
 
   return {
     grantType: GRANT_TYPE,
-    async run({ client, parameters, now, context }) {
+    async run({ client, parameters, now, context, proof }) {
+      const keyThumbprint = proof?.thumbprint
       const clientId = client.client_id
       if (!grantTypesOf(client).includes(GRANT_TYPE)) {
         throw refusal('grant_type_not_registered', {
@@ -93,14 +94,14 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       let session: Session | undefined
       const redemption = await codes.redeem(
         code,
-        { client, redirectUri: parameters['redirect_uri'], codeVerifier },
+        { client, redirectUri: parameters['redirect_uri'], codeVerifier, keyThumbprint },
         {
           now,
           onSimultaneous,
           permits: permits && (({ subject, scope }) => permits({ subject, clientId, scope }, { ...context, client })),
           prepare: async (found) => {
             scope = requestedScope(found.scope, requested, clientId, rules)
-            session = await openedSession(found, client, now)
+            session = await openedSession(found, client, now, isPublicClient(client) ? keyThumbprint : undefined)
           },
         },
       )
@@ -116,13 +117,18 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       const { newest: generation } = opened
       return withTokens(opened, async () => {
         if (onNewGrant === 'end_older') await endOlder(opened, now)
-        return tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE })
+        return tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE, proof })
       })
     },
   }
 
   /** The session that the code names: opened here, or by another request with the same code a moment ago. */
-  async function openedSession(code: AuthorizationCode, client: Client, now: number): Promise<Session | undefined> {
+  async function openedSession(
+    code: AuthorizationCode,
+    client: Client,
+    now: number,
+    keyThumbprint: string | undefined,
+  ): Promise<Session | undefined> {
     const { subject, clientId, scope, sessionId, extra } = code
     // A session that nobody can refresh is of no use beyond its one access token.
     const idleLifetimeSeconds = grantTypesOf(client).includes('refresh_token')
@@ -130,9 +136,13 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       : tokens.accessTokenLifetimeSeconds
     const opened = await sessions.open(
       { subject, clientId, scope },
-      { now, id: sessionId, client, extra, idleLifetimeSeconds, issuer: tokens.issuer },
+      { now, id: sessionId, client, extra, idleLifetimeSeconds, issuer: tokens.issuer, keyThumbprint },
     )
-    return opened ?? sessions.get(sessionId, now)
+    const session = opened ?? (await sessions.get(sessionId, now))
+    if (session !== undefined && session.keyThumbprint !== keyThumbprint) {
+      throw refusal('dpop_key_mismatch', { clientId, detail: 'another request with this code had another key' })
+    }
+    return session
   }
 
   /** Ends the older sessions of the same user and client. Of two grants at once the later session stays. */

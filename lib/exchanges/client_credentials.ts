@@ -23,7 +23,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
   const rules = scopeRules(options)
   return {
     grantType: GRANT_TYPE,
-    async run({ client, parameters, now, context }) {
+    async run({ client, parameters, now, context, proof }) {
       const clientId = client.client_id
       if (isPublicClient(client) || !grantTypesOf(client).includes(GRANT_TYPE)) {
         throw refusal('grant_type_not_registered', {
@@ -38,7 +38,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }
       const scope = requestedScope(allowed, parameters['scope'], clientId, rules)
-      return tokens.issueForClient(client, { scope, now, context, grantType: GRANT_TYPE })
+      return tokens.issueForClient(client, { scope, now, context, grantType: GRANT_TYPE, proof })
     },
   }
 }

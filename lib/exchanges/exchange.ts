@@ -4,13 +4,19 @@ import type { FormParameters } from '../parameters.ts'
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
 export interface TokenResponse {
   readonly access_token: string
-  /** `Bearer`, or the type of tokens that an exchange of the application issues. */
-  readonly token_type: 'Bearer' | (string & {})
+  /** `Bearer`, `DPoP`, or the type of tokens that an exchange of the application issues. */
+  readonly token_type: 'Bearer' | 'DPoP' | (string & {})
   /** Seconds. */
   readonly expires_in?: number
   readonly refresh_token?: string
   readonly scope?: string
   readonly [extension: string]: unknown
+}
+
+/** The key that a client proved to hold, by a DPoP proof (RFC 9449). */
+export interface KeyProof {
+  /** The SHA-256 thumbprint of the key (RFC 7638), base64url. */
+  readonly thumbprint: string
 }
 
 /** A token request whose client is authenticated and whose parameters are sound. */
@@ -22,6 +28,8 @@ export interface ExchangeRequest {
   /** The one reading of the clock for this request, epoch seconds. */
   readonly now: number
   readonly context: RequestContext
+  /** The key to which the tokens are to be bound. Absent without a DPoP proof. */
+  readonly proof?: KeyProof | undefined
 }
 
 /**

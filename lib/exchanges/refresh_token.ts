@@ -138,7 +138,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
   return {
     grantType: GRANT_TYPE,
     async run(request) {
-      const { client, parameters, now, context } = request
+      const { client, parameters, now, context, proof } = request
       const clientId = client.client_id
       if (!grantTypesOf(client).includes(GRANT_TYPE)) {
         throw refusal('grant_type_not_registered', {
@@ -162,7 +162,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const kept = isAbsent(client.scope) ? undefined : granted
       const moved = await sessions.refresh(
         { sessionId: session.id, generation, rank, session },
-        { client, now, scope: kept },
+        { client, now, scope: kept, keyThumbprint: proof?.thumbprint },
       )
       return tokens.issue(moved.session, {
         client,
@@ -171,6 +171,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
         now,
         context,
         grantType: GRANT_TYPE,
+        proof,
       })
     },
   }

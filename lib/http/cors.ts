@@ -31,7 +31,7 @@ export interface CorsHeaders {
 const NO_HEADERS: Headers = Object.freeze({})
 
 /** What browsers do not show to scripts unless they are told to. */
-const EXPOSED = 'WWW-Authenticate, Retry-After'
+const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce'
 
 /** A list of header names (RFC 9110 §5.1), and no longer than a browser makes it. */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,2048}$/
@@ -51,7 +51,7 @@ export function createCors(options: CorsOptions | false | undefined): CorsHeader
   }
   const common: Headers = {
     'Access-Control-Allow-Methods': methods.join(', '),
-    'Access-Control-Allow-Headers': headers?.join(', ') ?? 'authorization,content-type',
+    'Access-Control-Allow-Headers': headers?.join(', ') ?? 'authorization,content-type,dpop',
     'Access-Control-Expose-Headers': EXPOSED,
   }
   const maxAge: Headers =

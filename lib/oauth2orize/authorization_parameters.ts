@@ -26,6 +26,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'prompt',
   'max_age',
   'login_hint',
+  'dpop_jkt',
 ])
 
 /** Those that a server for pushed requests judges. */

@@ -17,6 +17,7 @@ import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import { scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
+import { checkDpop } from './dpop_option.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 
 /** The options of `validateAuthorization`: who clients are, and the rules that requests are judged by. */
@@ -39,6 +40,7 @@ export const VALIDATE_OPTIONS = optionNames<ValidateAuthorizationOptions>({
   excessScope: true,
   defaultScope: true,
   responseTypes: true,
+  dpop: true,
   timeoutMilliseconds: true,
 })
 
@@ -68,6 +70,7 @@ export async function findRequestedClient<C extends Client>(
 function checkAuthorizationRules(rules: Omit<AuthorizationRules, 'pkce'>): void {
   checkRedirectUriRules(rules)
   scopeRules(rules)
+  checkDpop(rules.dpop)
   oneOf('missingScope', rules.missingScope, 'registered', ['registered', 'refuse'])
   oneOf('excessScope', rules.excessScope, 'refuse', ['refuse', 'narrow'])
   for (const name of ['scopesSupported', 'responseTypes'] as const) {

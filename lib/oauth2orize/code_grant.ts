@@ -1,9 +1,10 @@
 import { type Client, recordProblem } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { judgeChallenge, offeredScope, type PkcePolicy } from '../code/authorization_request.ts'
+import { judgeChallenge, judgeThumbprint, offeredScope, type PkcePolicy } from '../code/authorization_request.ts'
 import { createCodes } from '../code/codes.ts'
 import type { CodeStore } from '../code/store.ts'
 import type { Consents } from '../consent/consents.ts'
+import type { Dpop } from '../dpop/dpop.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
 import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
@@ -23,6 +24,7 @@ import {
 } from './application.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
+import { checkDpop } from './dpop_option.ts'
 import { parseRequest } from './pkce_extension.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 import { createPushedParser } from './pushed_parser.ts'
@@ -43,6 +45,8 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   readonly subjectOf?: SubjectOf<User> | undefined
   /** The same as `validateAuthorization` has: no code is issued without the challenge it asks for. Default `'all'`. */
   readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
+  /** The same as `validateAuthorization` has: binds codes to the key that `dpop_jkt` names. Default: the parameter is ignored. */
+  readonly dpop?: Dpop | undefined
   /** The same as `validateAuthorization` has: the scope of clients whose record has none. Default: none. */
   readonly defaultScope?: string | undefined
   /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
@@ -66,6 +70,7 @@ export const GRANT_OPTIONS = optionNames<CodeGrantOptions>({
   subjectOf: true,
   pkce: true,
   defaultScope: true,
+  dpop: true,
   codeLifetimeSeconds: true,
   keepSpentCodeSeconds: true,
   extra: true,
@@ -125,8 +130,9 @@ interface GrantSide {
 
 /** `createCodeGrant` for options that may have more names. */
 export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): Oauth2orizeGrant {
-  const { issuer, consents, subjectOf, extra, defaultScope, pushed, clock = systemClock } = options
+  const { issuer, consents, subjectOf, extra, defaultScope, dpop, pushed, clock = systemClock } = options
   requireIssuer(issuer)
+  checkDpop(dpop)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
   requireOptionalFunctions({ subjectOf, extra })
   requireFunction('clock', clock)
@@ -172,6 +178,7 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
       redirectUri: redirectURI,
       redirectUriWasSent: values['redirect_uri'] !== undefined,
       codeChallenge,
+      keyThumbprint: dpop === undefined ? undefined : judgeThumbprint(values, clientId),
       extra: carried,
     }
     await spendPushed(request, client)

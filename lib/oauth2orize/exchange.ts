@@ -4,6 +4,7 @@ import { asError, refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
+import { proofOf } from '../http/key_proof.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
 import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
@@ -88,6 +89,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
       parameters,
       now: clock(),
       context: { request, parameters },
+      proof: proofOf(request),
     })
   }
 

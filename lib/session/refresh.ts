@@ -3,7 +3,7 @@ import { type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { type Change, named } from './change.ts'
 import { decideRefresh } from './refresh_decision.ts'
-import { idleEnd, type Session } from './session.ts'
+import { BOUND_SESSION_VERSION, idleEnd, type Session } from './session.ts'
 import type { CheckedSettings } from './settings.ts'
 
 /** A session that a refresh moved on, and the generation of the token to issue. */
@@ -21,6 +21,13 @@ export interface RefreshedSession {
 export const sessionOver = (clientId: string): OAuthError =>
   refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
 
+/** No proof, or one of another key: whoever sends it does not hold the key, and must not be able to end the session. */
+const wrongKey = (clientId: string, presented: string | undefined): OAuthError =>
+  refusal('dpop_key_mismatch', {
+    clientId,
+    detail: `the refresh token is bound to a key, and the request has ${presented === undefined ? 'no DPoP proof' : 'a proof of another key'}`,
+  })
+
 /**
  * What a refresh token of generation `g` makes of its session: the decision, as a change to save, with the event and
  * answer that follow. Throws `invalid_grant` where nothing is to be saved before it is refused. `scope` is what remains
@@ -35,14 +42,17 @@ export function refreshChange(
   settings: CheckedSettings,
   scope = session.scope,
   rank: number | undefined = undefined,
+  keyThumbprint: string | undefined = undefined,
 ): Change<RefreshedSession> {
+  const { keyThumbprint: bound } = session
+  if (bound !== undefined && bound !== keyThumbprint) throw wrongKey(client.client_id, keyThumbprint)
   const { overlapSeconds } = settings
   const { adoptedRank } = session
   if (rank !== undefined && adoptedRank !== undefined && rank < adoptedRank) {
     const isConcurrent = session.confirmed === 0 && now - session.newestAt <= overlapSeconds
     if (!isConcurrent) throw reused(session, g, false)
   } else if (rank !== undefined && rank !== adoptedRank) {
-    const { next, ...rest } = refreshChange(session, g, client, now, settings, scope)
+    const { next, ...rest } = refreshChange(session, g, client, now, settings, scope, undefined, keyThumbprint)
     return { ...rest, next: { ...(next ?? session), adoptedRank: rank } }
   }
   const { idleSeconds, onReuse, rotate } = settings
@@ -70,8 +80,11 @@ export function refreshChange(
     return recent ? answered(undefined, g, 'join', true) : answered(slid(), g, 'slide', true)
   }
   const { outcome, generation, change } = decision
-  if (change === undefined) return answered(undefined, generation, outcome)
-  return answered({ ...(outcome === 'join' ? session : slid()), ...change }, generation, outcome)
+  // the refresh token that this request gets is bound to its key (RFC 9449 §5), and those after it
+  const binding = bound === undefined && keyThumbprint !== undefined && isPublicClient(client)
+  if (change === undefined && !binding) return answered(undefined, generation, outcome)
+  const next = { ...(outcome === 'join' ? session : slid()), ...change }
+  return answered(binding ? { ...next, keyThumbprint, version: BOUND_SESSION_VERSION } : next, generation, outcome)
 }
 
 const answered = (

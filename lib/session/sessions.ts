@@ -114,6 +114,11 @@ export interface Sessions {
       readonly now: number
       /** What remains of the session's scope. Saved when the session is saved; default: all of it. */
       readonly scope?: string | undefined
+      /**
+       * The thumbprint of the key of the DPoP proof. A session that is bound to another key rejects with `invalid_grant`, and
+       * is left as it is; a session of a public client that is not bound yet is bound to it.
+       */
+      readonly keyThumbprint?: string | undefined
     },
   ): Promise<RefreshedSession>
   /** Whether a refresh token of this generation would be accepted at `now`. Changes nothing. */
@@ -310,14 +315,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   return {
     open,
     get,
-    async refresh({ sessionId, generation, rank, session }, { client, now, scope }) {
+    async refresh({ sessionId, generation, rank, session }, { client, now, scope, keyThumbprint }) {
       epochSeconds('now', now)
       const settings = settingsOf(client)
       const refreshed = await changeSession(
         store,
         session,
         () => get(sessionId, now),
-        (found) => refreshChange(found, generation, client, now, settings, scope, rank),
+        (found) => refreshChange(found, generation, client, now, settings, scope, rank, keyThumbprint),
       )
       if (refreshed === undefined) throw sessionOver(client.client_id)
       return refreshed

@@ -63,5 +63,16 @@ export function withAdded(claims: Claims, added: Claims | undefined | null): Cla
   return all
 }
 
+/** The claims of a token that is bound to the key of a DPoP proof (RFC 9449 §6.1), whatever else the application confirms. */
+export function withKey(claims: Claims, thumbprint: string): Claims {
+  const { cnf } = claims
+  return { ...claims, cnf: { ...(typeof cnf === 'object' ? cnf : undefined), jkt: thumbprint } }
+}
+
+/** Whether an access token is bound to a key by a DPoP proof. */
+export function isBoundToKey({ cnf }: Readonly<Record<string, unknown>>): boolean {
+  return typeof (cnf as { readonly jkt?: unknown } | undefined | null)?.jkt === 'string'
+}
+
 export const areStrings = (claims: Claims, names: readonly string[]): boolean =>
   names.every((name) => typeof claims[name] === 'string')

@@ -4,7 +4,14 @@ import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
-import { type AccessTokenClaims, areStrings, type ClaimsContext, type RefreshTokenClaims, withAdded } from './claims.ts'
+import {
+  type AccessTokenClaims,
+  areStrings,
+  type ClaimsContext,
+  type RefreshTokenClaims,
+  withAdded,
+  withKey,
+} from './claims.ts'
 import {
   FACTORY_OPTION_NAMES,
   makeTokenFactory,
@@ -23,7 +30,7 @@ const TOKEN_ID_OCTETS = 16
 /** The tokens of one answer, as RFC 6749 §5.1 spells them. */
 export interface TokenSet {
   readonly access_token: string
-  readonly token_type: 'Bearer'
+  readonly token_type: 'Bearer' | 'DPoP'
   /** Seconds. */
   readonly expires_in: number
   readonly refresh_token?: string
@@ -74,6 +81,8 @@ export interface Tokens {
       readonly context: RequestContext
       /** For the event and the `claims` hook. */
       readonly grantType?: string | undefined
+      /** The key to bind the access token to, from the request. */
+      readonly proof?: { readonly thumbprint: string } | undefined
     },
   ): Promise<TokenSet>
   /** An access token for the client itself (RFC 6749 §4.4): no session, no refresh token. */
@@ -85,6 +94,8 @@ export interface Tokens {
       readonly context: RequestContext
       /** For the event and the `claims` hook. */
       readonly grantType?: string | undefined
+      /** The key to bind the access token to, from the request. */
+      readonly proof?: { readonly thumbprint: string } | undefined
     },
   ): Promise<TokenSet>
   /**
@@ -105,10 +116,14 @@ export interface Tokens {
   jwks(): { keys: readonly PublicJwk[] }
 }
 
-const tokenSet = (access_token: string, expires_in: number, scope: string): TokenSet =>
+type KeyProof = { readonly thumbprint: string } | undefined
+
+const typeOf = (proof: KeyProof): 'Bearer' | 'DPoP' => (proof === undefined ? 'Bearer' : 'DPoP')
+
+const tokenSet = (access_token: string, expires_in: number, scope: string, proof: KeyProof): TokenSet =>
   scope === ''
-    ? { access_token, token_type: 'Bearer', expires_in }
-    : { access_token, token_type: 'Bearer', expires_in, scope }
+    ? { access_token, token_type: typeOf(proof), expires_in }
+    : { access_token, token_type: typeOf(proof), expires_in, scope }
 
 /** What an operator may know of the tokens of an answer: whose they are and the name of the access token, not the token. */
 const publishIssued = (claims: Claims, scope: string, grantType: string | undefined): void =>
@@ -147,8 +162,14 @@ export function createTokens(options: TokensOptions): Tokens {
   }
 
   /** `contextOf` is called only where there is a hook to be told. */
-  const signedAccessToken = async (claims: Claims, contextOf: () => ClaimsContext): Promise<string> =>
-    factory.sign('access_token', hook === undefined ? claims : withAdded(claims, await hook(contextOf())))
+  const signedAccessToken = async (
+    claims: Claims,
+    contextOf: () => ClaimsContext,
+    proof: KeyProof,
+  ): Promise<string> => {
+    const all = hook === undefined ? claims : withAdded(claims, await hook(contextOf()))
+    return factory.sign('access_token', proof === undefined ? all : withKey(all, proof.thumbprint))
+  }
 
   /** The claims of a token of this server and kind, whose expiry is a moment and whose other claims named here are texts. */
   const read = async (kind: TokenKind, token: string, texts: readonly string[]): Promise<Claims | undefined> => {
@@ -168,7 +189,7 @@ export function createTokens(options: TokensOptions): Tokens {
   return {
     issuer,
     accessTokenLifetimeSeconds: lifetime,
-    async issue(session, { client, scope, generation, now, context, grantType }) {
+    async issue(session, { client, scope, generation, now, context, grantType, proof }) {
       const { id: sid, type: styp, subject, refreshExpiresAt } = session
       const client_id = client.client_id
       const exp = Math.min(now + lifetime, refreshExpiresAt)
@@ -185,15 +206,19 @@ export function createTokens(options: TokensOptions): Tokens {
         styp,
       }
       if (scope !== '') claims['scope'] = scope
-      const access_token = await signedAccessToken(claims, () => ({
-        ...context,
-        client,
-        subject,
-        scope,
-        session,
-        grantType,
-        now,
-      }))
+      const access_token = await signedAccessToken(
+        claims,
+        () => ({
+          ...context,
+          client,
+          subject,
+          scope,
+          session,
+          grantType,
+          now,
+        }),
+        proof,
+      )
       const mayRefresh = grantTypesOf(client).includes('refresh_token')
       const refresh_token =
         mayRefresh && generation !== undefined
@@ -210,14 +235,15 @@ export function createTokens(options: TokensOptions): Tokens {
           : undefined
       publishIssued(claims, scope, grantType)
       const expires_in = exp - now
-      if (!mayRefresh) return tokenSet(access_token, expires_in, scope)
+      if (!mayRefresh) return tokenSet(access_token, expires_in, scope, proof)
       const refresh_expires_in = refreshExpiresAt - now
-      if (refresh_token === undefined) return { ...tokenSet(access_token, expires_in, scope), refresh_expires_in }
+      if (refresh_token === undefined)
+        return { ...tokenSet(access_token, expires_in, scope, proof), refresh_expires_in }
       return scope === ''
-        ? { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in }
-        : { access_token, token_type: 'Bearer', expires_in, refresh_token, refresh_expires_in, scope }
+        ? { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in }
+        : { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in, scope }
     },
-    async issueForClient(client, { scope, now, context, grantType }) {
+    async issueForClient(client, { scope, now, context, grantType, proof }) {
       const { client_id } = client
       const claims: Record<string, unknown> = {
         iss: issuer,
@@ -230,9 +256,9 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       if (scope !== '') claims['scope'] = scope
       const contextOf = () => ({ ...context, client, subject: client_id, scope, grantType, now })
-      const access_token = await signedAccessToken(claims, contextOf)
+      const access_token = await signedAccessToken(claims, contextOf, proof)
       publishIssued(claims, scope, grantType)
-      return tokenSet(access_token, lifetime, scope)
+      return tokenSet(access_token, lifetime, scope, proof)
     },
     readRefreshToken,
     async verifyRefreshToken(token, now) {

@@ -368,7 +368,7 @@ test('RI17: a code that is bound to a resource or a key is version 2, and a dama
     redirectUriWasSent: true,
     codeChallenge: undefined,
   }
-  const presented = { client, redirectUri: REDIRECT, codeVerifier: undefined }
+  const presented = { client, redirectUri: REDIRECT, codeVerifier: undefined, keyThumbprint: 'thumbprint' }
   for (const [binding, version] of [
     [{}, 1],
     [{ resources: ['https://a.example', 'https://b.example'] }, 2],

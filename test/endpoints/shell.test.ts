@@ -249,9 +249,9 @@ test('E5: the headers a script asks for are allowed, and what it may read is exp
       })
       assert.equal(preflight.headers.get('access-control-allow-headers'), asked, name)
       const wrong = await post(url, FORM, { Authorization: 'Basic x', Origin: 'https://x.example' })
-      assert.equal(wrong.headers.get('access-control-expose-headers'), 'WWW-Authenticate, Retry-After')
+      assert.equal(wrong.headers.get('access-control-expose-headers'), 'WWW-Authenticate, Retry-After, DPoP-Nonce')
       const odd = await fetch(url, { method: 'OPTIONS', headers: { 'Access-Control-Request-Headers': 'a;b' } })
-      assert.equal(odd.headers.get('access-control-allow-headers'), 'authorization,content-type')
+      assert.equal(odd.headers.get('access-control-allow-headers'), 'authorization,content-type,dpop')
     })
   }
   const cors = { origins: ['https://x.example'], headers: ['Authorization', 'X-Own'] }

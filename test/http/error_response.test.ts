@@ -114,7 +114,7 @@ test('an error that can not be answered as it is, is answered with server_error,
 })
 
 test('C2: a well-formed code of an application passes with its status, 400 without one', async () => {
-  for (const code of ['mfa_required', 'use_dpop_nonce', 'E_OWN 7', 'x'.repeat(128)]) {
+  for (const code of ['mfa_required', 'own_error', 'E_OWN 7', 'x'.repeat(128)]) {
     const plain = await answerFor(new OAuthError(code))
     assert.deepEqual([plain.status, plain.json['error']], [400, code])
     assert.equal(plain.json['error_description'], 'The request was refused.')

@@ -55,7 +55,7 @@ for (const host of HOSTS) {
       assert.equal(answer.text, '')
       assert.equal(answer.headers.get('access-control-allow-origin'), '*')
       assert.equal(answer.headers.get('access-control-allow-methods'), 'POST')
-      assert.equal(answer.headers.get('access-control-allow-headers'), 'authorization,content-type')
+      assert.equal(answer.headers.get('access-control-allow-headers'), 'authorization,content-type,dpop')
       assert.equal(answer.headers.get('access-control-allow-credentials'), null)
       assert.equal(answer.headers.get('cache-control'), null)
     })

@@ -95,6 +95,7 @@ export async function authorizationApp({
       createPushedAuthorizationEndpoint(pushed, {
         findClient: options.findClient ?? findClient,
         clock,
+        ...(options.dpop === undefined ? {} : { dpop: options.dpop, endpoint: `${ISSUER}/par` }),
       }) as express.RequestHandler,
     )
   app.use(express.urlencoded({ extended: false, limit: '64kb' }))
@@ -148,10 +149,15 @@ export async function authorizationApp({
     const { transaction_id } = (await asked.json()) as { transaction_id: string }
     return post('/authorize/decision', { transaction_id, ...decision }, user)
   }
-  const redeem = (clientId: string, parameters: Readonly<Record<string, string>>): Promise<TokenResponse> => {
+  const redeem = (
+    clientId: string,
+    parameters: Readonly<Record<string, string>>,
+    thumbprint?: string,
+  ): Promise<TokenResponse> => {
     const client = findClient(clientId)
     if (client === undefined) throw new Error(`no client ${clientId}`)
-    return exchange.run({ client, parameters, now: clock(), context: {} })
+    const proof = thumbprint === undefined ? undefined : { thumbprint }
+    return exchange.run({ client, parameters, now: clock(), context: {}, proof })
   }
   const close = async () => {
     listening.closeAllConnections()

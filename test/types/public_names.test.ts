@@ -27,6 +27,9 @@ const VALUES: Readonly<Record<string, string>> = {
   'cimd/index.ts': `
     askAgainForDocuments createClientDocuments describeClient isClientDocument readClientMetadata
   `,
+  'dpop/index.ts': `
+    createDpop
+  `,
   'stores/memory.ts': `
     createMemoryCodeStore createMemoryReplayRegister createMemorySessionStore createMemoryStores
   `,
@@ -68,6 +71,9 @@ const TYPES: Readonly<Record<string, string>> = {
   'cimd/index.ts': `
     ClientDescription ClientDocumentOptions ClientDocuments ClientMetadata ClientMetadataOptions
   `,
+  'dpop/index.ts': `
+    Dpop DpopOptions DpopProof DpopRequest
+  `,
   'stores/memory.ts': `
     MemoryStores
   `,
@@ -107,7 +113,7 @@ for (const [entry, names] of surface) {
 }
 
 // 150 of the package as it was redesigned, and what each later feature added, at most 12.
-const MOST_NAMES = 150 + 4 + 12 + 10 + 9 // pushed authorization requests, resource-server, client documents, federated
+const MOST_NAMES = 150 + 4 + 12 + 10 + 9 + 5 // pushed requests, resource-server, client documents, federated, dpop
 
 test('all entries together export no more names than are meant to be public, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)
