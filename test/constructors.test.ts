@@ -128,7 +128,7 @@ test('C12: what perClient returns, what open and prune receive, is checked by na
   const perClient = () => ({ idleLifetime: 60 }) as never
   const message = /Unknown option "idleLifetime"\. Did you mean "idleLifetimeSeconds"\?/
   const spelt = createSessions({ store: stores.sessionStore, perClient })
-  await assert.rejects(spelt.open(permission, { client }), { name: 'TypeError', message })
+  await assert.rejects(spelt.open(permission, { client }), { reason: 'misconfigured', detail: message })
   await assert.rejects(sessions.open(permission, { idleLifetime: 60 } as never), { name: 'TypeError', message })
   const { prune } = createPostgresStores({ query })
   await assert.rejects(prune({ batchsize: 1 } as never), /Did you mean "batchSize"/)

@@ -2,6 +2,7 @@ import type { AuthenticatedClient, Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish, publishFailure } from '../events.ts'
+import { timeOf } from '../hooks.ts'
 import type { AssertionMethod } from '../keys/algorithms.ts'
 import { createDocumentKeySets, createKeySets, type KeySetOptions, type KeySets } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
@@ -198,7 +199,7 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
   const verify: VerifyAssertion<C> = async (parameters, context = {}) => {
     let attempt: Attempt | undefined
     try {
-      const now = context.now ?? clock()
+      const now = context.now ?? timeOf(clock)
       if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock returned no number' }) // no time is past it
       attempt = beginAttempt(parts, parameters, context, now)
       for (const { run } of order.opening) run(attempt) // none of them waits

@@ -2,6 +2,7 @@ import { type Binding, bindingOf } from '../binding.ts'
 import type { Client } from '../client.ts'
 import { answerOf, type OAuthError, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { askYesOrNo } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { expectOutcome, requireVerbs, wholeNumber } from '../options.ts'
 import {
@@ -204,7 +205,7 @@ export function createCodes(options: CodesOptions): Codes {
     }
     if (proof === 'verifier_wrong') await countFailure(id)
     if (proof !== 'proven') return refusedFor(proof, client)
-    const isPermitted = async () => permits === undefined || (await answerOf(() => permits(found))) === true
+    const isPermitted = async () => permits === undefined || (await askYesOrNo('permits', () => permits(found)))
     if (!(await isPermitted())) return withdrawn(client)
     if (prepare !== undefined) {
       await prepare(found)

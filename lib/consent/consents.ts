@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
+import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import { readOptional } from '../optional.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
@@ -127,7 +128,7 @@ export function createConsents(options: ConsentsOptions): Consents {
 
   async function allows(permission: Permission, context?: ConsentContext): Promise<boolean> {
     const { subject, clientId, scope } = checkedPermission(permission)
-    const now = clock()
+    const now = timeOf(clock)
     const record = await read(idOf(subject, clientId), now)
     if (record === undefined || !stands(record, now)) return false
     const kept = keptScope(record.scope, context)
@@ -155,7 +156,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   ): Promise<boolean> {
     const id = idOf(subject, clientId)
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-      const now = clock()
+      const now = timeOf(clock)
       const record = await read(id, now)
       if (record === undefined) {
         if (missing === 'leave') return false
@@ -188,7 +189,7 @@ export function createConsents(options: ConsentsOptions): Consents {
 
   async function live(subject: string): Promise<readonly Session[]> {
     checkedSubject(subject)
-    const now = clock()
+    const now = timeOf(clock)
     const records = await answerOf(async () => readSessions(await store.list(subject, CONSENT)))
     return records.filter((record) => record.issuer === issuer && isLive(record, now) && stands(record, now))
   }

@@ -5,8 +5,10 @@ import {
   type ClientAuthenticatorOptions,
   makeAuthenticator,
 } from '../client_authentication/authenticator.ts'
+import { callHook } from '../hooks.ts'
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
+import { isAbsent } from '../optional.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
 import { ENDPOINT_OPTIONS } from './shell.ts'
 import type { EndpointAuthentication } from './turn.ts'
@@ -94,6 +96,13 @@ const asClient = (user: unknown): Client | undefined =>
 function byStrategies(options: PassportAuthentication, endpoint: string | undefined): EndpointAuthentication {
   const { toClient = asClient } = options
   requireFunction('toClient', toClient)
+  const clientOf = (user: unknown): Client | undefined =>
+    callHook(
+      'toClient',
+      () => toClient(user),
+      (value) => isAbsent(value) || asClient(value) !== undefined,
+      'a client at once, or undefined',
+    ) ?? undefined
   const { authenticate: middleware, ...facts } = authenticationBy({ ...options, endpoint })
   return {
     authenticate: ({ request, response, parameters }) =>
@@ -105,7 +114,7 @@ function byStrategies(options: PassportAuthentication, endpoint: string | undefi
             return
           }
           try {
-            resolve({ client: toClient(request.user), authentication: authenticationOf(request.authInfo) })
+            resolve({ client: clientOf(request.user), authentication: authenticationOf(request.authInfo) })
           } catch (failure) {
             reject(failure)
           }

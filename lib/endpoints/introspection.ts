@@ -1,7 +1,8 @@
 import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
 import { ClientDocumentUnreachable, isClientDocument } from '../client_document.ts'
 import { lookUpClient } from '../client_lookup.ts'
-import { answerOf, OAuthError, refusal } from '../errors.ts'
+import { OAuthError, refusal } from '../errors.ts'
+import { askYesOrNo } from '../hooks.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Permits } from '../session/permits.ts'
@@ -128,7 +129,7 @@ function introspection(options: IntrospectionOptions): Introspect {
   async function isPermitted(session: Session, client: Client, context: RequestContext): Promise<boolean> {
     if (permits === undefined) return true
     const { subject, clientId, scope } = session
-    return (await answerOf(() => permits({ subject, clientId, scope }, { ...context, client, session }))) === true
+    return askYesOrNo('permits', () => permits({ subject, clientId, scope }, { ...context, client, session }))
   }
 
   async function ofAccessToken(
@@ -187,7 +188,7 @@ function introspection(options: IntrospectionOptions): Introspect {
     }
     const token = await stateOf(requiredParameter(parameters, 'token'), request)
     if (!token.active) return INACTIVE
-    return (await answerOf(() => mayAsk(client, token))) === true ? token : INACTIVE
+    return (await askYesOrNo('mayAsk', () => mayAsk(client, token))) ? token : INACTIVE
   }
 }
 

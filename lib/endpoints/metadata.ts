@@ -1,5 +1,5 @@
 import { DOCUMENT_METHODS } from '../client_document.ts'
-import { refusal } from '../errors.ts'
+import { askHook, MOST_HOOK_MILLISECONDS, returnedWrong } from '../hooks.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
 import { createErrorWriter } from '../http/error_response.ts'
 import { answerJson } from '../http/json_response.ts'
@@ -197,8 +197,8 @@ export function createDocumentEndpoint(
   document: object | (() => object | Promise<object>),
   options: DocumentEndpointOptions = {},
 ): (request: Request, response: Response, next?: Next) => void {
-  if ((typeof document !== 'object' && typeof document !== 'function') || document === null) {
-    throw badOption('document', 'an object or a function', document)
+  if (typeof document !== 'function' && !isJsonObject(document)) {
+    throw badOption('document', 'an object of JSON, or a function', document)
   }
   checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)
   const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
@@ -207,10 +207,7 @@ export function createDocumentEndpoint(
   const writeError = createErrorWriter()
 
   async function send(request: Request, response: Response): Promise<void> {
-    const body = typeof document === 'function' ? await document() : document
-    if (typeof body !== 'object' || body === null) {
-      throw refusal('misconfigured', { detail: 'the function of a document endpoint returned no object' })
-    }
+    const body: object = typeof document === 'function' ? await ask(document as () => unknown) : document
     answerJson(response, 200, body, { 'Cache-Control': `public, max-age=${maxAge}`, ...cors.of(request, false) })
   }
 
@@ -225,6 +222,22 @@ export function createDocumentEndpoint(
     } else {
       answerJson(response, 405, { error: 'invalid_request' }, { ...NO_STORE, ...ALLOW, ...cors.of(request, false) })
     }
+  }
+}
+
+async function ask(document: () => unknown): Promise<object> {
+  const body: unknown = await askHook('document', MOST_HOOK_MILLISECONDS, document)
+  if (isJsonObject(body)) return body as object
+  throw returnedWrong('document', 'an object of JSON, or a promise of one')
+}
+
+/** Whether a value can be sent as a JSON object: no array, no function, nothing circular, no BigInt. */
+function isJsonObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  try {
+    return typeof JSON.stringify(value) === 'string'
+  } catch {
+    return false
   }
 }
 

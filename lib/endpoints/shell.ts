@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal, unavailable } from '../errors.ts'
+import { timeOf } from '../hooks.ts'
 import { isBelowMount, pathAndQuery } from '../hosts/express.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
 import { createErrorWriter, type ErrorResponseOptions } from '../http/error_response.ts'
@@ -7,7 +8,7 @@ import { createFormReader, type FormBodyOptions } from '../http/form_body.ts'
 import { answerJson } from '../http/json_response.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
-import { badOption, optionNames, wholeNumber } from '../options.ts'
+import { badOption, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { Authenticated, EndpointAuthentication, Turn } from './turn.ts'
 
 /** The options that all endpoints have in common. */
@@ -93,6 +94,7 @@ export function createShell(
   work: Work,
 ): RequestHandler {
   const { clock = systemClock } = options
+  requireFunction('clock', clock)
   const serves = pathMatcher(options.path)
   const timeout = wholeNumber('timeoutMilliseconds', options.timeoutMilliseconds, 30_000, 1, 600_000)
   const read = createFormReader(options)
@@ -112,7 +114,7 @@ export function createShell(
 
   // async from its first line: what the application's functions throw gets a response too
   async function serve(turn: Turn): Promise<void> {
-    turn.now = clock()
+    turn.now = timeOf(clock)
     const authenticated = await authenticate(turn)
     if (turn.isOver) return
     turn.isAuthenticated = true

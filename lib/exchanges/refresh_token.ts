@@ -1,5 +1,6 @@
 import { type Client, grantTypesOf, scopeOf } from '../client.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
+import { askYesOrNo } from '../hooks.ts'
 import { isAbsent } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
@@ -152,7 +153,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
         const permission = { subject, clientId, scope: granted }
-        if ((await answerOf(() => permits(permission, { ...context, client, ...known }))) !== true) {
+        if (!(await askYesOrNo('permits', () => permits(permission, { ...context, client, ...known })))) {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }

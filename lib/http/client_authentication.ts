@@ -14,6 +14,7 @@ import {
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, OAuthError, refusal, unavailable, withChallenge } from '../errors.ts'
 import { publishFailure } from '../events.ts'
+import { timeOf } from '../hooks.ts'
 import {
   callHost,
   createStrategyRunner,
@@ -160,7 +161,8 @@ function byStrategies(options: StrategyAuthenticationOptions, clock: Clock): Doo
         runBuiltIn(choice.builtIn, request, response, outcome)
         return
       }
-      const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
+      const now = timeOf(clock)
+      const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
       byRegistration(choice, { request, parameters, context }, request, response, outcome).catch((error: unknown) =>
         outcome(asError(publishFailure(error))),
       )
@@ -175,7 +177,8 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
   requireFunction('authenticateClient', authenticateClient)
   return {
     run(request, _response, outcome) {
-      const context = endpoint === undefined ? { request, now: clock() } : { request, now: clock(), endpoint }
+      const now = timeOf(clock)
+      const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
       Promise.resolve(authenticateClient(request, request.body as FormParameters, context)).then(
         (answer: unknown) => {
           const { client, authentication } = Object(answer) as Partial<AuthenticatedClient>

@@ -6,22 +6,14 @@ import type { CodeStore } from '../code/store.ts'
 import type { Consents } from '../consent/consents.ts'
 import type { Dpop } from '../dpop/dpop.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
+import { askHook, returnedWrong, timeOf } from '../hooks.ts'
 import type { Verbosity } from '../http/error_response.ts'
 import { requireIssuer } from '../issuer.ts'
 import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import { formatScope, isScopeWithin, parseScope, scopeRules } from '../scope.ts'
-import {
-  askHook,
-  askStore,
-  callInTime,
-  requireOptionalFunctions,
-  returnedWrong,
-  type TimeLimitOptions,
-  timeLimitOf,
-  timeOf,
-} from './application.ts'
+import { askStore, callInTime, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
 import { checkDpop } from './dpop_option.ts'

@@ -2,6 +2,7 @@ import type { Client, ClientAuthentication } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
+import { timeOf } from '../hooks.ts'
 import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import { proofOf } from '../http/key_proof.ts'
@@ -87,7 +88,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
       client,
       authentication: asAuthentication(request.authInfo),
       parameters,
-      now: clock(),
+      now: timeOf(clock),
       context: { request, parameters },
       proof: proofOf(request),
     })

@@ -1,7 +1,7 @@
 import type { Client } from '../client.ts'
 import type { PkcePolicy } from '../code/authorization_request.ts'
+import { askHook, returnedWrong } from '../hooks.ts'
 import { oneOf } from '../options.ts'
-import { askHook, returnedWrong } from './application.ts'
 
 /** One policy for all clients, or a function that says which one holds for a client. */
 export type PkceRule = PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>)

@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts'
 import { requestedClientId } from '../code/authorization_request.ts'
 import { asError, refusal } from '../errors.ts'
+import { timeOf } from '../hooks.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
-import { askStore, timeOf } from './application.ts'
+import { askStore } from './application.ts'
 import {
   KNOWN_WITH_REFERENCE,
   type Oauth2orizeRequest,

@@ -3,17 +3,10 @@ import { type Clock, systemClock } from '../clock.ts'
 import { demandsLogin, isSilent, maxAgeOf, promptsOf } from '../code/prompt.ts'
 import type { Consents } from '../consent/consents.ts'
 import { asError, refusal } from '../errors.ts'
+import { askHook, returnedWrong, timeOf } from '../hooks.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
-import {
-  askHook,
-  askStore,
-  requireOptionalFunctions,
-  returnedWrong,
-  type TimeLimitOptions,
-  timeLimitOf,
-  timeOf,
-} from './application.ts'
+import { askStore, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
 import { loginNeeded, type SubjectOf, subjectOfUser } from './user.ts'
 

@@ -5,20 +5,14 @@ import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
+import { returnedWrong, timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import type { PushedRequestMark, PushedRequests } from '../pushed/pushed_requests.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
-import {
-  askStore,
-  requireOptionalFunctions,
-  returnedWrong,
-  type TimeLimitOptions,
-  timeLimitOf,
-  timeOf,
-} from './application.ts'
+import { askStore, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import {
   type Oauth2orizeRequest,
   type ParametersRequest,

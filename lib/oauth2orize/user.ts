@@ -1,7 +1,7 @@
 import { afterLogin, isSilent } from '../code/prompt.ts'
 import { type OAuthError, refusal } from '../errors.ts'
+import { askHook, returnedWrong } from '../hooks.ts'
 import type { FormParameters } from '../parameters.ts'
-import { askHook, returnedWrong } from './application.ts'
 import { restartOf, withRetry } from './retry.ts'
 
 /** Returns the subject identifier of a user of the application (`req.user`): a string that is not empty. */

@@ -1,10 +1,12 @@
 import type { Client } from '../client.ts'
 import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
-import { answerOf } from '../errors.ts'
+import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { callHook, timeOf } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
+import { isAbsent } from '../optional.ts'
 import {
   badOption,
   checkOptions,
@@ -206,11 +208,21 @@ export function createSessions(options: SessionsOptions): Sessions {
   const endings = createEndings(store)
 
   const settingsOf = (client: Client | undefined): CheckedSettings => {
-    const own = client === undefined ? undefined : perClient?.(client)
-    if (isPromise(own)) throw new TypeError("option 'perClient' must answer at once, got a promise")
-    if (own === undefined || own === null) return general
-    checkOptions('perClient', own, SETTINGS)
-    return checkedSettings(own, general)
+    if (client === undefined || perClient === undefined) return general
+    const own = callHook<SessionSettings | undefined>(
+      'perClient',
+      () => perClient(client),
+      (value) => isAbsent(value) || (typeof value === 'object' && !isPromise(value)),
+      'an object with settings at once, or undefined',
+    )
+    if (isAbsent(own)) return general
+    try {
+      checkOptions('perClient', own, SETTINGS)
+      return checkedSettings(own as SessionSettings, general)
+    } catch (cause) {
+      const detail = `the option 'perClient' returned settings that cannot be used: ${(cause as TypeError).message}`
+      throw refusal('misconfigured', { clientId: client.client_id, detail, cause })
+    }
   }
 
   const isOwn = (session: Session): boolean =>
@@ -220,7 +232,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     return readSession(await store.get(id))
   }
 
-  const get = async (id: string, now = clock()): Promise<Session | undefined> => {
+  const get = async (id: string, now = timeOf(clock)): Promise<Session | undefined> => {
     const session = await answerOf(() => read(id))
     return session !== undefined && isOwn(session) && isLive(session, now) ? session : undefined
   }
@@ -256,7 +268,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       throw badOption('keyThumbprint', 'a string', keyThumbprint)
     if (issuer !== undefined && opening.issuer !== undefined && opening.issuer !== issuer)
       throw badOption('issuer', `the one of createSessions, '${issuer}'`, opening.issuer)
-    const now = epochSeconds('now', opening.now ?? clock())
+    const now = epochSeconds('now', opening.now ?? timeOf(clock))
     if (rememberUntil !== undefined) epochSeconds('rememberUntil', rememberUntil)
     const { adopted } = opening
     for (const name of ['rank', 'openedAt'] as const)
@@ -331,7 +343,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const { outcome } = decideRefresh(session, generation, now, settingsOf(client).overlapSeconds)
       return outcome !== 'reuse' && outcome !== 'refuse'
     },
-    async touch(id, { now = clock(), extra, everySeconds = 60 } = {}) {
+    async touch(id, { now = timeOf(clock), extra, everySeconds = 60 } = {}) {
       epochSeconds('now', now)
       const conclude = (stored: Session): Session => stored
       return changeSession(
@@ -347,14 +359,14 @@ export function createSessions(options: SessionsOptions): Sessions {
         },
       )
     },
-    async end(id, now = clock(), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
+    async end(id, now = timeOf(clock), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
       epochSeconds('now', now)
       epochSeconds('markerExpiresAt', markerExpiresAt)
       const ended = (await answerOf(() => store.end(id, markerExpiresAt))) === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))
       return ended
     },
-    async list(subject, type, now = clock()) {
+    async list(subject, type, now = timeOf(clock)) {
       checkedSubject(subject)
       const sessions = await answerOf(async () => readSessions(await store.list(subject, type)))
       return sessions.filter((session) => isOwn(session) && isLive(session, now))
@@ -362,8 +374,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     async endAll(subject, type) {
       checkedSubject(subject)
       // First, so that an adoption that does not see it has opened what is ended next.
-      const remembered =
-        type === OAUTH2_SESSION ? endings.remember(subject, issuer, epochSeconds('now', clock())) : Promise.resolve()
+      const remembered = type === OAUTH2_SESSION ? endings.remember(subject, issuer, timeOf(clock)) : Promise.resolve()
       const [failure] = await Promise.allSettled([remembered])
       const count = (await endOwn(subject, type)) ?? (await answerOf(() => store.endAll(subject, type)))
       publish('sessions.ended', () => ({ subject, type, count }))

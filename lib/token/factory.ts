@@ -1,3 +1,4 @@
+import { askHook, callHook, MOST_HOOK_MILLISECONDS, returnedWrong } from '../hooks.ts'
 import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
 import { type BaseSecret, deriveKeyset } from './derived_keys.ts'
 import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
@@ -58,15 +59,29 @@ const ACCESS_TOKEN_TYPE = 'at+jwt'
 /** Of this package. */
 const REFRESH_TOKEN_TYPE = 'rt+jwt'
 
+const isKeyset = (value: unknown): boolean => {
+  const { signingKey, keys } = Object(value) as Partial<Keyset>
+  return typeof signingKey?.kid === 'string' && typeof keys?.get === 'function'
+}
+
+/** The keyset in force, of a function of the application. */
+const currentKeyset = (option: string, source: () => Keyset): Keyset =>
+  callHook(option, source, isKeyset, 'a keyset at once, as createKeyset makes it')
+
 /** The codec of the keyset in force, made once for each keyset. */
-function codecs(typ: string, source: KeysetSource, alsoAccepted: readonly string[] = []): () => JwtCodec {
+function codecs(
+  option: string,
+  typ: string,
+  source: KeysetSource,
+  alsoAccepted: readonly string[] = [],
+): () => JwtCodec {
   if (typeof source !== 'function') {
     const codec = jwtCodec(typ, source, alsoAccepted)
     return () => codec
   }
   let last: { readonly keyset: Keyset; readonly codec: JwtCodec } | undefined
   return () => {
-    const keyset = source()
+    const keyset = currentKeyset(option, source)
     if (last?.keyset !== keyset) last = { keyset, codec: jwtCodec(typ, keyset, alsoAccepted) }
     return last.codec
   }
@@ -106,7 +121,11 @@ export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
     options.refreshTokenKeyset ??
     (baseSecret === undefined ? keyset : deriveKeyset(baseSecret, { alg: 'HS256', purpose: 'refresh token' }))
   if (refreshKeyset === undefined) throw badOption('refreshTokenKeyset', 'given', undefined)
-  const refreshTokens = codecs(REFRESH_TOKEN_TYPE, refreshKeyset)
+  const refreshTokens = codecs(
+    options.refreshTokenKeyset === undefined ? 'keyset' : 'refreshTokenKeyset',
+    REFRESH_TOKEN_TYPE,
+    refreshKeyset,
+  )
 
   if (format === 'opaque' || keyset === undefined) {
     const opaque = opaqueCodec(baseSecret ?? '')
@@ -116,11 +135,39 @@ export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
       jwks: () => ({ keys: [] }),
     }
   }
-  const accessTokens = codecs(type, keyset, type === ACCESS_TOKEN_TYPE ? [] : [ACCESS_TOKEN_TYPE])
+  const accessTokens = codecs('keyset', type, keyset, type === ACCESS_TOKEN_TYPE ? [] : [ACCESS_TOKEN_TYPE])
   const codecOf = (kind: TokenKind): JwtCodec => (kind === 'access_token' ? accessTokens() : refreshTokens())
   return {
     sign: (kind, claims) => codecOf(kind).sign(claims),
     verify: (kind, token) => codecOf(kind).verify(token),
-    jwks: () => exportPublicJwks(typeof keyset === 'function' ? keyset() : keyset),
+    jwks: () => exportPublicJwks(typeof keyset === 'function' ? currentKeyset('keyset', keyset) : keyset),
+  }
+}
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A factory of the application: its functions are waited for, but not for ever, and what they return is judged. */
+export function checkedFactory(factory: TokenFactory): TokenFactory {
+  const ask = (name: 'sign' | 'verify', call: () => unknown): Promise<unknown> =>
+    askHook(`factory.${name}`, MOST_HOOK_MILLISECONDS, call)
+  return {
+    async sign(kind, claims) {
+      const token = await ask('sign', () => factory.sign(kind, claims))
+      if (typeof token !== 'string' || token === '') throw returnedWrong('factory.sign', 'a non-empty string')
+      return token
+    },
+    async verify(kind, token) {
+      const claims = await ask('verify', () => factory.verify(kind, token))
+      if (claims === undefined || claims === null) return undefined
+      if (!isObject(claims)) throw returnedWrong('factory.verify', 'an object with the claims, or undefined')
+      return claims as Claims
+    },
+    jwks: () =>
+      callHook(
+        'factory.jwks',
+        () => (factory.jwks === undefined ? { keys: [] } : factory.jwks()),
+        (value) => isObject(value) && Array.isArray((value as { readonly keys?: unknown }).keys),
+        'a key set at once: an object with an array of keys',
+      ),
   }
 }

@@ -1,5 +1,6 @@
 import { type Client, grantTypesOf, type RequestContext } from '../client.ts'
 import { publish } from '../events.ts'
+import { askHook, MOST_HOOK_MILLISECONDS } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
@@ -13,6 +14,7 @@ import {
   withKey,
 } from './claims.ts'
 import {
+  checkedFactory,
   FACTORY_OPTION_NAMES,
   makeTokenFactory,
   type TokenFactory,
@@ -148,7 +150,7 @@ export function createTokens(options: TokensOptions): Tokens {
   requireIssuer(issuer)
   if (hook !== undefined) requireFunction('claims', hook)
   if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
-  const factory = options.factory ?? makeTokenFactory(options)
+  const factory = options.factory === undefined ? makeTokenFactory(options) : checkedFactory(options.factory)
   const lifetime = wholeNumber(
     'accessTokenLifetimeSeconds',
     options.accessTokenLifetimeSeconds,
@@ -161,13 +163,16 @@ export function createTokens(options: TokensOptions): Tokens {
     throw badOption('audience', 'a string or a list of strings', options.audience)
   }
 
+  const added = (claims: NonNullable<typeof hook>, contextOf: () => ClaimsContext) =>
+    askHook('claims', MOST_HOOK_MILLISECONDS, () => claims(contextOf()))
+
   /** `contextOf` is called only where there is a hook to be told. */
   const signedAccessToken = async (
     claims: Claims,
     contextOf: () => ClaimsContext,
     proof: KeyProof,
   ): Promise<string> => {
-    const all = hook === undefined ? claims : withAdded(claims, await hook(contextOf()))
+    const all = hook === undefined ? claims : withAdded(claims, await added(hook, contextOf))
     return factory.sign('access_token', proof === undefined ? all : withKey(all, proof.thumbprint))
   }
 

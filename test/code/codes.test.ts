@@ -295,7 +295,8 @@ test('D4 without PKCE a confidential client proves itself; a public one proves n
 test('M12 a permission that no longer stands is refused before the code is spent', async () => {
   const { redeem } = await issued()
   assert.equal((await redeem({}, { permits: () => false })).outcome, 'permission_withdrawn')
-  assert.equal((await redeem({}, { permits: async () => 'yes' as never })).outcome, 'permission_withdrawn')
+  const wrong = { status: 500, reason: 'misconfigured', detail: /'permits'/ }
+  await assert.rejects(redeem({}, { permits: async () => 'yes' as never }), wrong)
   await assert.rejects(redeem({}, { permits: () => Promise.reject(new Error('down')) }), { status: 503 })
   assert.equal((await redeem({}, { permits: async () => true })).outcome, 'spent')
 })

@@ -473,7 +473,7 @@ test('S9, G9: when signing fails after the session was saved, the presented toke
   const { token } = await connect()
   broken = true
   clock.advance(100)
-  await assert.rejects(refresh(token), /directory/)
+  await assert.rejects(refresh(token), { status: 500, cause: new Error('the directory is down') })
   broken = false
   clock.advance(100)
   assert.ok((await refresh(token)).access_token)
@@ -676,7 +676,7 @@ test('adopt: what is refused for scope or permission opens no session', async ()
   const { refresh, sessions } = setUp({ adopt: (token) => OLD.get(token), permits: () => allowed })
   await assert.rejects(refresh('old-1'), refused('invalid_grant', 'permission_withdrawn'))
   allowed = 'yes' as never
-  await assert.rejects(refresh('old-1'), refused('invalid_grant', 'permission_withdrawn'))
+  await assert.rejects(refresh('old-1'), { status: 500, reason: 'misconfigured', detail: /'permits'/ })
   allowed = true
   await assert.rejects(refresh('old-1', { scope: 'admin' }), refused('invalid_scope', 'scope_exceeded'))
   assert.deepEqual(await sessions.list('bob', 'oauth2'), [])
