@@ -89,6 +89,13 @@ const CONSTRUCTORS: Readonly<Record<string, Row>> = {
   ],
 }
 
+/** Functions that have no options. */
+const NO_OPTIONS = new Set(
+  `OAuthError createExpressServer exportPublicJwks generateClientSecret getServerClasses getWellKnownPaths hashClientSecret
+  isPublicAddress onEvent setNoStore systemClock createRequestParser getRetryQuery guardExchange guardIssue toOauth2orize
+  createFakeClock builtInMethods findClientProblems`.split(/\s+/),
+)
+
 describe('C12, C20: the options of constructors', () => {
   for (const [name, [make, sound, misspelt, meant]] of Object.entries(CONSTRUCTORS)) {
     test(`${name} says which option was meant, and needs an object`, () => {
@@ -110,11 +117,11 @@ describe('C12, C20: the options of constructors', () => {
     createTokens,
     createTokenFactory,
     createConsents,
-    authorizationCode: createAuthorizationCodeExchange,
-    refreshToken: createRefreshTokenExchange,
-    clientCredentials: createClientCredentialsExchange,
-    redisStores: createRedisStores,
-    postgresStores: createPostgresStores,
+    createAuthorizationCodeExchange,
+    createRefreshTokenExchange,
+    createClientCredentialsExchange,
+    createRedisStores,
+    createPostgresStores,
   })) {
     test(`${name} without options is a TypeError that names it`, () => {
       assert.throws(() => (make as () => unknown)(), { name: 'TypeError', message: new RegExp(`^${name} needs`) })
@@ -135,3 +142,40 @@ test('C12: what perClient returns, what open and prune receive, is checked by na
   const none = createSessions({ store: stores.sessionStore, perClient: () => null as never })
   assert.ok(await none.open(permission, { client }))
 })
+
+const call = () => undefined
+// What comes before the options of a function, and functions whose options may be left out or that take none.
+const BEFORE: Readonly<Record<string, readonly unknown[]>> = {
+  createClientEndpoint: [() => ({})],
+  createDocumentEndpoint: [{}],
+  createKeyset: [keys],
+  createPushedAuthorizationEndpoint: [{ connect: call, push: call, load: call, spend: call, isRequiredFor: call }],
+  deriveKeyset: [secret],
+  testCodeStore: [runner, 'mine', () => ({})],
+  testReplayRegister: [runner, 'mine', () => ({})],
+  testSessionStore: [runner, 'mine', () => ({})],
+}
+
+for (const entry of [
+  'index',
+  'oauth2orize/index',
+  'stores/memory',
+  'stores/redis',
+  'stores/postgres',
+  'testing/index',
+]) {
+  test(`C20: the constructors of ${entry} name themselves as they are exported`, async () => {
+    const exported = (await import(`../lib/${entry}.ts`)) as Readonly<Record<string, unknown>>
+    let count = 0
+    for (const [name, value] of Object.entries(exported)) {
+      if (typeof value !== 'function' || NO_OPTIONS.has(name)) continue
+      const call = async () =>
+        /^[A-Z]/.test(name)
+          ? Reflect.construct(value, [null, () => undefined])
+          : Reflect.apply(value, undefined, [...(BEFORE[name] ?? []), null])
+      await assert.rejects(call, ({ message }: Error) => message.startsWith(`${name} needs`) || assert.fail(message))
+      count += 1
+    }
+    assert.ok(count > 0)
+  })
+}

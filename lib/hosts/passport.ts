@@ -113,7 +113,7 @@ export function parserFault(request: unknown): OAuthError | undefined {
   if (body !== undefined || (method !== undefined && method !== 'POST')) return undefined
   const type = headers?.['content-type']
   if (typeof type !== 'string' || !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return undefined
-  const detail = 'req.body is undefined: a body parser such as express.urlencoded() or formBody() must come before'
+  const detail = 'req.body is undefined: a body parser such as express.urlencoded() or readFormBody() must come before'
   return refusal('misconfigured', { detail })
 }
 

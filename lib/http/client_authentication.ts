@@ -206,7 +206,7 @@ const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'fin
  * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.
  */
 export function authenticateClients(options: ClientAuthenticationOptions): Middleware {
-  checkOptions('clientAuthentication', options, OPTIONS)
+  checkOptions('authenticateClients', options, OPTIONS)
   const { authenticate } = authenticationBy(options)
   return (request, response, next) => {
     let isOver = false

@@ -86,6 +86,7 @@ export function createCors(options: CorsOptions | false | undefined): CorsHeader
  * 204. It allows no credentials. Origins that are not listed get no header; the request itself is not refused for that.
  */
 export function allowCors(options: CorsOptions = {}): Middleware {
+  checkOptions('allowCors', options, NAMES)
   const headers = createCors(options)
   return (request, response, next) => {
     const preflight = request.method === 'OPTIONS'

@@ -189,7 +189,7 @@ const NAMES = optionNames<ErrorMiddlewareOptions>({
  * `request.refused`.
  */
 export function respondWithError(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
-  checkOptions('errorResponse', options, NAMES)
+  checkOptions('respondWithError', options, NAMES)
   const write = createErrorWriter(options)
   const cors = createCors(options.cors ?? false)
   // four parameters: Express counts them

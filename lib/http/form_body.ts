@@ -192,7 +192,7 @@ const NAMES = optionNames<FormBodyOptions>({ limitBytes: true, repeatable: true 
  * The query string is never read.
  */
 export function readFormBody(options: FormBodyOptions = {}): Middleware {
-  checkOptions('formBody', options, NAMES)
+  checkOptions('readFormBody', options, NAMES)
   const read = createFormReader(options)
   return (request, _response, next) => {
     read(request, (error, parameters) => {

@@ -56,7 +56,7 @@ const NAMES: readonly string[] = [
 export function createAuthorizationSide<User = unknown, C extends Client = Client>(
   options: AuthorizationOptions<User, C>,
 ) {
-  checkOptions('authorizationSide', options, NAMES)
+  checkOptions('createAuthorizationSide', options, NAMES)
   const { pushed } = options
   if (pushed !== undefined) requireVerbs('pushed', pushed, ['connect', 'push', 'load', 'spend', 'isRequiredFor'])
   const side = {

@@ -183,7 +183,7 @@ type ErrorRequest = IncomingMessage & { readonly oauth2?: unknown; readonly orig
  * or oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
  */
 export function respondWithAuthorizationError(options: AuthorizationErrorsOptions) {
-  checkOptions('authorizationErrors', options, ERRORS_OPTIONS)
+  checkOptions('respondWithAuthorizationError', options, ERRORS_OPTIONS)
   return createErrorMiddleware(options)
 }
 

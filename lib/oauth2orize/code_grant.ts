@@ -111,7 +111,7 @@ export interface Oauth2orizeGrant {
  * needed for that. Other errors go to `respondWithAuthorizationError`, or to oauth2orize's `authorizationErrorHandler()`.
  */
 export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
-  checkOptions('codeGrant', options, GRANT_OPTIONS)
+  checkOptions('createCodeGrant', options, GRANT_OPTIONS)
   return createGrant(options)
 }
 

@@ -79,7 +79,9 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     }
     const { body } = request
     if (typeof body !== 'object' || body === null) {
-      throw refusal('misconfigured', { detail: 'expected parameters in req.body, got none: formBody() comes first' })
+      throw refusal('misconfigured', {
+        detail: 'expected parameters in req.body, got none: readFormBody() comes first',
+      })
     }
     const announced = announcedForm(request.headers)
     if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })

@@ -44,13 +44,13 @@ const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2ori
 export function createAuthorizationCodeExchange(
   options: AuthorizationCodeOptions & ToOauth2orizeOptions,
 ): Oauth2orizeExchange {
-  checkOptions('authorizationCode', options, OF_AUTHORIZATION_CODE)
+  checkOptions('createAuthorizationCodeExchange', options, OF_AUTHORIZATION_CODE)
   return wrapExchange(authorizationCodeExchange(options), options)
 }
 
 /** The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`. */
 export function createRefreshTokenExchange(options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
-  checkOptions('refreshToken', options, OF_REFRESH_TOKEN)
+  checkOptions('createRefreshTokenExchange', options, OF_REFRESH_TOKEN)
   return wrapExchange(refreshTokenExchange(options), options)
 }
 
@@ -58,6 +58,6 @@ export function createRefreshTokenExchange(options: RefreshTokenOptions & ToOaut
 export function createClientCredentialsExchange(
   options: ClientCredentialsOptions & ToOauth2orizeOptions,
 ): Oauth2orizeExchange {
-  checkOptions('clientCredentials', options, OF_CLIENT_CREDENTIALS)
+  checkOptions('createClientCredentialsExchange', options, OF_CLIENT_CREDENTIALS)
   return wrapExchange(clientCredentialsExchange(options), options)
 }

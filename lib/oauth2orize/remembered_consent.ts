@@ -53,7 +53,7 @@ export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
  * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
  */
 export function checkRememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
-  checkOptions('rememberedConsent', options, CONSENT_OPTIONS)
+  checkOptions('checkRememberedConsent', options, CONSENT_OPTIONS)
   return createImmediate(options)
 }
 

@@ -133,7 +133,7 @@ const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
  * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
  */
 export function createSealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
-  checkOptions('sealedTransactions', options, TRANSACTION_OPTIONS)
+  checkOptions('createSealedTransactions', options, TRANSACTION_OPTIONS)
   return createTransactionStore(options)
 }
 

@@ -131,10 +131,7 @@ export class ClientAssertionStrategy<C extends Client = Client> {
   constructor(options: AssertionStrategyOptions<C>, verify?: VerifyClient<C> | VerifyClientWithRequest<C>) {
     const hasVerifier = typeof options === 'object' && options !== null && 'verifyAssertion' in options
     // next to a verifier, the options of a verifier would be ignored
-    checkOptions('ClientAssertionStrategy', options, [
-      ...BEHAVIOUR,
-      ...(hasVerifier ? ['verifyAssertion'] : VERIFIER_OPTIONS),
-    ])
+    checkOptions('Strategy', options, [...BEHAVIOUR, ...(hasVerifier ? ['verifyAssertion'] : VERIFIER_OPTIONS)])
     if (verify !== undefined) requireFunction('verify', verify)
     const { name = 'client-assertion-jwt', endpoint } = options
     if (typeof name !== 'string' || name === '') throw badOption('name', 'a non-empty string', name)

@@ -25,10 +25,10 @@ export interface BasicVerify {
  * in the same request is not seen.
  */
 export function createBasicVerify(options: BasicVerifyOptions): BasicVerify {
-  checkOptions('basicVerify', options, NAMES)
+  checkOptions('createBasicVerify', options, NAMES)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_basic'] })
   return (...given: unknown[]) => {
-    const called = verifyArguments('basicVerify', given)
+    const called = verifyArguments('createBasicVerify', given)
     const { request, clientId, clientSecret } = called
     const pair = Buffer.from(`${clientId}:${clientSecret}`).toString('base64')
     const head = request === undefined ? { headers: { authorization: `Basic ${pair}` } } : (request as IncomingMessage)

@@ -26,11 +26,11 @@ export interface ClientPasswordVerify {
  * Without `passReqToCallback` it cannot see a second credential. Use that only where `strategies` chooses the strategy.
  */
 export function createClientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
-  checkOptions('clientPasswordVerify', options, NAMES)
+  checkOptions('createClientPasswordVerify', options, NAMES)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_post'] })
 
   return (...given: unknown[]) => {
-    const called = verifyArguments('clientPasswordVerify', given)
+    const called = verifyArguments('createClientPasswordVerify', given)
     const { request, clientId, clientSecret, done } = called
     const refuse = (error: OAuthError): void => callHost(request, () => done(publishFailure(error)), done)
     if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {

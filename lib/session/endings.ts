@@ -73,13 +73,12 @@ export function createEndings(store: SessionStore): Endings {
     },
     async hasEnded(subject, issuer = EVERY_ISSUER, openedAt, now) {
       const year = yearOf(now + CLOCK_DIFFERENCE_SECONDS)
-      const records = await Promise.all([read(idOf(subject, year - 1)), read(idOf(subject, year))])
-      return records.some((record) =>
-        [EVERY_ISSUER, issuer].some((each) => {
-          const at = endedAt(record, each)
-          return at !== undefined && at >= openedAt
-        }),
-      )
+      for (const each of [year, year - 1]) {
+        const record = await read(idOf(subject, each))
+        const isEnded = [EVERY_ISSUER, issuer].some((name) => (endedAt(record, name) ?? Number.NaN) >= openedAt)
+        if (isEnded) return true
+      }
+      return false
     },
   }
 }

@@ -46,8 +46,8 @@ const OPTIONS = optionNames<MemoryStoresOptions>({
   maximumSessions: true,
 })
 
-const settings = (options: MemoryStoresOptions) => {
-  checkOptions('memoryStores', options, OPTIONS)
+const settings = (caller: string, options: MemoryStoresOptions) => {
+  checkOptions(caller, options, OPTIONS)
   if (options.clock !== undefined) requireFunction('clock', options.clock)
   return {
     clock: options.clock ?? systemClock,
@@ -103,7 +103,7 @@ interface Counted {
  * bits under a random number of this process, so two of them share a limit only by a rare chance.
  */
 export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
-  const { clock, maximumAssertions, maximumAssertionsPerClient } = settings(options)
+  const { clock, maximumAssertions, maximumAssertionsPerClient } = settings('createMemoryReplayRegister', options)
   const shards = Array.from({ length: SHARDS }, () => new Map<string, number>()) // digest to slot
   const seed = randomInt(2 ** 31)
   const expiring = createExpiryBuckets<string>(1)
@@ -187,7 +187,7 @@ interface KeptCode {
 
 /** A code store in the memory of this process. Codes are lost with the process. */
 export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
-  const { clock, maximumCodes, maximumCodesPerUser } = settings(options)
+  const { clock, maximumCodes, maximumCodesPerUser } = settings('createMemoryCodeStore', options)
   const codes = new Map<string, KeptCode>()
   const live = new Map<string, number>()
   const expiring = createExpiryBuckets<string>(1)
@@ -262,7 +262,7 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
 
 /** A session store in the memory of this process. Sessions are lost with the process. */
 export function createMemorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
-  const { clock, maximumSessions } = settings(options)
+  const { clock, maximumSessions } = settings('createMemorySessionStore', options)
   // A session, or for one that was ended the moment until which its marker stays.
   const entries = new Map<string, Session | number>()
   // type to subject to the id, or the ids, of that subject's sessions
@@ -391,8 +391,11 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
 }
 
 /** The three stores in the memory of this process: for a server that is one process, for development and for tests. */
-export const createMemoryStores = (options: MemoryStoresOptions = {}): MemoryStores => ({
-  replayRegister: createMemoryReplayRegister(options),
-  codeStore: createMemoryCodeStore(options),
-  sessionStore: createMemorySessionStore(options),
-})
+export function createMemoryStores(options: MemoryStoresOptions = {}): MemoryStores {
+  checkOptions('createMemoryStores', options, OPTIONS)
+  return {
+    replayRegister: createMemoryReplayRegister(options),
+    codeStore: createMemoryCodeStore(options),
+    sessionStore: createMemorySessionStore(options),
+  }
+}

@@ -82,7 +82,7 @@ export interface PostgresStores {
  * (docs/scaling.md says what happens otherwise).
  */
 export function createPostgresStores(options: PostgresStoresOptions): PostgresStores {
-  checkOptions('postgresStores', options, OPTIONS)
+  checkOptions('createPostgresStores', options, OPTIONS)
   requireFunction('query', options.query)
   const { query } = options
   const names = postgresSchema(options.schema, options.tables)

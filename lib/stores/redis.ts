@@ -79,7 +79,7 @@ const FORMAT = '1'
  * save one that will live longer than the index was told, once in an idle lifetime.
  */
 export function createRedisStores(options: RedisStoresOptions): RedisStores {
-  checkOptions('redisStores', options, OPTIONS)
+  checkOptions('createRedisStores', options, OPTIONS)
   requireFunction('command', options.command)
   const { command, prefix = 'oauth' } = options
   if (typeof prefix !== 'string' || !/^[^{}\s]+$/.test(prefix))

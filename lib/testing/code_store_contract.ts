@@ -57,7 +57,7 @@ export function testCodeStore(
   open: OpenStore<CodeStore>,
   options: ContractOptions = {},
 ): void {
-  const { connection, maximumCodesPerUser } = contractOptions('codeStoreContract', options)
+  const { connection, maximumCodesPerUser } = contractOptions('testCodeStore', options)
   describe(`${title}: code store`, () => {
     it(
       'hands a code out as it was added, member for member',

@@ -23,7 +23,7 @@ export function testReplayRegister(
   open: OpenStore<ReplayRegister>,
   options: ContractOptions = {},
 ): void {
-  const { connection } = contractOptions('replayRegisterContract', options)
+  const { connection } = contractOptions('testReplayRegister', options)
   const soon = (now: number) => Math.floor(now) + 60
 
   describe(`${title}: replay register`, () => {

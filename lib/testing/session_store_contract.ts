@@ -52,7 +52,7 @@ export function testSessionStore(
   open: OpenStore<SessionStore>,
   options: ContractOptions = {},
 ): void {
-  const { connection } = contractOptions('sessionStoreContract', options)
+  const { connection } = contractOptions('testSessionStore', options)
   const ids = (sessions: readonly Session[]) => sessions.map(({ id }) => id)
 
   describe(`${title}: session store`, () => {

@@ -259,7 +259,7 @@ const acknowledged = (store: ReturnType<typeof lateStore>['store']): SessionStor
   ...store,
   async create(session) {
     const outcome = await store.create(session)
-    await store.acknowledge(session.id)
+    if (session.type === 'oauth2') await store.acknowledge(session.id)
     return outcome
   },
 })
