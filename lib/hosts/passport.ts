@@ -1,4 +1,4 @@
-// What is known of Passport beyond its documented interface. Seen in passport 0.6.0 and 0.7.0, passport-http 0.3.0 and
+// What is known of Passport beyond its documented interface. Seen in passport 0.4.1, 0.5.3, 0.6.0 and 0.7.0, passport-http 0.3.0 and
 // passport-oauth2-client-password 0.1.2:
 //
 // - `passport._strategy(name)` is the registered strategy, or undefined (lib/authenticator.js).
