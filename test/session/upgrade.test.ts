@@ -121,7 +121,10 @@ test('RI17: a refresh and a touch keep what the session is bound to, and its ver
     { keyThumbprint: 'thumbprint' },
   )
   assert.ok(session)
-  await sessions.refresh({ sessionId: session.id, generation: 1 }, { client, now: NOW + 60 })
+  await sessions.refresh(
+    { sessionId: session.id, generation: 1 },
+    { client, now: NOW + 60, keyThumbprint: 'thumbprint' },
+  )
   await sessions.touch(session.id, { now: NOW + 61, extra: { a: 1 } })
   const { resources, keyThumbprint, version, newest } = (await store.get(session.id)) as Session
   assert.deepEqual([resources, keyThumbprint, version, newest], [['https://a.example'], 'thumbprint', 2, 2])
