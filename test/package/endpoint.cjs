@@ -16,6 +16,6 @@ const { createTestClient } = require('passport-client-assertion-jwt/testing')
 import('./serve.mjs').then(({ serve }) =>
   serve({
     ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
-    ...{ clientCredentials, createMemoryStores, Strategy, createTestClient },
+    ...{ createClientCredentialsExchange, createMemoryStores, Strategy, createTestClient },
   }),
 )

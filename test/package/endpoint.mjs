@@ -16,5 +16,5 @@ import { serve } from './serve.mjs'
 
 await serve({
   ...{ assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint },
-  ...{ clientCredentials, createMemoryStores, Strategy, createTestClient },
+  ...{ createClientCredentialsExchange, createMemoryStores, Strategy, createTestClient },
 })

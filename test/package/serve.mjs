@@ -1,7 +1,7 @@
 // What endpoint.mjs and endpoint.cjs do with what they imported or required.
 export async function serve(parts) {
   const { assert, express, oauth2orize, passport, createAssertionVerifier, createTokens, createTokenEndpoint } = parts
-  const { clientCredentials, createMemoryStores, Strategy, createTestClient } = parts
+  const { createClientCredentialsExchange, createMemoryStores, Strategy, createTestClient } = parts
   const issuer = 'https://op.example'
   const client = await createTestClient({ issuer, client: { grant_types: ['client_credentials'], scope: 'read' } })
   const { replayRegister } = createMemoryStores()
