@@ -122,7 +122,7 @@ describe('the tarball', () => {
         path,
       )
       assert.doesNotMatch(text, /declare global|declare module/, path)
-      assert.doesNotMatch(text.replace(/\/\*[\s\S]*?\*\//g, ''), /\bany\b/, path)
+      assert.doesNotMatch(text.replace(/\/\*[\s\S]*?\*\/|'any'/g, ''), /\bany\b/, path) // the value 'any' is a string
     }
   })
 
