@@ -8,6 +8,7 @@ import {
   type PushedRequests,
   type ReplayRegister,
 } from 'passport-client-assertion-jwt'
+import { askAgainForDocuments, describeClient } from 'passport-client-assertion-jwt/cimd'
 import {
   createAuthorizationSide,
   getRetryQuery,
@@ -44,6 +45,7 @@ export function authorizationRoutes(options: {
   const { consents } = parts
   const authorization = createAuthorizationSide<User>({
     ...parts,
+    askAgain: askAgainForDocuments,
     showError: ({ status, code, message, retry }, request, response) => {
       if (code === 'invalid_request_uri') return sendPage(response, status, messagePage('This did not work', message))
       const query = retry?.slice(1) ?? requestOf(request as Request)
@@ -81,7 +83,7 @@ export function authorizationRoutes(options: {
         transactionId: transactionID,
         userName: name,
         clientName: displayName(client),
-        redirectUri: redirectURI,
+        client: describeClient(client, redirectURI),
         scope: request.scope ?? [],
         allowedBefore: before && scopeValues(before.scope),
       }),

@@ -12,9 +12,11 @@ import {
   createRevocationEndpoint,
   createSessions,
   createTokens,
+  type FindClient,
   OAuthError,
   readFormBody,
 } from 'passport-client-assertion-jwt'
+import { createClientDocuments } from 'passport-client-assertion-jwt/cimd'
 import { createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
 import { accountRoutes } from './account.ts'
 import { apiRoutes } from './api.ts'
@@ -43,7 +45,11 @@ export function authorizationServer(
   const base = new URL(issuer).pathname.replace(/\/$/, '')
 
   // The parts.
-  const findClient = (clientId: string) => clients.find(clientId)
+  const findRegistered: FindClient = (clientId) => clients.find(clientId)
+  const documents = options.clientDocuments
+    ? createClientDocuments({ scope: clients.scopes.join(' '), allowLoopback: isHttpLoopback(issuer), issuer })
+    : undefined
+  const findClient = documents?.findClient(findRegistered) ?? findRegistered
   const isUser = (subject: string): boolean => users.find(subject) !== undefined
   const assertionIssuers = issuersFor(options.trustedIssuers, 'client_assertion')
   const verifyAssertion = createAssertionVerifier({
@@ -112,6 +118,7 @@ export function authorizationServer(
     revocation: { url: '/revoke', endpoint: revocation },
     pushed: { url: '/par', endpoint: pushedAuthorization },
     scopes: clients.scopes,
+    extra: { ...documents?.metadata },
   })
 
   // The pages that people see.

@@ -1,4 +1,5 @@
 import { type Client, type ClientProblem, findClientProblems } from 'passport-client-assertion-jwt'
+import { isClientDocument } from 'passport-client-assertion-jwt/cimd'
 import { scopeValues } from './scopes.ts'
 import { readJsonArray } from './users.ts'
 
@@ -60,9 +61,15 @@ export async function readClients(
   return { find: (clientId) => clients.get(clientId), scopes: [...scopes].sort(), unsound, notes }
 }
 
-/** How a client is called on pages. Characters that change the direction of what follows could hide what is written. */
-export const displayName = ({ client_id, client_name }: Client): string =>
-  (client_name || client_id).replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
+/**
+ * How a client is called on pages: by its name, the host of its metadata document, or its id. Characters that change the
+ * direction of what follows could hide what is written.
+ */
+export function displayName(client: Client): string {
+  const { client_id, client_name } = client
+  const host = isClientDocument(client) && URL.canParse(client_id) ? new URL(client_id).host : undefined
+  return (client_name || host || client_id).replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
+}
 
 const isError = ({ severity }: ClientProblem): boolean => severity === 'error'
 

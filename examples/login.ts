@@ -45,12 +45,15 @@ export function createLogin(options: {
   )
 
   const showForm = (req: Request, res: Response, authorizationRequest: string, failed?: FailedLogin): void => {
-    const client = clients.find(new URLSearchParams(authorizationRequest).get('client_id') ?? '')
+    const clientId = new URLSearchParams(authorizationRequest).get('client_id') ?? ''
+    const client = clients.find(clientId)
+    // a client with a metadata document: its host, because its name is self-given
+    const host = URL.canParse(clientId) ? new URL(clientId).host : undefined
     const page = loginPage({
       action: `${base}/login`,
       guard: guards.forForm(req, res),
       authorizationRequest,
-      clientName: client && displayName(client),
+      clientName: client === undefined ? host || undefined : displayName(client),
       failed,
     })
     if (failed?.waitSeconds) res.setHeader('Retry-After', failed.waitSeconds)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import type { Session } from 'passport-client-assertion-jwt'
+import type { ClientDescription } from 'passport-client-assertion-jwt/cimd'
 import { type Html, html } from './html.ts'
 import { describeScope, scopeValues } from './scopes.ts'
 
@@ -126,7 +127,7 @@ export interface ConsentPage {
   readonly otherUser: string
   readonly userName: string
   readonly clientName: string
-  readonly redirectUri: string
+  readonly client: ClientDescription
   readonly scope: readonly string[]
   /** What the user allowed this client before; `undefined` if nothing was. */
   readonly allowedBefore: readonly string[] | undefined
@@ -145,11 +146,21 @@ function askOf({ scope, allowedBefore }: ConsentPage): string {
 const isNew = ({ allowedBefore }: ConsentPage, value: string): boolean =>
   allowedBefore !== undefined && !allowedBefore.includes(value)
 
+/** What a user has to know of a client that nobody has registered. */
+const aboutSelfDescribed = ({ client: { name, host, isLoopback } }: ConsentPage): Html => html`<p>${
+  name === undefined ? 'This app gives no name.' : 'The app chose this name itself. Nobody has checked it.'
+} It comes from <strong class="host">${host}</strong>.</p>
+${
+  isLoopback &&
+  html`<p class="alert" role="note">The app runs on your device. Any program on your device can pose as it: allow it only if you have just started it yourself.</p>
+`
+}`
+
 export const consentPage = (page: ConsentPage): Page => ({
   title: `Allow ${page.clientName}?`,
   leadsToClient: true,
   body: html`<h1>Allow <strong>${page.clientName}</strong>?</h1>
-<p>${askOf(page)}</p>
+${page.client.nameIsSelfGiven && aboutSelfDescribed(page)}<p>${askOf(page)}</p>
 ${
   page.scope.length > 0 &&
   html`<ul class="scopes">${page.scope.map(
@@ -165,7 +176,7 @@ ${guardInput(page.guard)}
 <button type="submit" name="cancel" value="cancel">Deny</button>
 </div>
 </form>
-<p class="small">You are logged in as ${page.userName} (<a href="${page.otherUser}">not you?</a>). Allow or deny: either way you continue to <span class="host">${new URL(page.redirectUri).host}</span>.</p>`,
+<p class="small">You are logged in as ${page.userName} (<a href="${page.otherUser}">not you?</a>). Allow or deny: either way you continue to <span class="host">${page.client.redirectHost}</span>.</p>`,
 })
 
 /** The actions of the forms on the account page. */

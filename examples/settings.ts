@@ -21,6 +21,8 @@ export interface Settings {
   readonly accessTokenLifetimeSeconds: number
   readonly refreshTokenIdleLifetimeSeconds: number
   readonly authorizationCodeLifetimeSeconds: number
+  /** Whether clients that send the URL of a metadata document are accepted. */
+  readonly clientDocuments: boolean
   readonly baseSecret: string
   /** Whether every client must push its authorization requests. */
   readonly requirePushedRequests: boolean
@@ -118,6 +120,7 @@ export async function readSettings(environment: Readonly<Record<string, string |
     accessTokenLifetimeSeconds: wholeNumber('ACCESS_TOKEN_TTL', 900, 1, YEAR_SECONDS),
     refreshTokenIdleLifetimeSeconds: wholeNumber('REFRESH_TOKEN_TTL', 5_184_000, 1, 100 * YEAR_SECONDS),
     authorizationCodeLifetimeSeconds: Math.min(codeLifetime, LONGEST_CODE_LIFETIME_SECONDS),
+    clientDocuments: oneOf('CLIENT_DOCUMENTS', 'off', ['on', 'off']) === 'on',
     requirePushedRequests: oneOf('REQUIRE_PAR', 'off', ['on', 'off']) === 'on',
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>

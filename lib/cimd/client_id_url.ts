@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { isLoopbackAddress } from '../remote/address.ts'
 import { hostOf } from '../remote/url.ts'
 
 /** Which URLs a client may name. */
@@ -13,10 +14,9 @@ export interface ClientUrlRules {
 const MOST_CHARACTERS = 1024
 const VISIBLE_ASCII = /^https?:\/\/[\x21-\x7e]+$/
 const DOTTED_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/
-const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
 
-/** Whether the host of a URL or a redirect URI is one of the three names of the loopback interface. */
-export const isLoopbackHost = (hostname: string): boolean => LOOPBACK_HOSTS.has(hostname)
+/** Whether the host of a URL is the loopback interface, by name or by address. */
+export const isLoopbackHost = (url: URL): boolean => url.hostname === 'localhost' || isLoopbackAddress(hostOf(url))
 
 const isAllowedPort = ({ port }: URL, { ports }: ClientUrlRules): boolean =>
   ports === 'any' || ports.includes(port === '' ? 443 : Number(port))
@@ -31,7 +31,7 @@ export function readClientUrl(text: string, rules: ClientUrlRules): URL | undefi
   const url = new URL(text)
   if (url.href !== text || url.pathname === '/' || url.username !== '' || url.password !== '') return undefined
   if (text.includes('#') || (text.includes('?') && !rules.allowQuery)) return undefined
-  if (isLoopbackHost(url.hostname)) return rules.allowLoopback ? url : undefined
+  if (isLoopbackHost(url)) return rules.allowLoopback ? url : undefined
   if (url.protocol !== 'https:' || isIP(hostOf(url)) !== 0 || !DOTTED_NAME.test(url.hostname)) return undefined
   return isAllowedPort(url, rules) ? url : undefined
 }

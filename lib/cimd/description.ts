@@ -33,7 +33,7 @@ export function describeClient(client: Client, redirectUri: string): ClientDescr
     host: id !== undefined && isWeb(id) ? id.host : undefined,
     redirectHost:
       target === undefined ? `${redirectUri.split(':', 1)[0]}:` : isWeb(target) ? target.host : target.protocol,
-    isLoopback: target !== undefined && isLoopbackHost(target.hostname),
+    isLoopback: target !== undefined && isLoopbackHost(target),
     nameIsSelfGiven: isSelfGiven,
   }
 }

@@ -167,7 +167,7 @@ const refuse = (clientId: string, detail: string) =>
   })
 
 /** Whether an issuer is on the loopback interface. */
-const isLoopbackIssuer = (issuer: string): boolean => isLoopbackHost(new URL(issuer).hostname)
+const isLoopbackIssuer = (issuer: string): boolean => isLoopbackHost(new URL(issuer))
 
 function readLoopback({ allowLoopback, issuer }: ClientDocumentOptions): boolean {
   const allowed = booleanOption('allowLoopback', allowLoopback, false)
@@ -196,7 +196,7 @@ function readBudget(budget: DocumentBudget, waitMilliseconds: number) {
 
 /** A host on the loopback interface is connected to there, and nowhere else. */
 const requestFor = (url: URL, request: RemoteRequest): RemoteRequest =>
-  isLoopbackHost(url.hostname) && request.isAllowedAddress === undefined
+  isLoopbackHost(url) && request.isAllowedAddress === undefined
     ? { ...request, isAllowedAddress: isLoopbackAddress }
     : request
 
