@@ -47,7 +47,12 @@ export function authorizationServer(
   // The parts.
   const findRegistered: FindClient = (clientId) => clients.find(clientId)
   const documents = options.clientDocuments
-    ? createClientDocuments({ scope: clients.scopes.join(' '), allowLoopback: isHttpLoopback(issuer), issuer })
+    ? createClientDocuments({
+        scope: clients.scopes.join(' '),
+        enforces: ['require_pushed_authorization_requests'],
+        allowLoopback: isHttpLoopback(issuer),
+        issuer,
+      })
     : undefined
   const findClient = documents?.findClient(findRegistered) ?? findRegistered
   const isUser = (subject: string): boolean => users.find(subject) !== undefined
