@@ -1,5 +1,6 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Sessions, Tokens } from 'passport-client-assertion-jwt'
+import type { Dpop } from 'passport-client-assertion-jwt/dpop'
 import {
   type AccessToken,
   createAccessTokenVerifier,
@@ -15,23 +16,27 @@ export function apiRoutes(parts: {
   readonly issuer: string
   readonly tokens: Tokens
   readonly sessions: Sessions
+  readonly dpop: Dpop
   readonly scopes: readonly string[]
   /** Whether tokens that were issued without `resource`, which have the issuer as `aud`, are accepted as well. */
   readonly acceptsIssuerAudience: boolean
 }): Router {
-  const { issuer, tokens, sessions, scopes, acceptsIssuerAudience } = parts
+  const { issuer, tokens, sessions, dpop, scopes, acceptsIssuerAudience } = parts
   const resource = apiResource(issuer)
+  // A proxy may have removed the path of the issuer from the request.
+  const requestUrl = ({ url = '' }: { readonly url?: string | undefined }): string => issuer.replace(/\/$/, '') + url
   const verifier = createAccessTokenVerifier({
     issuer,
     resource,
     audience: acceptsIssuerAudience ? [resource, issuer] : [resource],
     keys: { tokens, sessions },
+    dpop,
   })
   const document = createProtectedResource({ resource, issuer, scopes, name: 'The demo API' })
 
   const routes = Router()
   routes.use((req, res, next) => (req.path === document.path ? document.handler(req, res) : next()))
-  routes.all('/api/whoami', requireAccessToken(verifier) as RequestHandler)
+  routes.all('/api/whoami', requireAccessToken(verifier, { requestUrl }) as RequestHandler)
   routes.all('/api/scope/:name', guardByScope)
   routes.get(['/api/whoami', '/api/scope/:name'], whoami)
   routes.all(['/api/whoami', '/api/scope/:name'], methodNotAllowed)
@@ -40,7 +45,7 @@ export function apiRoutes(parts: {
   function guardByScope(req: Request, res: Response, next: () => void): void {
     const { name } = req.params
     if (typeof name !== 'string' || !SCOPE_VALUE.test(name)) res.status(404).json({ error: 'not_found' })
-    else requireAccessToken(verifier, { scope: name })(req, res, next)
+    else requireAccessToken(verifier, { scope: name, requestUrl })(req, res, next)
   }
 }
 

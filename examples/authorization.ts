@@ -9,6 +9,7 @@ import {
   type ReplayRegister,
 } from 'passport-client-assertion-jwt'
 import { askAgainForDocuments, describeClient } from 'passport-client-assertion-jwt/cimd'
+import type { Dpop } from 'passport-client-assertion-jwt/dpop'
 import {
   createAuthorizationSide,
   getRetryQuery,
@@ -38,6 +39,7 @@ export function authorizationRoutes(options: {
   readonly verbosity: 'debug' | 'normal' | 'minimal'
   readonly codeLifetimeSeconds: number
   readonly pushed: PushedRequests
+  readonly dpop: Dpop
   readonly logins: Logins
   readonly login: LoginHandlers
 }): Router {

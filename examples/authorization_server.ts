@@ -17,6 +17,7 @@ import {
   readFormBody,
 } from 'passport-client-assertion-jwt'
 import { createClientDocuments } from 'passport-client-assertion-jwt/cimd'
+import { createDpop } from 'passport-client-assertion-jwt/dpop'
 import { createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
 import { accountRoutes } from './account.ts'
 import { apiRoutes } from './api.ts'
@@ -79,6 +80,13 @@ export function authorizationServer(
   })
   const consents = createConsents({ store: sessionStore })
 
+  const dpop = createDpop({
+    tokenEndpoint: `${origin}/token`,
+    replayRegister,
+    required: options.requireDpop,
+    ...(options.dpopNonce ? { nonceSecret: baseSecret } : {}),
+  })
+
   // The endpoints that clients call.
   const token = tokenRoute({
     findClient,
@@ -88,6 +96,7 @@ export function authorizationServer(
     tokens,
     consents,
     isUser,
+    dpop,
     verbosity,
   })
   const introspection = createIntrospectionEndpoint({
@@ -110,6 +119,7 @@ export function authorizationServer(
   const pushed = createPushedRequests({ store: sessionStore, required: options.requirePushedRequests })
   const pushedAuthorization = createPushedAuthorizationEndpoint(pushed, {
     authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
+    dpop,
     verbosity,
     endpoint: `${origin}/par`,
   })
@@ -139,7 +149,7 @@ export function authorizationServer(
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
   app.use('/par', pushedAuthorization as RequestHandler)
-  app.use(apiRoutes({ issuer, tokens, sessions, scopes: clients.scopes, acceptsIssuerAudience: true }))
+  app.use(apiRoutes({ issuer, tokens, sessions, dpop, scopes: clients.scopes, acceptsIssuerAudience: true }))
   app.all('/jwks.json', createDocumentEndpoint(tokens.jwks()))
   app.all(METADATA_PATHS, createDocumentEndpoint(metadata))
   app.use(
@@ -154,6 +164,7 @@ export function authorizationServer(
       verbosity,
       codeLifetimeSeconds: options.authorizationCodeLifetimeSeconds,
       pushed,
+      dpop,
       logins,
       login,
     }),

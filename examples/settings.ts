@@ -26,6 +26,10 @@ export interface Settings {
   readonly baseSecret: string
   /** Whether every client must push its authorization requests. */
   readonly requirePushedRequests: boolean
+  /** Whether every token request needs a DPoP proof. */
+  readonly requireDpop: boolean
+  /** Whether every DPoP proof needs a nonce of this server. */
+  readonly dpopNonce: boolean
   /** Printed at start. The server runs all the same. */
   readonly warnings: readonly string[]
 }
@@ -122,6 +126,8 @@ export async function readSettings(environment: Readonly<Record<string, string |
     authorizationCodeLifetimeSeconds: Math.min(codeLifetime, LONGEST_CODE_LIFETIME_SECONDS),
     clientDocuments: oneOf('CLIENT_DOCUMENTS', 'off', ['on', 'off']) === 'on',
     requirePushedRequests: oneOf('REQUIRE_PAR', 'off', ['on', 'off']) === 'on',
+    requireDpop: oneOf('REQUIRE_DPOP', 'off', ['on', 'off']) === 'on',
+    dpopNonce: oneOf('DPOP_NONCE', 'off', ['on', 'off']) === 'on',
     baseSecret: value('BASE_SECRET') ?? randomBytes(32).toString('base64url'),
     clients: await fileOf('CLIENTS_FILE', 'clients.json', (path) =>
       readClients(path, { allowHttpLoopback, trustedIssuers: issuersFor(trustedIssuers, 'client_assertion') }),

@@ -18,6 +18,7 @@ import {
   type TokenEndpoint,
   type Tokens,
 } from 'passport-client-assertion-jwt'
+import type { Dpop } from 'passport-client-assertion-jwt/dpop'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
 
@@ -30,9 +31,10 @@ export function tokenRoute(parts: {
   readonly tokens: Tokens
   readonly consents: Consents
   readonly isUser: (subject: string) => boolean
+  readonly dpop: Dpop
   readonly verbosity: 'minimal' | 'normal' | 'debug'
 }): TokenEndpoint {
-  const { findClient, verifyAssertion, codes, sessions, tokens, consents, isUser, verbosity } = parts
+  const { findClient, verifyAssertion, codes, sessions, tokens, consents, isUser, dpop, verbosity } = parts
 
   // Authentication: one strategy for each way in which clients prove who they are.
   const passport = new Passport()
@@ -58,6 +60,7 @@ export function tokenRoute(parts: {
     passport,
     strategies: { assertion: 'assertion', basic: 'basic', clientPassword: 'secret', publicClient: 'public' },
     server,
+    dpop, // without it proofs are ignored, and all tokens are Bearer tokens
     verbosity,
   })
 }

@@ -238,6 +238,7 @@ const CODE_OF_REASON = {
   token_expired: 'invalid_token',
   token_revoked: 'invalid_token',
   token_bound: 'invalid_token',
+  token_key_mismatch: 'invalid_token',
   scope_insufficient: 'insufficient_scope',
   authentication_insufficient: 'insufficient_user_authentication',
   // DPoP proofs (RFC 9449)

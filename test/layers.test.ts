@@ -142,6 +142,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   remote: ['node:buffer', 'node:dns', 'node:fs', 'node:http', 'node:https', 'node:net'],
   'replay_register.ts': [],
   resource_server: [
+    'type:dpop',
     'endpoints',
     'hosts',
     'http',

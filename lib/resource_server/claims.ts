@@ -62,11 +62,25 @@ function checkUnbound({ cnf }: Claims): void {
   throw refusal('token_bound', { detail: 'the token is bound to a key (cnf) and was sent as a bearer token' })
 }
 
+/** The thumbprint of the key that a token is bound to (RFC 9449 §6.1). It is a bearer token if it has none. */
+export function keyOf({ cnf }: Claims): string {
+  const { jkt } = Object(cnf) as { readonly jkt?: unknown }
+  if (typeof jkt === 'string') return jkt
+  throw refusal('token_key_mismatch', { detail: 'the token is bound to no key and was sent with the scheme DPoP' })
+}
+
 /** Checks the claims of a token that is or may be the issuer's, in the order in which operators want to learn of problems. */
-export function checkTokenClaims(claims: Claims, rules: ClaimRules, now: number, isIntrospected = false): void {
+export function checkTokenClaims(
+  claims: Claims,
+  rules: ClaimRules,
+  now: number,
+  isIntrospected = false,
+  hasProof = false,
+): void {
   checkIssuer(claims, rules, isIntrospected)
   checkAudience(claims, rules)
   checkTimes(claims, rules, now)
   if (rules.isStrict) checkRequired(claims)
-  checkUnbound(claims)
+  if (hasProof) keyOf(claims)
+  else checkUnbound(claims)
 }

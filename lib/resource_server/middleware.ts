@@ -10,7 +10,7 @@ import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wh
 import { formatScope, parseScope } from '../scope.ts'
 import type { AccessToken } from './access_token.ts'
 import { type ChallengeFacts, createChallenge } from './challenge.ts'
-import { readBearerToken } from './credentials.ts'
+import { type Credentials, readCredentials } from './credentials.ts'
 import { isWebResource, locateDocument } from './protected_resource.ts'
 import { type AccessTokenVerifier, publishInsufficient } from './verifier.ts'
 
@@ -27,6 +27,11 @@ export interface AccessTokenRequirements {
    * `false`: challenges name none.
    */
   readonly resourceMetadata?: string | false | undefined
+  /**
+   * For a verifier with `dpop`: returns the URL of a request as clients know it, which proofs are made for. Default: the
+   * origin of the resource with the path of the request. Never use the `Host` header in it.
+   */
+  readonly requestUrl?: ((request: Request) => string) | undefined
   /** The realm in challenges. Default: none. */
   readonly realm?: string | undefined
   /**
@@ -47,6 +52,7 @@ const NAMES = optionNames<AccessTokenRequirements>({
   maxAgeSeconds: true,
   acr: true,
   resourceMetadata: true,
+  requestUrl: true,
   realm: true,
   cors: true,
   verbosity: true,
@@ -85,6 +91,13 @@ function isAuthenticated({ claims }: AccessToken, acr: readonly string[], maxAge
   return maxAge === undefined || (typeof at === 'number' && now - at <= maxAge)
 }
 
+/** A wrong proof is a 400 at the token endpoint, and a 401 here (RFC 9449 §7.1). */
+function withStatus(error: OAuthError): OAuthError {
+  const { code, reason, detail, clientId, headers, message: description } = error
+  if (code !== 'invalid_dpop_proof' && code !== 'use_dpop_nonce') return error
+  return new OAuthError(code, { reason, detail, clientId, headers, description, status: 401 })
+}
+
 /**
  * A middleware that lets a request pass only with a good access token in the `Authorization` header, and sets
  * `request.auth` to what it says. For Express 4 and 5, or `node:http`: `protect(request, response, () => …)`.
@@ -98,6 +111,13 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
   checkOptions('requireAccessToken', options, NAMES)
   const { clock = systemClock, verbosity, forceDebug } = options
   requireFunction('clock', clock)
+  const { dpop } = verifier
+  const { origin } = new URL(verifier.resource)
+  const pathOf = ({ originalUrl, url = '' }: Request): string =>
+    (originalUrl ?? url).replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '')
+  const { requestUrl = (request: Request) => origin + pathOf(request) } = options
+  requireFunction('requestUrl', requestUrl)
+  const algs = dpop === undefined ? '' : ` algs="${dpop.algorithms.join(' ')}"`
   const scope = [...new Set(readValues('scope', options.scope))].sort()
   const acr = readValues('acr', options.acr)
   const maxAge =
@@ -128,7 +148,8 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
   const isPreflight = ({ method, headers }: Request): boolean =>
     options.cors !== false && method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 
-  function refuse(error: OAuthError, request: Request, response: Response): void {
+  function refuse(thrown: OAuthError, request: Request, response: Response): void {
+    const error = withStatus(thrown)
     const headers = corsOf(request, response)
     if (error.status >= 500) {
       writeError(error, request, response, headers)
@@ -136,7 +157,9 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
     }
     const { code, status, reason, detail, clientId } = error
     const message = verbosity === 'minimal' ? '' : error.message
-    const challenge = { 'WWW-Authenticate': createChallenge({ code, reason, message }, facts) }
+    const challenge = {
+      'WWW-Authenticate': challengeOf(createChallenge({ code, reason, message }, facts), error, request),
+    }
     if (reason !== 'token_missing') {
       writeError(error, request, response, { ...headers, ...challenge })
       return
@@ -146,15 +169,32 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
     if (!response.headersSent) answerJson(response, status, {}, { ...NO_STORE, ...headers, ...challenge })
   }
 
-  async function check(request: Request): Promise<AccessToken> {
-    const sent = readBearerToken(request)
+  /** The challenge for the scheme that was used, or for both if none was; `algs` for DPoP (RFC 9449 §7.1). */
+  function challengeOf(bearer: string, { reason }: OAuthError, { headers }: Request): string {
+    if (dpop === undefined) return bearer
+    const asDpop = `DPoP${bearer.slice('Bearer'.length)}${bearer === 'Bearer' ? '' : ','}${algs}`
+    const usedDpop = /^dpop(?:[ \t]|$)/i.test(headers.authorization ?? '')
+    return usedDpop || dpop.isRequired || reason === 'token_bound' ? asDpop : `${bearer}, DPoP${algs}`
+  }
+
+  async function check(request: Request, response: Response): Promise<AccessToken> {
+    const sent = readCredentials(request)
     const now = clock()
-    const token = await verifier.verify(sent ?? '', { now })
+    const token = await verify(sent, now, request, response)
     if (!isAuthenticated(token, acr, maxAge, now))
       throw publishInsufficient(refusal('authentication_insufficient', { detail: 'acr or auth_time' }), token)
     if (!scope.every((value) => token.scopes.includes(value)))
       throw publishInsufficient(refusal('scope_insufficient', { detail: `expected ${formatScope(scope)}` }), token)
     return token
+  }
+
+  async function verify(sent: Credentials | undefined, now: number, request: Request, response: Response) {
+    if (sent === undefined || sent.scheme === 'bearer') return verifier.verify(sent?.token ?? '', { now })
+    if (dpop === undefined) return verifier.verify('', { now }) // a scheme that is not offered counts as no token
+    const nonce = dpop.getNonce(now)
+    if (nonce !== undefined && !response.headersSent) response.setHeader('DPoP-Nonce', nonce)
+    const { method = '', headers } = request
+    return verifier.verify(sent.token, { now, proof: { proof: headers['dpop'], method, url: requestUrl(request) } })
   }
 
   return (request, response, next) => {
@@ -163,7 +203,7 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
       response.end()
       return
     }
-    check(request).then(
+    check(request, response).then(
       (token) => {
         for (const [name, value] of Object.entries(corsOf(request, response))) response.setHeader(name, value)
         Object.assign(request, { auth: token })

@@ -1,12 +1,13 @@
 import { type Clock, systemClock } from '../clock.ts'
+import type { Dpop } from '../dpop/dpop.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { requireIssuer } from '../issuer.ts'
 import type { KeySetOptions } from '../keys/key_sets.ts'
-import { badOption, checkOptions, oneOf, optionNames, requireFunction, wholeNumber } from '../options.ts'
+import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { requireResourceUri } from '../resource_uri.ts'
 import { type AccessToken, toAccessToken } from './access_token.ts'
-import { type ClaimRules, checkTokenClaims } from './claims.ts'
+import { type ClaimRules, checkTokenClaims, keyOf } from './claims.ts'
 import { createIntrospectionSource, type IntrospectionKeys } from './introspection.ts'
 import { createInlineSource, createRemoteSource } from './key_set.ts'
 import { createLocalSource, type LocalKeys } from './local.ts'
@@ -47,19 +48,39 @@ export interface AccessTokenVerifierOptions {
   readonly clockToleranceSeconds?: number | undefined
   /** How `jwksUri` is fetched and kept: the options that `createAssertionVerifier` has under the same name. */
   readonly keySets?: KeySetOptions | undefined
+  /**
+   * Accepts tokens that are bound to a key, with a DPoP proof (RFC 9449 §7): what `createDpop` returned. With its option
+   * `required` no other tokens are accepted. Default: bound tokens are refused.
+   */
+  readonly dpop?: Dpop | undefined
   /** Default: the clock of this machine. */
   readonly clock?: Clock | undefined
+}
+
+/** The DPoP proof of a request, and the request that it must be for. */
+interface PresentedProof {
+  /** The value of the header `DPoP`. */
+  readonly proof: unknown
+  readonly method: string
+  /** The URL of the request as clients know it, from configuration. */
+  readonly url: string
 }
 
 /** Verifies access tokens for one resource. */
 export interface AccessTokenVerifier {
   readonly issuer: string
   readonly resource: string
+  /** The option `dpop`. */
+  readonly dpop?: Dpop | undefined
   /**
    * Resolves with what the token says. Rejects with an `OAuthError`: `invalid_token` (401) if the token is not good here,
-   * `temporarily_unavailable` (503) if that cannot be decided now. Publishes `access_token.refused` for both.
+   * `temporarily_unavailable` (503) if that cannot be decided now. Publishes `access_token.refused` for both. With `proof`
+   * the token must be bound to the key of the proof: rejects with `invalid_dpop_proof` or `use_dpop_nonce` for a wrong one.
    */
-  verify(token: string, context?: { readonly now?: number | undefined }): Promise<AccessToken>
+  verify(
+    token: string,
+    context?: { readonly now?: number | undefined; readonly proof?: PresentedProof | undefined },
+  ): Promise<AccessToken>
 }
 
 const NAMES = optionNames<AccessTokenVerifierOptions>({
@@ -71,6 +92,7 @@ const NAMES = optionNames<AccessTokenVerifierOptions>({
   typ: true,
   clockToleranceSeconds: true,
   keySets: true,
+  dpop: true,
   clock: true,
 })
 const KINDS = ['jwksUri', 'jwks', 'tokens', 'introspect'] as const
@@ -135,7 +157,8 @@ export function publishInsufficient(error: OAuthError, { claims }: AccessToken):
  */
 export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): AccessTokenVerifier {
   checkOptions('createAccessTokenVerifier', options, NAMES)
-  const { keys, algorithms, keySets, clock = systemClock } = options
+  const { keys, algorithms, keySets, dpop, clock = systemClock } = options
+  if (dpop !== undefined) requireVerbs('dpop', dpop, ['checkProof', 'spendProof', 'getNonce'])
   const issuer = requireIssuer(options.issuer)
   const resource = requireResourceUri(options.resource)
   requireFunction('clock', clock)
@@ -171,16 +194,31 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
     if (!B64TOKEN.test(token)) throw refusal('token_malformed', { detail: 'expected the characters of RFC 6750' })
   }
 
+  /** The last step for a bound token (RFC 9449 §7.1): the proof is of the token's key, for this request, and new. */
+  async function checkProof({ proof, method, url }: PresentedProof, token: string, claims: Claims, now: number) {
+    if (dpop === undefined) throw refusal('misconfigured', { detail: "a proof was passed without the option 'dpop'" })
+    const proven = await dpop.checkProof(proof, { method, url, now, accessToken: token })
+    if (proven.thumbprint !== keyOf(claims))
+      throw refusal('token_key_mismatch', { detail: 'the token is bound to another key than that of the proof' })
+    await dpop.spendProof(proven)
+  }
+
   return {
     issuer,
     resource,
+    ...(dpop === undefined ? undefined : { dpop }),
     async verify(token, context = {}) {
       const now = context.now ?? clock()
-      const checkClaims = (claims: Claims): void => checkTokenClaims(claims, rules, now, isIntrospected)
+      const checkClaims = (claims: Claims): void =>
+        checkTokenClaims(claims, rules, now, isIntrospected, context.proof !== undefined)
       const attempt: Attempt = { token, now, checkClaims, authentic: undefined }
       try {
         checkSize(token)
-        return toAccessToken(token, await source(attempt), resource)
+        if (dpop?.isRequired && context.proof === undefined)
+          throw refusal('token_bound', { detail: 'the token was sent without a DPoP proof, and one is required' })
+        const claims = await source(attempt)
+        if (context.proof !== undefined) await checkProof(context.proof, token, claims, now)
+        return toAccessToken(token, claims, resource)
       } catch (cause) {
         const error = cause instanceof OAuthError ? cause : refusal('unexpected', { cause })
         publishRefusal(error, attempt.authentic)
