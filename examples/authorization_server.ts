@@ -18,7 +18,7 @@ import {
 } from 'passport-client-assertion-jwt'
 import { createClientDocuments } from 'passport-client-assertion-jwt/cimd'
 import { createDpop } from 'passport-client-assertion-jwt/dpop'
-import { createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
+import { createJwtBearerExchange, createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
 import { accountRoutes } from './account.ts'
 import { apiRoutes } from './api.ts'
 import { authorizationRoutes } from './authorization.ts'
@@ -88,7 +88,21 @@ export function authorizationServer(
   })
 
   // The endpoints that clients call.
+  const identityIssuers = issuersFor(options.trustedIssuers, 'jwt_bearer')
+  const jwtBearer =
+    identityIssuers.length === 0
+      ? []
+      : [
+          createJwtBearerExchange({
+            tokens,
+            replayRegister,
+            trustedIssuers: createTrustedIssuers(identityIssuers),
+            subjectOf: ({ issuer: identityIssuer, sub }) => users.findByIdentity(identityIssuer, sub)?.sub,
+            resources: [{ uri: `${origin}/api` }],
+          }),
+        ]
   const token = tokenRoute({
+    moreExchanges: jwtBearer,
     findClient,
     verifyAssertion,
     codes: codeStore,
@@ -133,7 +147,12 @@ export function authorizationServer(
     revocation: { url: '/revoke', endpoint: revocation },
     pushed: { url: '/par', endpoint: pushedAuthorization },
     scopes: clients.scopes,
-    extra: { ...documents?.metadata },
+    extra: {
+      ...documents?.metadata,
+      ...(jwtBearer.length > 0 && {
+        authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
+      }),
+    },
   })
 
   // The pages that people see.

@@ -12,6 +12,7 @@ import {
   createRefreshTokenExchange,
   createTokenEndpoint,
   type FindClient,
+  type Oauth2orizeExchange,
   type Permits,
   PublicClientStrategy,
   type Sessions,
@@ -33,8 +34,21 @@ export function tokenRoute(parts: {
   readonly isUser: (subject: string) => boolean
   readonly dpop: Dpop
   readonly verbosity: 'minimal' | 'normal' | 'debug'
+  /** Exchanges beside those of the usual grants. */
+  readonly moreExchanges?: readonly Oauth2orizeExchange[]
 }): TokenEndpoint {
-  const { findClient, verifyAssertion, codes, sessions, tokens, consents, isUser, dpop, verbosity } = parts
+  const {
+    findClient,
+    verifyAssertion,
+    codes,
+    sessions,
+    tokens,
+    consents,
+    isUser,
+    dpop,
+    verbosity,
+    moreExchanges = [],
+  } = parts
 
   // Authentication: one strategy for each way in which clients prove who they are.
   const passport = new Passport()
@@ -54,6 +68,7 @@ export function tokenRoute(parts: {
   server.exchange(createAuthorizationCodeExchange({ codes, sessions, tokens, permits: isStillAllowed }))
   server.exchange(createRefreshTokenExchange({ sessions, tokens, permits: isStillUser }))
   server.exchange(createClientCredentialsExchange({ tokens }))
+  for (const exchange of moreExchanges) server.exchange(exchange)
 
   // A request passes through the form parser, exactly one strategy, and its exchange. Every error gets an OAuth response.
   return createTokenEndpoint({

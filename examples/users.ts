@@ -9,6 +9,8 @@ export interface User {
 }
 
 export interface Users {
+  /** Returns the user whom another issuer knows under this `sub`. */
+  findByIdentity(issuer: string, sub: string): User | undefined
   find(sub: string): User | undefined
   /** Returns the user of this name if the password is right. Takes the same time whether or not the user exists. */
   authenticate(username: string, password: string): User | undefined
@@ -24,10 +26,23 @@ const digestOf = (password: string): Buffer => createHash('sha256').update(norma
 /** One spelling for text that looks the same: keyboards differ in how they write é (RFC 8265). */
 const normalize = (text: string): string => text.normalize('NFC')
 
-/** Reads a users file: a JSON array of `{ "sub", "username", "password", "name" }`. Rejects if it cannot be used. */
+interface Identity {
+  readonly issuer: string
+  readonly sub: string
+}
+
+const isIdentity = (value: unknown): value is Identity => {
+  const { issuer, sub } = Object(value) as { readonly issuer?: unknown; readonly sub?: unknown }
+  return typeof issuer === 'string' && issuer !== '' && typeof sub === 'string' && sub !== ''
+}
+
+const identityKey = (issuer: string, sub: string): string => JSON.stringify([issuer, sub])
+
+/** Reads a users file: a JSON array of `{ "sub", "username", "password", "name", "identities" }`. Rejects if it cannot be used. */
 export async function readUsers(path: string): Promise<Users> {
   const byName = new Map<string, { readonly digest: Buffer; readonly user: User }>()
   const bySub = new Map<string, User>()
+  const byIdentity = new Map<string, User>()
   for (const [index, row] of (await readJsonArray(path)).entries()) {
     const text = (member: string): string => {
       const value = row[member]
@@ -44,9 +59,18 @@ export async function readUsers(path: string): Promise<Users> {
     if (bySub.has(user.sub)) throw new Error(`has two users with the sub ${JSON.stringify(user.sub)}`)
     byName.set(name, { digest: digestOf(text('password')), user })
     bySub.set(user.sub, user)
+    const identities: unknown = row['identities'] ?? []
+    if (!Array.isArray(identities) || !identities.every(isIdentity))
+      throw new Error(`has a user (number ${index + 1}) whose identities are not an array of { issuer, sub }`)
+    for (const { issuer, sub } of identities) {
+      if (byIdentity.has(identityKey(issuer, sub)))
+        throw new Error(`has two users with the identity ${JSON.stringify(sub)} of ${JSON.stringify(issuer)}`)
+      byIdentity.set(identityKey(issuer, sub), user)
+    }
   }
   return {
     find: (sub) => bySub.get(sub),
+    findByIdentity: (issuer, sub) => byIdentity.get(identityKey(issuer, sub)),
     authenticate(username, password) {
       const known = byName.get(normalize(username)) ?? NOBODY
       return timingSafeEqual(known.digest, digestOf(password)) ? known.user : undefined

@@ -36,6 +36,8 @@ export interface Way {
   readonly issuer: string
   /** The rules for them, made of those of the verifier. `perClient` may change them. */
   readonly rulesFrom: (rules: AssertionRules) => AssertionRules
+  /** Checks the signature with the keys of the issuer. */
+  readonly prove: (attempt: Attempt) => Promise<void>
   /** In order, after those that open the assertion and before those of the application. */
   readonly checks: readonly Check[]
 }

@@ -8,7 +8,7 @@ import { badOption, booleanOption, checkOptions, oneOf, optionNames, wholeNumber
 import { documentUrl } from '../remote/url.ts'
 import { isDiscoverable } from './discovery.ts'
 import { createIssuerKeys, svidKeys } from './issuer_keys.ts'
-import { federatedChecks, type IssuerParts } from './way.ts'
+import { federatedChecks, type IssuerParts, prove } from './way.ts'
 
 /** An issuer whose tokens are accepted, as plain data. Presets: `kubernetes()`, `githubActions()` and others. */
 export interface TrustedIssuer {
@@ -135,6 +135,7 @@ const wayOf = (entry: IssuerEntry): Way => ({
     requireIat: false,
     allowReuse: entry.replay === 'allow',
   }),
+  prove: (attempt) => prove(attempt, entry),
   checks: federatedChecks(entry),
 })
 

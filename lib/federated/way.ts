@@ -2,7 +2,7 @@ import type { Attempt, Check } from '../assertion/attempt.ts'
 import { AUDIENCE_CHECK } from '../assertion/audience.ts'
 import { CLAIM_CHECKS } from '../assertion/claims.ts'
 import { HEADER_CHECKS, OWN_HEADER_CHECKS, shown } from '../assertion/header.ts'
-import { describe, type KeySource, type Proof, proofFromRemote, proofIn, proofOrThrow } from '../assertion/proof.ts'
+import { describe, type KeySource, proofFromRemote, proofIn, proofOrThrow } from '../assertion/proof.ts'
 import { CLIENT_CHECK, REGISTRATION_CHECK } from '../assertion/registration.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { readFederatedCredentials, TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
@@ -87,19 +87,21 @@ const asUnavailable = (error: unknown, issuer: string, clientId: string): unknow
       })
     : error
 
+/** A key of the issuer verifies the signature; no other key is tried. */
+export async function prove(attempt: Attempt, { issuer, keys }: IssuerParts): Promise<void> {
+  try {
+    const proof = isSource(keys) ? await proofFromRemote(attempt, keys) : proofOrThrow(await proofIn(attempt, keys))
+    describe(attempt, proof)
+  } catch (error) {
+    throw asUnavailable(error, issuer, attempt.client.client_id)
+  }
+}
+
 /** The checks of the assertions of one issuer. */
 export function federatedChecks(parts: IssuerParts): readonly Check[] {
-  const { issuer, keys, trustDomain } = parts
+  const { issuer, trustDomain } = parts
   const isSpiffe = trustDomain !== undefined
   const [typ, ...otherHeaders] = OWN_HEADER_CHECKS as [Check, ...Check[]]
-
-  const prove = async (attempt: Attempt): Promise<Proof> => {
-    try {
-      return isSource(keys) ? await proofFromRemote(attempt, keys) : proofOrThrow(await proofIn(attempt, keys))
-    } catch (error) {
-      throw asUnavailable(error, issuer, attempt.client.client_id)
-    }
-  }
 
   return [
     {
@@ -134,7 +136,7 @@ export function federatedChecks(parts: IssuerParts): readonly Check[] {
       name: 'signature',
       title: 'A key of the issuer verifies the signature',
       needs: ['envelope', 'algorithm', 'client'],
-      run: async (attempt) => describe(attempt, await prove(attempt)),
+      run: (attempt) => prove(attempt, parts),
       report: ({ authentication: { kid } }) => (kid === undefined ? undefined : `the key ${kid}`),
     },
   ]

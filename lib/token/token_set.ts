@@ -87,10 +87,16 @@ export interface Tokens {
       readonly proof?: { readonly thumbprint: string } | undefined
     },
   ): Promise<TokenSet>
-  /** An access token for the client itself (RFC 6749 §4.4): no session, no refresh token. */
+  /** An access token without a session, and without a refresh token: for the client itself (RFC 6749 §4.4), or for `subject`. */
   issueForClient(
     client: Client,
     options: {
+      /** Default: the client. */
+      readonly subject?: string | undefined
+      /** The `aud`. Default: the option `audience`. */
+      readonly audience?: string | undefined
+      /** Default: the option `accessTokenLifetimeSeconds`. */
+      readonly lifetimeSeconds?: number | undefined
       readonly scope: string
       readonly now: number
       readonly context: RequestContext
@@ -248,22 +254,23 @@ export function createTokens(options: TokensOptions): Tokens {
         ? { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in }
         : { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in, scope }
     },
-    async issueForClient(client, { scope, now, context, grantType, proof }) {
+    async issueForClient(client, { scope, now, context, grantType, proof, ...special }) {
       const { client_id } = client
+      const { subject = client_id, audience = aud, lifetimeSeconds = lifetime } = special
       const claims: Record<string, unknown> = {
         iss: issuer,
-        sub: client_id,
-        aud,
+        sub: subject,
+        aud: audience,
         client_id,
         jti: newIdentifier(TOKEN_ID_OCTETS),
         iat: now,
-        exp: now + lifetime,
+        exp: now + lifetimeSeconds,
       }
       if (scope !== '') claims['scope'] = scope
-      const contextOf = () => ({ ...context, client, subject: client_id, scope, grantType, now })
+      const contextOf = () => ({ ...context, client, subject, scope, grantType, now })
       const access_token = await signedAccessToken(claims, contextOf, proof)
       publishIssued(claims, scope, grantType)
-      return tokenSet(access_token, lifetime, scope, proof)
+      return tokenSet(access_token, lifetimeSeconds, scope, proof)
     },
     readRefreshToken,
     async verifyRefreshToken(token, now) {

@@ -13,6 +13,8 @@ import { json, type KeyServer, startKeyServer } from '../support/key_server.ts'
 import { githubToken, kubernetesToken, spiffeToken, tokenBy } from '../support/platform_tokens.ts'
 
 const ISSUER = 'http://localhost:3999'
+const IDP = 'https://idp.company.example'
+const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const JWT_SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe'
 const now = () => Math.floor(Date.now() / 1000)
@@ -46,11 +48,16 @@ before(async () => {
     JSON.stringify([
       { issuer: kubernetesToken.issuer, jwks_uri: keys.url, max_lifetime_seconds: 3660 },
       { issuer: github, discovery: true, algorithms: ['RS256'], replay: 'once' },
+      { issuer: IDP, jwks_uri: keys.url, use: ['jwt_bearer'] },
       { issuer: spiffeToken.issuer, spiffe: true, jwks: { keys: [{ ...ec.jwk, use: 'jwt-svid' }] } },
     ]),
   )
   example = await startExample({
     environment: { ISSUER, TRUSTED_ISSUERS_FILE: issuersFile },
+    users: [
+      { sub: 'alice-1', username: 'alice', password: 'x', identities: [{ issuer: IDP, sub: 'U019488227' }] },
+      { sub: 'bob-1', username: 'bob', password: 'x' },
+    ],
     clients: [
       {
         client_id: 'ledger',
@@ -61,6 +68,7 @@ before(async () => {
         ],
       },
       { client_id: spiffeId, ...member },
+      { client_id: 'assistant', client_secret: 'the secret of the assistant', grant_types: [GRANT], scope: 'ledger' },
       { client_id: 'lost', ...member, federated_credentials: [{ issuer: 'https://elsewhere.example', subject: 'x' }] },
     ],
   })
@@ -83,6 +91,8 @@ const send = async (form: Readonly<Record<string, string>>, path = '/token'): Pr
   const headers = [...response.headers].filter(([name]) => name !== 'date')
   return { status: response.status, body: await response.text(), headers: JSON.stringify(headers) }
 }
+
+const jsonOf = async (response: Response) => (await response.json()) as Readonly<Record<string, unknown>>
 
 const times = () => ({ iat: now(), nbf: now() - 5, exp: now() + 300, aud: ISSUER })
 const pod = (changes: object = {}, key = rsa) => tokenBy(key, kubernetesToken, { ...times(), ...changes })
@@ -128,6 +138,39 @@ test('getIDToken of @actions/core gets a token that the example accepts once', a
   assert.equal((await send({ client_id: 'ledger', client_assertion: token })).status, 200)
   const again = await send({ client_id: 'ledger', client_assertion: token })
   assert.deepEqual([again.status, JSON.parse(again.body).error], [400, 'invalid_client'])
+})
+
+test('IJ12: the example exchanges an identity assertion for a token of its API, once, and announces it', async () => {
+  const metadata = await jsonOf(await fetch(`${example.url}/.well-known/oauth-authorization-server`))
+  assert.ok((metadata['grant_types_supported'] as string[]).includes(GRANT))
+  assert.deepEqual(metadata['authorization_grant_profiles_supported'], ['urn:ietf:params:oauth:grant-profile:id-jag'])
+  const post = async (assertion: string) => {
+    const form = { grant_type: GRANT, client_id: 'assistant', client_secret: 'the secret of the assistant', assertion }
+    const response = await fetch(`${example.url}/token`, { method: 'POST', body: new URLSearchParams(form) })
+    return { status: response.status, body: await jsonOf(response) }
+  }
+  const claims = { iss: IDP, sub: 'U019488227', aud: ISSUER, client_id: 'assistant', resource: `${ISSUER}/api` }
+  const idJag = (changes: object = {}) =>
+    tokenBy(
+      rsa,
+      { issuer: IDP, header: { typ: 'oauth-id-jag+jwt' }, claims: { ...claims, iat: now(), exp: now() + 300 } },
+      { jti: 'assertion-1', ...changes },
+    )
+  const issued = await post(idJag())
+  assert.equal(issued.status, 200, JSON.stringify(issued.body))
+  assert.equal(issued.body['refresh_token'], undefined)
+  const whoami = await fetch(`${example.url}/api/whoami`, {
+    headers: { authorization: `Bearer ${issued.body['access_token']}` },
+  })
+  const { sub, client_id } = await jsonOf(whoami)
+  assert.deepEqual([sub, client_id], ['alice-1', 'assistant'])
+  for (const changes of [{}, { jti: 'a2', sub: 'another' }, { jti: 'a3', client_id: 'ledger' }]) {
+    const { status, body } = await post(idJag(changes))
+    assert.deepEqual([status, body['error']], [400, 'invalid_grant'], JSON.stringify(changes))
+  }
+  // an issuer of users does not authenticate clients
+  const form = { client_id: 'ledger', client_assertion: idJag({ jti: 'a4' }) }
+  assert.equal(JSON.parse((await send(form)).body).error, 'invalid_client')
 })
 
 test('FC15: all refusals are the same bytes on the wire', async () => {

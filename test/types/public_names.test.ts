@@ -40,7 +40,7 @@ const VALUES: Readonly<Record<string, string>> = {
     createPostgresStores
   `,
   'federated/index.ts': `
-    createTrustedIssuers entra githubActions gitlab google kubernetes spiffe
+    createJwtBearerExchange createTrustedIssuers entra githubActions gitlab google kubernetes spiffe
   `,
   'testing/index.ts': `
     createFakeClock createTestClient testCodeStore testReplayRegister testSessionStore
@@ -113,7 +113,7 @@ for (const [entry, names] of surface) {
 }
 
 // 150 of the package as it was redesigned, and what each later feature added, at most 12.
-const MOST_NAMES = 150 + 4 + 12 + 10 + 9 + 5 // pushed requests, resource-server, client documents, federated, dpop
+const MOST_NAMES = 150 + 4 + 12 + 10 + 10 + 5 // pushed requests, resource-server, client documents, federated, dpop
 
 test('all entries together export no more names than are meant to be public, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)

@@ -1,0 +1,153 @@
+import { type Client, grantTypesOf, isPublicClient, type RequestContext, scopeOf } from '../client.ts'
+import { answerOf, OAuthError, type Reason, refusal } from '../errors.ts'
+import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { requiredParameter } from '../parameters.ts'
+import { registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
+import type { Tokens } from '../token/token_set.ts'
+import type { Exchange } from './exchange.ts'
+
+const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const LONGEST_SECONDS = 86_400
+
+/** An assertion about a user that an issuer signed, verified and not yet used up. */
+export interface IdentityAssertion {
+  readonly issuer: string
+  readonly sub: string
+  readonly claims: Readonly<Record<string, unknown>>
+  /** Takes note that it is used. Rejects if it was used before. */
+  spend(): Promise<void>
+}
+
+/** Verifies an assertion for a client. Rejects with an `OAuthError`. */
+export type VerifyIdentityAssertion = (
+  assertion: string,
+  facts: { readonly client: Client; readonly now: number; readonly context: RequestContext },
+) => Promise<IdentityAssertion>
+
+/** The options that say what an assertion is exchanged for. */
+export interface JwtBearerOptions extends ScopeRules {
+  readonly tokens: Tokens
+  /**
+   * Returns the user of this server that the issuer means, `undefined` if there is none. Find users by `issuer` and `sub`
+   * together. An `email` is whatever the issuer lets it be, so finding users by it is taking over accounts.
+   */
+  readonly subjectOf: (facts: {
+    readonly issuer: string
+    readonly sub: string
+    readonly claims: Readonly<Record<string, unknown>>
+    readonly client: Client
+  }) => string | undefined | null | Promise<string | undefined | null>
+  /** The resources that tokens may be for (RFC 8707), each with the scopes it knows. Default: none, the `aud` of `tokens`. */
+  readonly resources?: readonly { readonly uri: string; readonly scopes?: readonly string[] | undefined }[] | undefined
+  /** Seconds an access token lives, at most as long as others. Default 300. */
+  readonly accessTokenLifetimeSeconds?: number | undefined
+}
+
+const invalidGrant = (reason: Reason, clientId: string, detail: string): OAuthError =>
+  new OAuthError('invalid_grant', { reason, clientId, detail })
+
+const invalidTarget = (clientId: string, detail: string): OAuthError =>
+  new OAuthError('invalid_target', { clientId, detail })
+
+/** Whether a claim `cnf` names this key, and nothing else (RFC 9449 §6.1). */
+const isBoundTo = (cnf: unknown, thumbprint: string | undefined): boolean => {
+  if (typeof cnf !== 'object' || cnf === null || thumbprint === undefined) return false
+  return Object.keys(cnf).join() === 'jkt' && (cnf as { readonly jkt?: unknown }).jkt === thumbprint
+}
+
+/** The resources that the assertion names; `undefined` if it names none. */
+function namedResources(claim: unknown, clientId: string): readonly string[] | undefined {
+  if (claim === undefined) return undefined
+  const list = Array.isArray(claim) ? claim : [claim]
+  if (list.length > 0 && list.every((each): each is string => typeof each === 'string')) return list
+  throw invalidTarget(clientId, 'the claim resource must be a string or an array of strings')
+}
+
+/**
+ * RFC 7523 §2.1 for assertions about users (ID-JAG): an access token for the user whom the issuer means, for one of the
+ * resources it names. No session is kept and no refresh token given: the client asks its issuer again.
+ */
+export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAssertion): Exchange {
+  const { tokens, subjectOf, resources = [] } = options
+  requireVerbs('tokens', tokens, ['issueForClient'])
+  requireFunction('subjectOf', subjectOf)
+  if (!Array.isArray(resources) || !resources.every((each) => typeof each?.uri === 'string'))
+    throw badOption('resources', 'an array of { uri, scopes }', resources)
+  const rules = scopeRules(options)
+  const longest = wholeNumber('accessTokenLifetimeSeconds', options.accessTokenLifetimeSeconds, 300, 1, LONGEST_SECONDS)
+  const lifetimeSeconds = Math.min(longest, tokens.accessTokenLifetimeSeconds)
+
+  /** The resource of a token: what the request asks for out of what the assertion names. */
+  const targetOf = (claim: unknown, parameter: string | undefined, clientId: string) => {
+    const named = namedResources(claim, clientId)
+    if (parameter !== undefined && named !== undefined && !named.includes(parameter))
+      throw invalidTarget(clientId, 'the assertion is not for the requested resource')
+    const wanted = parameter === undefined ? named : [parameter]
+    if (wanted === undefined) return undefined
+    const [uri, ...more] = wanted
+    if (more.length > 0) throw invalidTarget(clientId, 'the assertion is for several resources: name one of them')
+    const known = resources.find((each) => each.uri === uri)
+    if (known === undefined) throw invalidTarget(clientId, 'the resource is not known here')
+    return known
+  }
+
+  const scopeFor = (
+    client: Client,
+    claim: unknown,
+    parameter: string | undefined,
+    scopes: readonly string[] | undefined,
+  ): string => {
+    const clientId = client.client_id
+    const registered = registeredScope(scopeOf(client, rules.defaultScope))
+    if (registered === undefined)
+      throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
+    const claimed = claim === undefined ? registered : typeof claim === 'string' ? registeredScope(claim) : undefined
+    if (claimed === undefined) throw refusal('scope_malformed', { clientId, detail: 'the claim scope is malformed' })
+    const granted = registeredPart(claimed, registered)
+    const allowed = scopes === undefined ? granted : registeredPart(granted, scopes.join(' '))
+    if (allowed === '' && claimed !== '')
+      throw refusal('scope_exceeded', { clientId, detail: `expected a scope out of: ${registered || 'none'}` })
+    return requestedScope(allowed, parameter, clientId, rules)
+  }
+
+  return {
+    grantType: GRANT_TYPE,
+    async run({ client, parameters, now, context, proof }) {
+      const clientId = client.client_id
+      if (isPublicClient(client) || !grantTypesOf(client).includes(GRANT_TYPE))
+        throw refusal('grant_type_not_registered', {
+          clientId,
+          detail: isPublicClient(client)
+            ? 'a public client may not exchange assertions'
+            : `${GRANT_TYPE} is not among the client's grant_types`,
+        })
+      const assertion = await verify(requiredParameter(parameters, 'assertion'), { client, now, context })
+      const { issuer, sub, claims } = assertion
+      if (claims['client_id'] !== clientId)
+        throw invalidGrant('client_id_mismatch', clientId, 'the assertion was issued to another client')
+      if (claims['authorization_details'] !== undefined)
+        throw invalidGrant('client_rejected', clientId, 'the claim authorization_details is not supported here')
+      if (claims['cnf'] !== undefined && !isBoundTo(claims['cnf'], proof?.thumbprint))
+        throw invalidGrant(
+          'client_rejected',
+          clientId,
+          'the assertion is bound to a key that the request does not prove',
+        )
+      if (parameters['authorization_details'] !== undefined)
+        throw refusal('parameter_malformed', { clientId, detail: 'authorization_details is not supported here' })
+      const target = targetOf(claims['resource'], parameters['resource'], clientId)
+      const scope = scopeFor(client, claims['scope'], parameters['scope'], target?.scopes)
+      const subject: unknown = await answerOf(() => subjectOf({ issuer, sub, claims, client }))
+      if (subject === undefined || subject === null)
+        throw invalidGrant('assertion_subject_malformed', clientId, 'subjectOf found no user for the assertion')
+      if (typeof subject !== 'string' || subject === '')
+        throw refusal('misconfigured', { clientId, detail: 'subjectOf must return a non-empty string or undefined' })
+      await assertion.spend()
+      const audience = target === undefined ? undefined : target.uri
+      return tokens.issueForClient(client, {
+        ...{ scope, now, context, grantType: GRANT_TYPE, subject, lifetimeSeconds, proof },
+        ...(audience === undefined ? {} : { audience }),
+      })
+    },
+  }
+}
