@@ -48,6 +48,11 @@ export interface Client {
   readonly application_type?: string | undefined
   /** Whether this client must push its authorization requests (RFC 9126 §6). Absent: only if the server requires it of all. */
   readonly require_pushed_authorization_requests?: boolean | undefined
+  /**
+   * Resource indicators (RFC 8707), used with the option `resources`: the client gets tokens of `client_credentials` for
+   * these alone, and learns by introspection only of tokens for these. Absent: no limit.
+   */
+  readonly resources?: readonly string[] | undefined
   /** Absent: `["authorization_code"]` (RFC 7591 §2). */
   readonly grant_types?: readonly string[] | undefined
   /** The scope values this client may ask for, separated by spaces. */

@@ -13,6 +13,7 @@ import { isAbsent, readOptional } from './optional.ts'
 import { checkOptions, optionNames } from './options.ts'
 import { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
 import { documentUrl, hostOf } from './remote/url.ts'
+import { isResourceIndicator } from './resource/indicator.ts'
 import { registeredScope } from './scope.ts'
 
 /** Something in a client record that keeps the client, or a part of the record, from working. */
@@ -75,6 +76,9 @@ interface Subject {
 }
 
 /** As `PushedRequests` reads it. */
+const isResourceList = (value: unknown): boolean =>
+  isAbsent(value) || (Array.isArray(value) && value.every(isResourceIndicator))
+
 const isBooleanOrAbsent = (value: unknown): boolean =>
   value === undefined || value === null || typeof value === 'boolean'
 
@@ -94,6 +98,9 @@ function findShapeProblems(client: Client): readonly Found[] {
     isBooleanOrAbsent(client.require_pushed_authorization_requests)
       ? undefined
       : warning('require_pushed_authorization_requests', 'is no boolean and counts as true'),
+    isResourceList(client.resources)
+      ? undefined
+      : warning('resources', 'must be an array of absolute URIs without a fragment (RFC 8707 section 2)'),
     registeredScope(scopeOf(client)) === undefined
       ? error('scope', 'must be scope values, separated by spaces (RFC 6749 section 3.3)')
       : undefined,

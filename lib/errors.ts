@@ -194,6 +194,10 @@ const CODE_OF_REASON = {
   client_not_confidential: 'invalid_client',
   scope_malformed: 'invalid_scope',
   scope_exceeded: 'invalid_scope',
+  // resource indicators (RFC 8707)
+  resource_malformed: 'invalid_target',
+  resource_unknown: 'invalid_target',
+  resource_exceeded: 'invalid_target',
   // the authorization request
   redirect_uri_not_registered: 'invalid_request',
   response_type_unsupported: 'unsupported_response_type',

@@ -146,6 +146,7 @@ test('C12: what perClient returns, what open and prune receive, is checked by na
 const call = () => undefined
 // What comes before the options of a function, and functions whose options may be left out or that take none.
 const BEFORE: Readonly<Record<string, readonly unknown[]>> = {
+  createResources: [[{ uri: 'https://api.example' }]],
   createClientEndpoint: [() => ({})],
   createDocumentEndpoint: [{}],
   createKeyset: [keys],

@@ -54,6 +54,8 @@ export interface AuthorizationRequest {
   readonly codeChallenge: string | undefined
   /** The thumbprint of the key that must redeem the code. */
   readonly keyThumbprint?: string | undefined
+  /** The registered URIs of the resources it is for; absent for none. */
+  readonly resources?: readonly string[] | undefined
 }
 
 /** The redirect URI of a request, or the error to show to the person: nothing is known yet that is safe to redirect to. */

@@ -29,6 +29,8 @@ const KEPT_SECONDS = 3650 * DAY
 export interface Consent {
   readonly clientId: string
   readonly scope: string
+  /** The resources it was given for (RFC 8707); absent where it was given for none. */
+  readonly resources?: readonly string[]
   readonly since: number
   readonly extendedAt: number
 }
@@ -100,6 +102,64 @@ const isWithdrawn = (record: Session): boolean => record.extra['withdrawn'] === 
 const union = (one: string, other: string): string =>
   formatScope([...new Set(`${one} ${other}`.split(' '))].filter((value) => value !== '').sort())
 
+/** Resources that one consent remembers. The oldest are forgotten, and asked about again. */
+const MOST_RESOURCES = 100
+
+type Extra = Session['extra']
+type ScopeByResource = Readonly<Record<string, string>>
+
+/** The scope allowed at each resource; `undefined` for a consent that was given for none. */
+function resourcesOf(extra: Extra): ScopeByResource | undefined {
+  const { resources } = extra
+  return typeof resources === 'object' && resources !== null ? (resources as ScopeByResource) : undefined
+}
+
+/** The scope allowed without any resource. A consent that has no resources is altogether of this kind. */
+function unboundOf({ scope, extra }: Pick<Session, 'scope' | 'extra'>): string | undefined {
+  if (resourcesOf(extra) === undefined) return scope
+  return typeof extra['unbound'] === 'string' ? extra['unbound'] : undefined
+}
+
+/** The scope that was allowed at each of the resources, or without any; `undefined` where nothing was. */
+function allowedFor(
+  record: Pick<Session, 'scope' | 'extra'>,
+  resources: readonly string[] | undefined,
+): readonly (string | undefined)[] {
+  if (resources === undefined || resources.length === 0) return [unboundOf(record)]
+  const known = resourcesOf(record.extra) ?? {}
+  return resources.map((each) => (Object.hasOwn(known, each) ? known[each] : undefined))
+}
+
+/** What `extra` says of resources, with each scope changed. */
+function mapResources({ extra }: Pick<Session, 'extra'>, change: (scope: string) => string): Extra {
+  const resources = resourcesOf(extra)
+  if (resources === undefined) return extra
+  const changed = Object.fromEntries(Object.entries(resources).map(([uri, scope]) => [uri, change(String(scope))]))
+  const { unbound } = extra
+  return { ...extra, resources: changed, ...(typeof unbound === 'string' ? { unbound: change(unbound) } : {}) }
+}
+
+/** The `extra` of a consent that is extended by a scope, at resources or without any. */
+function withResources(
+  before: Pick<Session, 'scope' | 'extra'> | undefined,
+  scope: string,
+  resources: readonly string[] = [],
+): Extra {
+  const known = before === undefined ? undefined : resourcesOf(before.extra)
+  if (resources.length === 0 && known === undefined) return {}
+  const unbound = before === undefined ? undefined : unboundOf(before)
+  const kept = Object.entries(known ?? {}).filter(([uri]) => !resources.includes(uri))
+  const added = resources.map((uri) => [
+    uri,
+    union(known && Object.hasOwn(known, uri) ? (known[uri] ?? '') : '', scope),
+  ])
+  const withoutAny = resources.length > 0 ? unbound : union(unbound ?? '', scope)
+  return {
+    resources: Object.fromEntries([...kept, ...added].slice(-MOST_RESOURCES)),
+    ...(withoutAny === undefined ? {} : { unbound: withoutAny }),
+  }
+}
+
 /** Makes the functions that remember consent in `store`. */
 export function createConsents(options: ConsentsOptions): Consents {
   checkOptions('createConsents', options, OPTIONS)
@@ -133,7 +193,9 @@ export function createConsents(options: ConsentsOptions): Consents {
     if (record === undefined || !stands(record, now)) return false
     const kept = keptScope(record.scope, context)
     if (kept !== record.scope) await strip({ subject, clientId, scope: '' }, context)
-    return isScopeWithin(scope, kept)
+    return allowedFor(record, permission.resources).every(
+      (allowed) => allowed !== undefined && isScopeWithin(scope, keptScope(allowed, context)),
+    )
   }
 
   /** Takes out of a consent what its client is not registered for any more. */
@@ -142,7 +204,9 @@ export function createConsents(options: ConsentsOptions): Consents {
       permission,
       (record) => {
         const scope = keptScope(record.scope, context)
-        return scope === record.scope ? undefined : { scope }
+        return scope === record.scope
+          ? undefined
+          : { scope, extra: mapResources(record, (each) => keptScope(each, context)) }
       },
       'leave',
     )
@@ -150,7 +214,7 @@ export function createConsents(options: ConsentsOptions): Consents {
 
   /** Reads, decides and saves until no other process interferes. `decide` gives `undefined` for "leave it as it is". */
   async function change(
-    { subject, clientId, scope }: Permission,
+    { subject, clientId, scope, resources }: Permission,
     decide: (record: Session, now: number) => Partial<Session> | undefined,
     missing: 'create' | 'leave',
   ): Promise<boolean> {
@@ -163,7 +227,7 @@ export function createConsents(options: ConsentsOptions): Consents {
         const lifetimes = { idleSeconds: lifetime + KEPT_SECONDS, absoluteSeconds: undefined }
         const opened = openedSession(
           { subject, clientId, scope },
-          { id, type: CONSENT, now, lifetimes, extra: {}, issuer },
+          { id, type: CONSENT, now, lifetimes, extra: withResources(undefined, scope, resources), issuer },
         )
         if ((await answerOf(() => store.create(opened))) === 'created') return true
         continue
@@ -204,11 +268,16 @@ export function createConsents(options: ConsentsOptions): Consents {
         (record, now) => {
           const isExtended = stands(record, now)
           const kept = isExtended ? keptScope(record.scope, context) : ''
-          if (isExtended && kept === record.scope && isScopeWithin(scope, kept)) return undefined
+          const before = isExtended
+            ? { ...record, scope: kept, extra: mapResources(record, (each) => keptScope(each, context)) }
+            : undefined
+          const isCovered = (allowed: string | undefined) => allowed !== undefined && isScopeWithin(scope, allowed)
+          if (before !== undefined && kept === record.scope && allowedFor(before, checked.resources).every(isCovered))
+            return undefined
           return {
             createdAt: isExtended ? record.createdAt : now,
             scope: union(kept, scope),
-            extra: {},
+            extra: withResources(before, scope, checked.resources),
             refreshedAt: now,
             refreshExpiresAt: now + lifetime + KEPT_SECONDS,
           }
@@ -224,9 +293,10 @@ export function createConsents(options: ConsentsOptions): Consents {
     },
     async list(subject) {
       const records = await live(subject)
-      return records.map(({ clientId, scope, createdAt, refreshedAt }) => ({
+      return records.map(({ clientId, scope, extra, createdAt, refreshedAt }) => ({
         clientId,
         scope,
+        ...(resourcesOf(extra) === undefined ? {} : { resources: Object.keys(resourcesOf(extra) ?? {}) }),
         since: createdAt,
         extendedAt: refreshedAt,
       }))

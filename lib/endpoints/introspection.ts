@@ -5,6 +5,7 @@ import { OAuthError, refusal } from '../errors.ts'
 import { askYesOrNo } from '../hooks.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
+import type { Resources } from '../resource/resources.ts'
 import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
@@ -55,9 +56,12 @@ interface IntrospectionOptions {
   /**
    * Whether a client may ask about an active token; `token` is what the response would be. Only `true` allows it; a rejection
    * is a 503. Default: every client may ask about access tokens, and about refresh tokens of its own, except clients that
-   * describe themselves (`isClientDocument`): anybody can be one, and they are refused with `client_not_confidential`.
+   * describe themselves (`isClientDocument`): anybody can be one, and they are refused with `client_not_confidential`. With
+   * `resources`, a client whose record names resources learns only of access tokens for one of them.
    */
   readonly mayAsk?: ((client: Client, token: ActiveToken) => boolean | Promise<boolean>) | undefined
+  /** The resources that tokens are limited to (RFC 8707): what `createResources` returned. Default: none. */
+  readonly resources?: Pick<Resources, 'isForClient'> | undefined
 }
 
 const NAMES = optionNames<IntrospectionOptions>({
@@ -66,6 +70,7 @@ const NAMES = optionNames<IntrospectionOptions>({
   findClient: true,
   permits: true,
   mayAsk: true,
+  resources: true,
 })
 
 /**
@@ -110,7 +115,9 @@ export function createIntrospection(options: IntrospectionOptions): Introspect {
 
 /** Introspection with options that are checked already. */
 function introspection(options: IntrospectionOptions): Introspect {
-  const { sessions, tokens, findClient, permits, mayAsk = mayAskByDefault } = options
+  const { sessions, tokens, findClient, permits, resources } = options
+  if (resources !== undefined) requireVerbs('resources', resources, ['isForClient'])
+  const { mayAsk = resources === undefined ? mayAskByDefault : mayAskWith(resources) } = options
   requireVerbs('sessions', sessions, ['get', 'accepts', 'isAccessTokenRevoked'])
   requireVerbs('tokens', tokens, ['verifyAccessToken', 'readRefreshToken'])
   if (findClient !== undefined) requireFunction('findClient', findClient)
@@ -128,8 +135,10 @@ function introspection(options: IntrospectionOptions): Introspect {
 
   async function isPermitted(session: Session, client: Client, context: RequestContext): Promise<boolean> {
     if (permits === undefined) return true
-    const { subject, clientId, scope } = session
-    return askYesOrNo('permits', () => permits({ subject, clientId, scope }, { ...context, client, session }))
+    const { subject, clientId, scope, resources: bound } = session
+    const permission =
+      bound === undefined ? { subject, clientId, scope } : { subject, clientId, scope, resources: bound }
+    return askYesOrNo('permits', () => permits(permission, { ...context, client, session }))
   }
 
   async function ofAccessToken(
@@ -195,6 +204,13 @@ function introspection(options: IntrospectionOptions): Introspect {
 /** A resource server asks about access tokens; a refresh token is nobody's business but its client's. */
 const mayAskByDefault = (client: Client, token: ActiveToken): boolean =>
   token.token_type !== 'refresh_token' || token.client_id === client.client_id
+
+/** A resource server whose record names its resources learns only of tokens for them (RFC 7662 §4). */
+const mayAskWith =
+  (resources: Pick<Resources, 'isForClient'>) =>
+  async (client: Client, token: ActiveToken): Promise<boolean> =>
+    mayAskByDefault(client, token) &&
+    (token.token_type === 'refresh_token' || (await resources.isForClient(client, token['aud'])))
 
 /**
  * Makes the introspection endpoint (RFC 7662), with the client authentication of the token endpoint: for bare `node:http`,

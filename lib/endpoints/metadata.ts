@@ -35,6 +35,8 @@ export interface MetadataOptions {
   /** What `createPushedAuthorizationEndpoint` made. */
   readonly pushed?: (AdvertisedEndpoint & { readonly endpoint: { readonly isRequired: boolean } }) | undefined
   readonly scopes?: readonly string[] | undefined
+  /** The resources of this server (RFC 9728 §4): what `createResources` returned. */
+  readonly resources?: { readonly uris: readonly string[] } | undefined
   /** Default `['code']` with an authorization endpoint. */
   readonly responseTypes?: readonly string[] | undefined
   /** Whether authorization responses carry `iss` (RFC 9207), as those of this package do. Default true. */
@@ -52,6 +54,7 @@ const NAMES = optionNames<MetadataOptions>({
   introspection: true,
   pushed: true,
   scopes: true,
+  resources: true,
   responseTypes: true,
   issuerInResponse: true,
   extra: true,
@@ -138,6 +141,9 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   if (options.introspection !== undefined) checkAdvertised('introspection', options.introspection)
   if (options.pushed !== undefined) checkAdvertised('pushed', options.pushed)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
+  const { resources } = options
+  if (resources !== undefined && !Array.isArray(resources?.uris))
+    throw badOption('resources', 'what createResources returned', resources)
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
   const { grantTypes, dpopAlgorithms } = token.endpoint
@@ -152,6 +158,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
     ...(options.pushed === undefined ? {} : pushedMembers(below(options.pushed.url), options.pushed.endpoint)),
     ...(jwksUri === undefined ? {} : { jwks_uri: below(jwksUri) }),
     ...(scopes === undefined ? {} : { scopes_supported: [...scopes] }),
+    ...(resources === undefined || resources.uris.length === 0 ? {} : { protected_resources: [...resources.uris] }),
     response_types_supported: [...(responseTypes ?? (authorizationEndpoint === undefined ? [] : ['code']))],
     grant_types_supported: [...grantTypes],
     ...(authorizationEndpoint === undefined

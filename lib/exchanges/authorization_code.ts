@@ -6,12 +6,14 @@ import type { CodeStore } from '../code/store.ts'
 import { refusal } from '../errors.ts'
 import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
+import type { Resources, TokenTarget } from '../resource/resources.ts'
 import { requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
+import { bound, requireResources, tokenTarget } from './resources.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
@@ -42,6 +44,11 @@ export interface AuthorizationCodeOptions extends ScopeRules {
    * ends them, so that a client has one session for each user. That logs the client out on the user's other devices.
    */
   readonly onNewGrant?: 'keep' | 'end_older' | undefined
+  /**
+   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name a part
+   * of what was granted, for this access token. Default: none, and `resource` has no effect.
+   */
+  readonly resources?: Resources | undefined
 }
 
 /**
@@ -55,7 +62,8 @@ export interface AuthorizationCodeOptions extends ScopeRules {
  * process.
  */
 export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
-  const { sessions, tokens, permits } = options
+  const { sessions, tokens, permits, resources } = options
+  requireResources(resources)
   const codes = createCodes({ store: options.codes, issuer: tokens?.issuer })
   requireVerbs('sessions', sessions, ['open', 'get', 'end'])
   requireVerbs('tokens', tokens, ['issue'])
@@ -90,7 +98,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
         })
       }
       const requested = scopeParameter === 'narrow' ? parameters['scope'] : undefined
-      let scope = ''
+      let target: TokenTarget = { scope: '', audience: undefined }
       let session: Session | undefined
       const redemption = await codes.redeem(
         code,
@@ -98,9 +106,13 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
         {
           now,
           onSimultaneous,
-          permits: permits && (({ subject, scope }) => permits({ subject, clientId, scope }, { ...context, client })),
+          permits:
+            permits &&
+            (({ subject, scope, resources }) =>
+              permits({ subject, clientId, scope, ...bound(resources) }, { ...context, client })),
           prepare: async (found) => {
-            scope = requestedScope(found.scope, requested, clientId, rules)
+            const scope = requestedScope(found.scope, requested, clientId, rules)
+            target = await tokenTarget(resources, found, parameters['resource'], scope, client)
             session = await openedSession(found, client, now, isPublicClient(client) ? keyThumbprint : undefined)
           },
         },
@@ -117,7 +129,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       const { newest: generation } = opened
       return withTokens(opened, async () => {
         if (onNewGrant === 'end_older') await endOlder(opened, now)
-        return tokens.issue(opened, { client, scope, generation, now, context, grantType: GRANT_TYPE, proof })
+        return tokens.issue(opened, { client, ...target, generation, now, context, grantType: GRANT_TYPE, proof })
       })
     },
   }
@@ -129,13 +141,13 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
     now: number,
     keyThumbprint: string | undefined,
   ): Promise<Session | undefined> {
-    const { subject, clientId, scope, sessionId, extra } = code
+    const { subject, clientId, scope, resources, sessionId, extra } = code
     // A session that nobody can refresh is of no use beyond its one access token.
     const idleLifetimeSeconds = grantTypesOf(client).includes('refresh_token')
       ? undefined
       : tokens.accessTokenLifetimeSeconds
     const opened = await sessions.open(
-      { subject, clientId, scope },
+      { subject, clientId, scope, resources },
       { now, id: sessionId, client, extra, idleLifetimeSeconds, issuer: tokens.issuer, keyThumbprint },
     )
     const session = opened ?? (await sessions.get(sessionId, now))

@@ -1,15 +1,22 @@
 import { grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
+import type { Resources } from '../resource/resources.ts'
 import { registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
+import { requireResources } from './resources.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
 /** The options of `createClientCredentialsExchange`. */
 export interface ClientCredentialsOptions extends ScopeRules {
   readonly tokens: Tokens
+  /**
+   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name some of
+   * those in the client's record, or any if the record has none. Default: none, and `resource` has no effect.
+   */
+  readonly resources?: Resources | undefined
 }
 
 /**
@@ -18,7 +25,8 @@ export interface ClientCredentialsOptions extends ScopeRules {
  * it is registered for.
  */
 export function clientCredentials(options: ClientCredentialsOptions): Exchange {
-  const { tokens } = options
+  const { tokens, resources } = options
+  requireResources(resources)
   requireVerbs('tokens', tokens, ['issueForClient'])
   const rules = scopeRules(options)
   return {
@@ -38,7 +46,9 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
         throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
       }
       const scope = requestedScope(allowed, parameters['scope'], clientId, rules)
-      return tokens.issueForClient(client, { scope, now, context, grantType: GRANT_TYPE, proof })
+      const target =
+        resources === undefined ? { scope } : await resources.targetOfClient(parameters['resource'], scope, client)
+      return tokens.issueForClient(client, { ...target, now, context, grantType: GRANT_TYPE, proof })
     },
   }
 }

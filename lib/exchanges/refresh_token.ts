@@ -4,6 +4,7 @@ import { askYesOrNo } from '../hooks.ts'
 import { isAbsent } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
+import type { Resources } from '../resource/resources.ts'
 import { formatScope, parseScope, registeredPart, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Permits } from '../session/permits.ts'
 import { OAUTH2_SESSION, type Session } from '../session/session.ts'
@@ -11,6 +12,7 @@ import type { Sessions } from '../session/sessions.ts'
 import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
+import { bound, requireResources, tokenTarget } from './resources.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
@@ -29,12 +31,18 @@ export interface RefreshTokenOptions extends ScopeRules {
    * tokens, the hook is called for each of them, and `sessions.endAll` ends also what is not adopted yet.
    */
   readonly adopt?: Adopt | undefined
+  /**
+   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name a part
+   * of what was granted, for this access token. Default: none, and `resource` has no effect.
+   */
+  readonly resources?: Resources | undefined
 }
 
 /** What a refresh token names: a session as it stands, or one that is still to be opened for it; and a generation. */
 interface Presented {
   readonly subject: string
   readonly scope: string
+  readonly resources: readonly string[] | undefined
   readonly session: Session | undefined
   readonly generation: number
   /** The rank of an adopted token among those of its old session. */
@@ -50,7 +58,8 @@ interface Presented {
  * What the client is no longer registered for is left out of both, and of what `permits` is asked.
  */
 export function refreshToken(options: RefreshTokenOptions): Exchange {
-  const { sessions, tokens, permits, adopt } = options
+  const { sessions, tokens, permits, adopt, resources } = options
+  requireResources(resources)
   requireVerbs('sessions', sessions, ['open', 'get', 'refresh'])
   requireVerbs('tokens', tokens, ['issue', 'readRefreshToken'])
   if (permits !== undefined) requireFunction('permits', permits)
@@ -95,7 +104,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     if (old.clientId !== clientId) {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: 'the token was issued to another client' })
     }
-    const { subject, extra } = old
+    const { subject, extra, resources: oldResources } = old
     const rememberUntil = rememberedUntil(old, now)
     if (now >= rememberUntil) {
       throw refusal('refresh_token_expired', { clientId, detail: `the adopted token expired at ${rememberUntil}` })
@@ -106,7 +115,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     const open = async (): Promise<Session> => {
       const sessionId = oldSession?.id ?? id
       const opened = await sessions.open(
-        { subject, clientId, scope },
+        { subject, clientId, scope, resources: oldResources },
         { id: sessionId, client, now, extra, rememberUntil, issuer: tokens.issuer, adopted: oldSession },
       )
       // Not opened: another request with this token was faster, or its session was ended before.
@@ -115,7 +124,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     // The session of another token of the same old session says what is granted.
     const joined = oldSession === undefined ? undefined : await sessions.get(oldSession.id, now)
     if (joined !== undefined) return { ...live(joined, client, 0, true), rank, open }
-    return { subject, scope, session: undefined, generation: 0, rank, isAdopted: true, open }
+    return { subject, scope, resources: oldResources, session: undefined, generation: 0, rank, isAdopted: true, open }
   }
 
   /** The session, when it is there and this client's. */
@@ -129,8 +138,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     if (session.clientId !== clientId) {
       throw refusal('refresh_token_client_mismatch', { clientId, detail: "the session is another client's" })
     }
-    const { subject, scope } = session
-    return { subject, scope, session, generation, isAdopted, open: async () => session }
+    const { subject, scope, resources } = session
+    return { subject, scope, resources, session, generation, isAdopted, open: async () => session }
   }
 
   const wrongType = (clientId: string, type: string) =>
@@ -152,12 +161,13 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const granted = registeredPart(presented.scope, scopeOf(client, rules.defaultScope))
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
-        const permission = { subject, clientId, scope: granted }
+        const permission = { subject, clientId, scope: granted, ...bound(presented.resources) }
         if (!(await askYesOrNo('permits', () => permits(permission, { ...context, client, ...known })))) {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }
       }
       const scope = requestedScope(granted, parameters['scope'], clientId, rules)
+      const target = await tokenTarget(resources, presented, parameters['resource'], scope, client)
       const session = await presented.open()
       // What the client lost stays lost: it asks the user again. A record without scope may be a mistake, and takes nothing.
       const kept = isAbsent(client.scope) ? undefined : granted
@@ -167,7 +177,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       )
       return tokens.issue(moved.session, {
         client,
-        scope,
+        ...target,
         generation: moved.keepsToken && !presented.isAdopted ? undefined : moved.generation,
         now,
         context,

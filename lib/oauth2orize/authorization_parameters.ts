@@ -32,6 +32,9 @@ const KNOWN: ReadonlySet<string> = new Set([
 /** Those that a server for pushed requests judges. */
 export const KNOWN_WITH_REFERENCE: ReadonlySet<string> = new Set([...KNOWN, 'request', 'request_uri'])
 
+/** May be sent more than once (RFC 8707 §2). Its values have no spaces, and are joined by one, as the form reader does. */
+const REPEATABLE = 'resource'
+
 /** Bytes of all names and values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
 const MOST_BYTES = 32_768
 
@@ -67,11 +70,29 @@ function bodyPairs({ method, headers, body }: ParametersRequest): readonly Pair[
   return Object.entries(body)
 }
 
+const tooLong = () =>
+  refusal('parameter_malformed', {
+    description: 'The request is too long.',
+    detail: `its parameters have more than ${MOST_BYTES} bytes`,
+  })
+
+/** Adds the values of one `resource` pair, and returns their bytes. What is no string stays visible as malformed. */
+function addResources(value: unknown, resources: string[]): number {
+  let bytes = 0
+  for (const each of Array.isArray(value) ? value : [value]) {
+    const resource = typeof each === 'string' ? each : '\ufffd'
+    if (resource.trim() === '') continue
+    resources.push(resource)
+    bytes += Buffer.byteLength(JSON.stringify(resource)) + REPEATABLE.length
+  }
+  return bytes
+}
+
 /**
  * The parameters of an authorization request, from the query and, for POST, from the form body as well (OpenID Connect
  * Core §3.1.2.1). All that were sent once as a string are there, under whatever name. Of the parameters that this package
- * judges, those that were repeated, bracketed or not strings are unsound; of others they are left out. Blank values are
- * absent, but a `state` of spaces is a state. Judges nothing else, but throws an `OAuthError` (for the person) if names
+ * judges, those that were repeated, bracketed or not strings are unsound; of others they are left out. The values of a
+ * repeated `resource` are joined by spaces. Blank values are absent, but a `state` of spaces is a state. Judges nothing else, but throws an `OAuthError` (for the person) if names
  * and values have more than 32,768 bytes together.
  */
 export function readAuthorizationParameters(
@@ -81,9 +102,15 @@ export function readAuthorizationParameters(
   const values: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
   const unsound = new Set<string>()
+  const resources: string[] = []
   let bytes = 0
   for (const pairs of [queryPairs(request), bodyPairs(request)]) {
     for (const [name, value] of pairs) {
+      if (name === REPEATABLE) {
+        bytes += addResources(value, resources)
+        if (bytes > MOST_BYTES) throw tooLong()
+        continue
+      }
       const bracket = name.indexOf('[')
       const plain = bracket < 0 ? name : name.slice(0, bracket)
       if (plain !== name || typeof value !== 'string' || seen.has(name)) {
@@ -93,16 +120,12 @@ export function readAuthorizationParameters(
       seen.add(name)
       if (name === 'state' ? value === '' : value.trim() === '') continue
       bytes += Buffer.byteLength(JSON.stringify(value)) + (known.has(name) ? 0 : name.length)
-      if (bytes > MOST_BYTES) {
-        throw refusal('parameter_malformed', {
-          description: 'The request is too long.',
-          detail: `its parameters have more than ${MOST_BYTES} bytes`,
-        })
-      }
+      if (bytes > MOST_BYTES) throw tooLong()
       values[name] = value
     }
   }
   for (const name of unsound) delete values[name]
+  if (resources.length > 0) values[REPEATABLE] = resources.join(' ')
   return { values, unsound: [...unsound].filter((name) => known.has(name)) }
 }
 
@@ -121,9 +144,11 @@ export interface Oauth2orizeRequest {
   codeChallengeMethod?: string | undefined
   /**
    * What the client sent, by GET or by POST: `parameters.values` has every parameter that was sent once, also those that
-   * this package does not know (`resource`, `acr_values`, your own). The hooks `extra` and `askAgain` find them here.
+   * this package does not know (`acr_values`, your own), and all values of `resource`, separated by spaces. The hooks `extra` and `askAgain` find them here.
    */
   parameters?: AuthorizationParameters
+  /** The registered URIs of the resources that it was judged to ask for (RFC 8707). Absent: none. For your consent page. */
+  resources?: readonly string[]
   /** Set if the client has pushed the request (RFC 9126) and the user has not decided on it yet. */
   pushedRequest?: PushedRequestMark
 }

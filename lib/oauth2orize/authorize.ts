@@ -12,8 +12,9 @@ import {
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
-import { badOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
+import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
+import type { Resources } from '../resource/resources.ts'
 import { scopeRules } from '../scope.ts'
 import { askStore, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, parametersOf } from './authorization_parameters.ts'
@@ -27,6 +28,11 @@ export interface ValidateAuthorizationOptions<C extends Client = Client>
   readonly findClient: FindClient<C>
   /** For whom PKCE is required, or a function that returns it for a client. Default `'all'`. */
   readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
+  /**
+   * The resources that requests may name (RFC 8707): what `createResources` returned. Default: none, and `resource` has no
+   * effect. The same on all sides.
+   */
+  readonly resources?: Resources | undefined
 }
 
 /** The names of the options, for the constructors that have them all. */
@@ -41,6 +47,7 @@ export const VALIDATE_OPTIONS = optionNames<ValidateAuthorizationOptions>({
   defaultScope: true,
   responseTypes: true,
   dpop: true,
+  resources: true,
   timeoutMilliseconds: true,
 })
 
@@ -99,13 +106,19 @@ export function validateAuthorization<C extends Client = Client>(
 /** Judges everything about a request but client id and redirect URI. */
 function createJudge(options: ValidateAuthorizationOptions) {
   checkAuthorizationRules(options)
+  const { resources } = options
+  if (resources !== undefined) requireVerbs('resources', resources, ['request', 'confirm'])
   const rule = pkceRule(options.pkce)
   const milliseconds = timeLimitOf(options)
   return async (parameters: AuthorizationParameters, client: Client, target: KnownTarget) => {
     const pkce = asksForCode(parameters.values['response_type'])
       ? await pkcePolicyFor(rule, client, milliseconds)
       : undefined
-    return judgeAuthorizationRequest(parameters, client, target, { ...options, pkce })
+    const judged = judgeAuthorizationRequest(parameters, client, target, { ...options, pkce })
+    if (resources === undefined) return judged
+    const sent = parameters.values['resource']
+    const asked = await askStore(milliseconds, () => resources.request(sent, judged.scope, { client }))
+    return asked.length === 0 ? judged : { ...judged, resources: asked }
   }
 }
 
@@ -150,6 +163,7 @@ export function createValidate<C extends Client>(
       requirePushed(request, client, pushed)
       const judged = await judgeRequest(parameters, client, target)
       request.scope = judged.scope === '' ? [] : judged.scope.split(' ')
+      if (judged.resources !== undefined) request.resources = judged.resources
       return [null, client, target.redirectUri]
     } catch (error) {
       return [asError(error) as Error, client, target.redirectUri]

@@ -12,6 +12,7 @@ import { requireIssuer } from '../issuer.ts'
 import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
+import type { Resources } from '../resource/resources.ts'
 import { formatScope, isScopeWithin, parseScope, scopeRules } from '../scope.ts'
 import { askStore, callInTime, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
@@ -41,6 +42,8 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   readonly dpop?: Dpop | undefined
   /** The same as `validateAuthorization` has: the scope of clients whose record has none. Default: none. */
   readonly defaultScope?: string | undefined
+  /** The same as `validateAuthorization` has: codes are limited to the resources of their request. Default: none. */
+  readonly resources?: Resources | undefined
   /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number | undefined
   /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
@@ -63,6 +66,7 @@ export const GRANT_OPTIONS = optionNames<CodeGrantOptions>({
   pkce: true,
   defaultScope: true,
   dpop: true,
+  resources: true,
   codeLifetimeSeconds: true,
   keepSpentCodeSeconds: true,
   extra: true,
@@ -122,10 +126,11 @@ interface GrantSide {
 
 /** `createCodeGrant` for options that may have more names. */
 export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): Oauth2orizeGrant {
-  const { issuer, consents, subjectOf, extra, defaultScope, dpop, pushed, clock = systemClock } = options
+  const { issuer, consents, subjectOf, extra, defaultScope, dpop, pushed, resources, clock = systemClock } = options
   requireIssuer(issuer)
   checkDpop(dpop)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
+  if (resources !== undefined) requireVerbs('resources', resources, ['request', 'confirm'])
   requireOptionalFunctions({ subjectOf, extra })
   requireFunction('clock', clock)
   scopeRules({ defaultScope })
@@ -157,12 +162,13 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
     if (!isScopeWithin(scope, offeredScope(client, { defaultScope }))) {
       throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
     }
+    const bound = await boundResources(request, scope, client, subject)
     const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
     if (!isPlain(carried)) throw returnedWrong('extra', 'an object of plain JSON, or undefined')
     const now = timeOf(clock)
     // Consent that was only found is not given again: the user may be taking it back at this very moment.
     if (consents !== undefined && decision.remembered !== true)
-      await askStore(milliseconds, () => consents.remember({ subject, clientId, scope }, { client }))
+      await askStore(milliseconds, () => consents.remember({ subject, clientId, scope, ...bound }, { client }))
     const permission = {
       subject,
       clientId,
@@ -172,9 +178,27 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
       codeChallenge,
       keyThumbprint: dpop === undefined ? undefined : judgeThumbprint(values, clientId),
       extra: carried,
+      ...bound,
     }
     await spendPushed(request, client)
     return askStore(milliseconds, () => codes.issue(permission, now))
+  }
+
+  /** What the request was judged to be for, if the server still knows it. Other validate functions than ours judge nothing. */
+  async function boundResources(request: Oauth2orizeRequest, scope: string, client: Client, subject: string) {
+    const { resources: judged } = request
+    if (resources === undefined) {
+      if (judged === undefined) return undefined
+      throw refusal('misconfigured', { detail: 'the request is for resources, and the option resources is not set' })
+    }
+    const context = { client, subject }
+    if (judged !== undefined) {
+      await askStore(milliseconds, () => resources.confirm(judged, context))
+      return { resources: judged }
+    }
+    const sent = parametersOf(request).values['resource']
+    const asked = await askStore(milliseconds, () => resources.request(sent, scope, context))
+    return asked.length === 0 ? undefined : { resources: asked }
   }
 
   /** For requests that no form of ours was made of, because the user had allowed them before: those are used up here. */

@@ -20,6 +20,7 @@ const OF_AUTHORIZATION_CODE = optionNames<AuthorizationCodeOptions & ToOauth2ori
   onSimultaneousRedemption: true,
   scopeParameter: true,
   onNewGrant: true,
+  resources: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })
@@ -28,11 +29,13 @@ const OF_REFRESH_TOKEN = optionNames<RefreshTokenOptions & ToOauth2orizeOptions>
   tokens: true,
   permits: true,
   adopt: true,
+  resources: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })
 const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2orizeOptions>({
   tokens: true,
+  resources: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })

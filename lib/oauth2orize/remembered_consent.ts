@@ -96,7 +96,14 @@ export function createImmediate<User>(options: RememberedConsentOptions<User>) {
   }
 
   async function isRemembered(subject: string, client: Client, request: Oauth2orizeRequest): Promise<boolean> {
-    const permission = { subject, clientId: client.client_id, scope: (request.scope ?? []).join(' ') }
+    const scope = (request.scope ?? []).join(' ')
+    const { resources } = request
+    const permission = {
+      subject,
+      clientId: client.client_id,
+      scope,
+      ...(resources === undefined ? undefined : { resources }),
+    }
     const allowed: unknown = await askStore(milliseconds, () => consents.allows(permission, { client }))
     if (typeof allowed !== 'boolean') throw returnedWrong('consents.allows', 'true or false')
     return allowed

@@ -31,7 +31,10 @@ export const restartOf = (values: FormParameters): FormParameters | undefined =>
 
 /** The error, with the parameters that start its request again. */
 export function withRetry(error: OAuthError, values: FormParameters, path?: string): OAuthError {
-  retries.set(error, { query: `?${new URLSearchParams({ ...values }).toString()}`, path })
+  const pairs = Object.entries(values).flatMap(([name, value]): [string, string][] =>
+    name === 'resource' ? value.split(' ').map((each): [string, string] => [name, each]) : [[name, value]],
+  )
+  retries.set(error, { query: `?${new URLSearchParams(pairs).toString()}`, path })
   return error
 }
 

@@ -111,6 +111,8 @@ interface Content {
   readonly info?: unknown
   /** The path of the authorization endpoint, as the browser knows it. */
   readonly path?: string | undefined
+  /** The resources as they were judged: those that the user is shown. */
+  readonly resources?: readonly string[] | undefined
   /** The pushed request that the user decides on. */
   readonly pushed?: PushedRequestMark | undefined
   /** The parameters that load the pushed request again. */
@@ -215,6 +217,7 @@ export function createTransactionStore<User>(
       scope: Array.isArray(req.scope) ? req.scope : [],
       ...(info === undefined ? {} : { info }),
       path: pathOf(request),
+      ...(req.resources === undefined ? {} : { resources: req.resources }),
       ...(req.pushedRequest === undefined ? {} : { pushed: req.pushedRequest, restart: restartOf(values) }),
     })
   }
@@ -261,7 +264,11 @@ export function createTransactionStore<User>(
     return {
       client,
       redirectURI: target.redirectUri,
-      req: { ...req, scope: [...content.scope] },
+      req: {
+        ...req,
+        scope: [...content.scope],
+        ...(content.resources === undefined ? {} : { resources: content.resources }),
+      },
       user,
       info: content.info,
       transactionID: sealed,

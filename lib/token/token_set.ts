@@ -81,6 +81,8 @@ export interface Tokens {
       readonly generation: number | undefined
       readonly now: number
       readonly context: RequestContext
+      /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
+      readonly audience?: string | readonly string[] | undefined
       /** For the event and the `claims` hook. */
       readonly grantType?: string | undefined
       /** The key to bind the access token to, from the request. */
@@ -93,13 +95,13 @@ export interface Tokens {
     options: {
       /** Default: the client. */
       readonly subject?: string | undefined
-      /** The `aud`. Default: the option `audience`. */
-      readonly audience?: string | undefined
       /** Default: the option `accessTokenLifetimeSeconds`. */
       readonly lifetimeSeconds?: number | undefined
       readonly scope: string
       readonly now: number
       readonly context: RequestContext
+      /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
+      readonly audience?: string | readonly string[] | undefined
       /** For the event and the `claims` hook. */
       readonly grantType?: string | undefined
       /** The key to bind the access token to, from the request. */
@@ -200,7 +202,7 @@ export function createTokens(options: TokensOptions): Tokens {
   return {
     issuer,
     accessTokenLifetimeSeconds: lifetime,
-    async issue(session, { client, scope, generation, now, context, grantType, proof }) {
+    async issue(session, { client, scope, generation, now, context, grantType, proof, audience = aud }) {
       const { id: sid, type: styp, subject, refreshExpiresAt } = session
       const client_id = client.client_id
       const exp = Math.min(now + lifetime, refreshExpiresAt)
@@ -208,7 +210,7 @@ export function createTokens(options: TokensOptions): Tokens {
       const claims: Record<string, unknown> = {
         iss: issuer,
         sub: subject,
-        aud,
+        aud: audience,
         client_id,
         jti: newIdentifier(TOKEN_ID_OCTETS),
         iat: now,

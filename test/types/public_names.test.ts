@@ -12,7 +12,7 @@ const VALUES: Readonly<Record<string, string>> = {
     createAssertionVerifier createAuthorizationCodeExchange createBasicVerify createClientAuthenticator
     createClientCredentialsExchange createClientEndpoint createClientPasswordVerify createConsents
     createDocumentEndpoint createExpressServer createIntrospection createIntrospectionEndpoint createKeyset
-    createMetadata createPushedAuthorizationEndpoint createPushedRequests createRefreshTokenExchange createRevocation createRevocationEndpoint createSessions
+    createMetadata createPushedAuthorizationEndpoint createPushedRequests createRefreshTokenExchange createResources createRevocation createRevocationEndpoint createSessions
     createTokenEndpoint createTokenFactory createTokens deriveKeyset exportPublicJwks findClientProblems
     generateClientSecret getServerClasses getWellKnownPaths hashClientSecret isPublicAddress onEvent readFormBody
     respondWithError setNoStore systemClock
@@ -57,7 +57,7 @@ const TYPES: Readonly<Record<string, string>> = {
     CodeStore Consent Consents CorsOptions EndpointFacts EndpointOptions ErrorResponseOptions Events Exchange
     ExchangeRequest FindClient FormParameters Introspect IntrospectionResponse Key KeyInput Keyset MetadataOptions
     OAuthErrorCode Oauth2orizeExchange Permission Permits PublicJwk PushedAuthorizationEndpoint PushedRequests Reason RefreshTokenClaims ReplayRegister
-    RequestContext RequestHandler Revoke Session SessionSettings SessionStore Sessions TokenEndpoint
+    RequestContext RequestHandler Resource Resources Revoke Session SessionSettings SessionStore Sessions TokenEndpoint
     TokenEndpointOptions TokenFactory TokenResponse TokenSet Tokens TokensOptions VerifyClient
   `,
   'oauth2orize/index.ts': `
@@ -113,7 +113,7 @@ for (const [entry, names] of surface) {
 }
 
 // 150 of the package as it was redesigned, and what each later feature added, at most 12.
-const MOST_NAMES = 150 + 4 + 12 + 10 + 10 + 5 // pushed requests, resource-server, client documents, federated, dpop
+const MOST_NAMES = 150 + 4 + 12 + 10 + 10 + 5 + 3 // pushed requests, resource-server, client documents, federated, dpop, resources
 
 test('all entries together export no more names than are meant to be public, each from one entry', () => {
   const names = [...surface.values()].flat().map(({ name }) => name)

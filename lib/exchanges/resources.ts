@@ -1,0 +1,33 @@
+import type { Client } from '../client.ts'
+import { refusal } from '../errors.ts'
+import { requireVerbs } from '../options.ts'
+import type { Resources, TokenTarget } from '../resource/resources.ts'
+
+/** Throws a `TypeError` unless the option is absent or what `createResources` returned. */
+export function requireResources(resources: Resources | undefined): void {
+  if (resources !== undefined) requireVerbs('resources', resources, ['target', 'targetOfClient'])
+}
+
+/** The member of a permission that is bound to resources; nothing for others. */
+export const bound = (resources: readonly string[] | undefined): { readonly resources?: readonly string[] } =>
+  resources === undefined ? {} : { resources }
+
+/**
+ * What a token of a grant is limited to. A grant that is bound to resources gets no token where the option is missing: the
+ * token would be for more than the user allowed.
+ */
+export async function tokenTarget(
+  resources: Resources | undefined,
+  grant: { readonly resources?: readonly string[] | undefined; readonly subject: string },
+  sent: string | undefined,
+  scope: string,
+  client: Client,
+): Promise<TokenTarget> {
+  const { resources: granted, subject } = grant
+  if (resources !== undefined) return resources.target(granted, sent, scope, { client, subject })
+  if (granted === undefined) return { scope, audience: undefined }
+  throw refusal('misconfigured', {
+    clientId: client.client_id,
+    detail: 'the grant is limited to resources, and the exchange has no option resources',
+  })
+}

@@ -1,0 +1,53 @@
+import { refusal } from '../errors.ts'
+import { badOption } from '../options.ts'
+import { formatScope, parseScope } from '../scope.ts'
+import { isResourceIndicator } from './indicator.ts'
+
+/** A resource that access tokens can be limited to: a resource server, or a part of one. */
+export interface Resource {
+  /** The resource indicator, as tokens and the metadata spell it: an absolute URI without a fragment. */
+  readonly uri: string
+  /** The scope values that the resource knows. Default: it says nothing about scope. */
+  readonly scopes?: readonly string[] | undefined
+  /** The `aud` of its access tokens. Default: `uri`. */
+  readonly audience?: string | undefined
+}
+
+/** Throws a `TypeError` that names the member unless the value is a resource. `name` is the option it came from. */
+export function checkResource(name: string, value: unknown): Resource {
+  if (typeof value !== 'object' || value === null) throw badOption(name, 'an object with the member uri', value)
+  const { uri, scopes, audience } = value as Readonly<Record<string, unknown>>
+  if (!isResourceIndicator(uri)) throw badOption(`${name}.uri`, 'an absolute URI without a fragment', uri)
+  const isScopeList =
+    Array.isArray(scopes) &&
+    scopes.every((each) => typeof each === 'string' && each !== '' && !each.includes(' ') && parseScope(each))
+  if (scopes !== undefined && scopes !== null && !isScopeList)
+    throw badOption(`${name}.scopes`, 'an array of scope values', scopes)
+  if (audience !== undefined && audience !== null && (typeof audience !== 'string' || audience === ''))
+    throw badOption(`${name}.audience`, 'a string that is not empty', audience)
+  return {
+    uri,
+    scopes: isScopeList ? [...(scopes as readonly string[])] : undefined,
+    audience: typeof audience === 'string' ? audience : undefined,
+  }
+}
+
+/**
+ * The part of a scope that the resources of a token know, if all of them name scopes. Throws `invalid_scope` if nothing is
+ * left of a scope that is not empty.
+ */
+export function limitScope(scope: string, resources: readonly Resource[], clientId: string): string {
+  if (scope === '' || resources.length === 0) return scope
+  const known = new Set<string>()
+  for (const { scopes } of resources) {
+    if (scopes === undefined) return scope
+    for (const each of scopes) known.add(each)
+  }
+  const limited = formatScope(scope.split(' ').filter((each) => known.has(each)))
+  if (limited !== '') return limited
+  const detail = `the requested resources know no other scope than: ${formatScope([...known]) || 'none'}`
+  throw refusal('scope_exceeded', { clientId, detail })
+}
+
+/** The audience of a resource. */
+export const audienceOf = ({ audience, uri }: Resource): string => audience ?? uri
