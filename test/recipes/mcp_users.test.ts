@@ -215,6 +215,30 @@ describe('recipe: an application with users becomes the authorization server of 
     assert.ok((await browser.authorize(url.href, ALICE)).searchParams.get('code'))
   })
 
+  test('a client that asks for a token for another resource is sent back with invalid_target', async (t) => {
+    const world = await startMcpWorld(documents.options)
+    t.after(() => world.close())
+    const browser = createFormBrowser(world.issuer)
+    const ask = async (resource: string): Promise<URL> => {
+      const url = new URL(`${world.issuer}/authorize`)
+      url.search = new URLSearchParams({
+        response_type: 'code',
+        client_id: clientId,
+        redirect_uri: 'http://localhost:50000/callback',
+        scope: 'notes.read',
+        resource,
+        code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+        code_challenge_method: 'S256',
+      }).toString()
+      return browser.authorize(url.href, ALICE)
+    }
+    assert.equal((await ask('https://other.example/mcp')).searchParams.get('error'), 'invalid_target')
+    assert.ok((await ask(`${world.resource}/`)).searchParams.get('code'), 'a slash at the end makes no difference')
+    const metadata = await fetch(`${world.issuer}/.well-known/oauth-authorization-server`)
+    const { protected_resources } = (await metadata.json()) as { protected_resources: unknown }
+    assert.deepEqual(protected_resources, [world.resource])
+  })
+
   test('the part that is added to the application has fewer than 150 lines', () => {
     const text = readFileSync(new URL('../../examples/recipes/mcp-users/mcp.ts', import.meta.url), 'utf8')
     assert.ok(text.split('\n').length <= 150, `${text.split('\n').length} lines`)

@@ -12,6 +12,7 @@ import {
   createDocumentEndpoint,
   createMetadata,
   createRefreshTokenExchange,
+  createResources,
   createRevocationEndpoint,
   createSessions,
   createTokenEndpoint,
@@ -62,8 +63,9 @@ export function addMcp({ app, requireLogin, findUser }: Application, options: Mc
   // The authorization server: stores, tokens, grants.
   const { replayRegister, codeStore: codes, sessionStore: store } = createMemoryStores() // one process: docs/scaling.md
   const sessions = createSessions({ store })
-  const tokens = createTokens({ issuer, baseSecret, audience: resource })
+  const tokens = createTokens({ issuer, baseSecret })
   const consents = createConsents({ store })
+  const resources = createResources([{ uri: resource, scopes: Object.keys(SCOPES) }])
   const permits = ({ subject }: { readonly subject: string }): boolean => findUser(subject) !== undefined
   const tokenEndpoint = `${issuer}/token`
   const verifyAssertion = createAssertionVerifier({ issuer, tokenEndpoint, findClient, replayRegister, keySets })
@@ -72,12 +74,12 @@ export function addMcp({ app, requireLogin, findUser }: Application, options: Mc
   const token = createTokenEndpoint({
     authenticateClient,
     exchanges: [
-      createAuthorizationCodeExchange({ codes, sessions, tokens, permits }),
-      createRefreshTokenExchange({ sessions, tokens, permits }),
+      createAuthorizationCodeExchange({ codes, sessions, tokens, resources, permits }),
+      createRefreshTokenExchange({ sessions, tokens, resources, permits }),
     ],
   })
   const revocation = createRevocationEndpoint({ authenticateClient, sessions, tokens, endpoint: `${issuer}/revoke` })
-  const parts = { issuer, findClient, codes, consents, replayRegister }
+  const parts = { issuer, findClient, codes, consents, replayRegister, resources }
   const authorization = createAuthorizationSide({ ...parts, secret: baseSecret, askAgain: askAgainForDocuments })
   const server = oauth2orize.createServer({ store: authorization.transactions })
   server.grant(authorization.grant)
@@ -118,6 +120,7 @@ ${isLoopback ? WARNING : ''}
     token: { url: '/token', endpoint: token },
     revocation: { url: '/revoke', endpoint: revocation },
     scopes: Object.keys(SCOPES),
+    resources,
     extra: documents.metadata,
   })
   app.all(getWellKnownPaths(issuer).all, createDocumentEndpoint(metadata))
