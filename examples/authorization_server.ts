@@ -50,7 +50,7 @@ export function authorizationServer(
   const documents = options.clientDocuments
     ? createClientDocuments({
         scope: clients.scopes.join(' '),
-        enforces: ['require_pushed_authorization_requests'],
+        enforces: ['require_pushed_authorization_requests', 'dpop_bound_access_tokens'],
         allowLoopback: isHttpLoopback(issuer),
         issuer,
       })

@@ -45,7 +45,13 @@ for (const path of ['', '/tenant/one'])
       ])
         assert.deepEqual(
           [status, challenge],
-          [401, `Bearer resource_metadata="${document()}"`.replace(example.url, example.origin)],
+          [
+            401,
+            `Bearer resource_metadata="${document()}", DPoP algs="ES256 EdDSA PS256 RS256"`.replace(
+              example.url,
+              example.origin,
+            ),
+          ],
         )
       const refused = await get(`${path}/api/whoami`, `${token}x`)
       assert.deepEqual([refused.status, refused.body['error']], [401, 'invalid_token'])

@@ -16,7 +16,6 @@ function assertError(answer: RawAnswer, status: number, error: string, what = ''
 
 /** Values of the Authorization header that are no Basic credentials, or not those of any client. */
 const BROKEN_BASIC: Readonly<Record<string, string>> = {
-  'an empty value': '',
   'the scheme alone': 'Basic',
   'the scheme and a space': 'Basic ',
   'a tab for the space': `Basic\t${base64(`basic:${SECRET}`)}`,
@@ -58,6 +57,13 @@ for (const host of HOSTS.filter(({ name }) => !name.includes('express.json'))) {
         assertError(answer, 401, 'invalid_client', what)
         assert.deepEqual(answer.headers.get('www-authenticate'), ['Basic realm="OAuth"'], what)
         assert.match(answer.headers.get('content-type')?.[0] ?? '', /^application\/json/)
+      }
+    })
+
+    test('G10: an empty Authorization header counts as absent', async () => {
+      for (const header of ['Authorization:', 'Authorization:   ']) {
+        const answer = await send(rawPost([FORM_TYPE, header], 'grant_type=echo&client_id=public'))
+        assert.equal(answer.status, 200, header)
       }
     })
 
