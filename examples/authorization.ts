@@ -7,6 +7,7 @@ import {
   OAuthError,
   type PushedRequests,
   type ReplayRegister,
+  type Resources,
 } from 'passport-client-assertion-jwt'
 import { askAgainForDocuments, describeClient } from 'passport-client-assertion-jwt/cimd'
 import type { Dpop } from 'passport-client-assertion-jwt/dpop'
@@ -40,10 +41,13 @@ export function authorizationRoutes(options: {
   readonly codeLifetimeSeconds: number
   readonly pushed: PushedRequests
   readonly dpop: Dpop
+  readonly resources: Resources
+  /** Whether the consent page says what the tokens are for: there is more than one possibility. */
+  readonly isSeveralResources: boolean
   readonly logins: Logins
   readonly login: LoginHandlers
 }): Router {
-  const { base, logins, login, ...parts } = options
+  const { base, logins, login, isSeveralResources, ...parts } = options
   const { consents } = parts
   const authorization = createAuthorizationSide<User>({
     ...parts,
@@ -87,6 +91,7 @@ export function authorizationRoutes(options: {
         clientName: displayName(client),
         client: describeClient(client, redirectURI),
         scope: request.scope ?? [],
+        resources: isSeveralResources ? (request.resources ?? []) : [],
         allowedBefore: before && scopeValues(before.scope),
       }),
     )

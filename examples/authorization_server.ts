@@ -9,6 +9,7 @@ import {
   createMetadata,
   createPushedAuthorizationEndpoint,
   createPushedRequests,
+  createResources,
   createRevocationEndpoint,
   createSessions,
   createTokens,
@@ -87,6 +88,16 @@ export function authorizationServer(
     ...(options.dpopNonce ? { nonceSecret: baseSecret } : {}),
   })
 
+  const api = { uri: `${origin}/api` }
+  const listed = options.resources
+  const resources =
+    listed === undefined
+      ? createResources([api], { default: [], unknown: 'ignore' }) // tokens without `resource` are as before
+      : createResources([
+          listed.find(({ uri }) => uri === api.uri) ?? api,
+          ...listed.filter(({ uri }) => uri !== api.uri),
+        ])
+
   // The endpoints that clients call.
   const identityIssuers = issuersFor(options.trustedIssuers, 'jwt_bearer')
   const jwtBearer =
@@ -98,7 +109,7 @@ export function authorizationServer(
             replayRegister,
             trustedIssuers: createTrustedIssuers(identityIssuers),
             subjectOf: ({ issuer: identityIssuer, sub }) => users.findByIdentity(identityIssuer, sub)?.sub,
-            resources: [{ uri: `${origin}/api` }],
+            resources: [...(listed ?? []).filter(({ uri }) => uri !== api.uri), api],
           }),
         ]
   const token = tokenRoute({
@@ -111,6 +122,7 @@ export function authorizationServer(
     consents,
     isUser,
     dpop,
+    resources,
     verbosity,
   })
   const introspection = createIntrospectionEndpoint({
@@ -119,6 +131,7 @@ export function authorizationServer(
     tokens,
     findClient,
     permits: ({ subject }) => isUser(subject),
+    resources,
     verbosity,
     endpoint: `${origin}/introspect`,
   })
@@ -147,6 +160,7 @@ export function authorizationServer(
     revocation: { url: '/revoke', endpoint: revocation },
     pushed: { url: '/par', endpoint: pushedAuthorization },
     scopes: clients.scopes,
+    resources,
     extra: {
       ...documents?.metadata,
       ...(jwtBearer.length > 0 && {
@@ -168,7 +182,9 @@ export function authorizationServer(
   app.use('/introspect', introspection as RequestHandler)
   app.use('/revoke', revocation as RequestHandler)
   app.use('/par', pushedAuthorization as RequestHandler)
-  app.use(apiRoutes({ issuer, tokens, sessions, dpop, scopes: clients.scopes, acceptsIssuerAudience: true }))
+  app.use(
+    apiRoutes({ issuer, tokens, sessions, dpop, scopes: clients.scopes, acceptsIssuerAudience: listed === undefined }),
+  )
   app.all('/jwks.json', createDocumentEndpoint(tokens.jwks()))
   app.all(METADATA_PATHS, createDocumentEndpoint(metadata))
   app.use(
@@ -184,6 +200,8 @@ export function authorizationServer(
       codeLifetimeSeconds: options.authorizationCodeLifetimeSeconds,
       pushed,
       dpop,
+      resources,
+      isSeveralResources: (listed ?? []).some(({ uri }) => uri !== api.uri),
       logins,
       login,
     }),

@@ -129,6 +129,8 @@ export interface ConsentPage {
   readonly clientName: string
   readonly client: ClientDescription
   readonly scope: readonly string[]
+  /** What the tokens are for, if there is more than one possibility. */
+  readonly resources: readonly string[]
   /** What the user allowed this client before; `undefined` if nothing was. */
   readonly allowedBefore: readonly string[] | undefined
 }
@@ -166,6 +168,10 @@ ${
   html`<ul class="scopes">${page.scope.map(
     (value) => html`<li><span>${scopeTitle(value)}</span>${isNew(page, value) && html`<em>new</em>`}</li>`,
   )}</ul>`
+}
+${
+  page.resources.length > 0 &&
+  html`<p>This is for ${page.resources.map((uri, at) => html`${at > 0 && ' and '}<span class="host">${uri}</span>`)}.</p>`
 }
 <form method="post" action="${page.action}">
 ${guardInput(page.guard)}

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { createResources, type Resource } from 'passport-client-assertion-jwt'
 import { type ClientRegistry, readClients } from './clients.ts'
 import { isHttpLoopback } from './loopback.ts'
 import { issuersFor, readTrustedIssuers, type TrustedIssuerSetting } from './trusted_issuers.ts'
-import { readUsers, type Users } from './users.ts'
+import { readJsonArray, readUsers, type Users } from './users.ts'
 
 /** The environment variables of the example, checked. The table in `README.md` explains each. */
 export interface Settings {
@@ -15,6 +16,8 @@ export interface Settings {
   readonly users: Users
   /** Issuers whose tokens clients may authenticate with, or exchange. */
   readonly trustedIssuers: readonly TrustedIssuerSetting[]
+  /** Resources beside the demo API that tokens may be for; `undefined` if RESOURCES_FILE is not set. */
+  readonly resources: readonly Resource[] | undefined
   readonly storeUrl: string
   readonly assertionProfile: AssertionProfile
   readonly errorVerbosity: ErrorVerbosity
@@ -113,10 +116,18 @@ export async function readSettings(environment: Readonly<Record<string, string |
       : await readTrustedIssuers(trustedIssuersFile, { allowHttpLoopback }).catch((error: Error) => {
           throw new UnusableSetting('TRUSTED_ISSUERS_FILE', `${quoted(trustedIssuersFile)} ${error.message}`)
         })
+  const resourcesFile = value('RESOURCES_FILE')
+  const resources =
+    resourcesFile === undefined
+      ? undefined
+      : await readResources(resourcesFile).catch((error: Error) => {
+          throw new UnusableSetting('RESOURCES_FILE', `${quoted(resourcesFile)} ${error.message}`)
+        })
   const settings = {
     port,
     issuer,
     trustedIssuers,
+    resources,
     users: await fileOf('USERS_FILE', 'users.json', readUsers),
     storeUrl: checkedStoreUrl(value('STORE_URL') ?? 'memory:'),
     assertionProfile: oneOf('ASSERTION_PROFILE', 'oidc', ASSERTION_PROFILES),
@@ -142,6 +153,18 @@ export async function readSettings(environment: Readonly<Record<string, string |
   for (const { clientId, problem } of settings.clients.notes)
     warnings.push(`CLIENTS_FILE: client ${quoted(clientId)}: ${problem}`)
   return { ...settings, warnings }
+}
+
+/** The resources of a file (RFC 8707): an array of `{ uri, scopes }`. Throws an `Error` that says what is wrong with it. */
+async function readResources(path: string): Promise<readonly Resource[]> {
+  const list = await readJsonArray(path)
+  for (const each of list) {
+    const unknown = Object.keys(each).find((name) => !['uri', 'scopes', 'audience'].includes(name))
+    if (unknown !== undefined) throw new Error(`has a resource with the unknown member ${unknown}`)
+  }
+  const resources = list as unknown as readonly Resource[]
+  if (resources.length > 0) createResources(resources) // throws for a resource that cannot be used, and for two of one URI
+  return resources
 }
 
 /** Whether two files hold the same bytes, under whatever names. */

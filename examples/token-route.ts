@@ -15,6 +15,7 @@ import {
   type Oauth2orizeExchange,
   type Permits,
   PublicClientStrategy,
+  type Resources,
   type Sessions,
   type TokenEndpoint,
   type Tokens,
@@ -33,6 +34,8 @@ export function tokenRoute(parts: {
   readonly consents: Consents
   readonly isUser: (subject: string) => boolean
   readonly dpop: Dpop
+  /** What access tokens may be for (RFC 8707). */
+  readonly resources: Resources
   readonly verbosity: 'minimal' | 'normal' | 'debug'
   /** Exchanges beside those of the usual grants. */
   readonly moreExchanges?: readonly Oauth2orizeExchange[]
@@ -46,6 +49,7 @@ export function tokenRoute(parts: {
     consents,
     isUser,
     dpop,
+    resources,
     verbosity,
     moreExchanges = [],
   } = parts
@@ -65,9 +69,9 @@ export function tokenRoute(parts: {
   const isStillAllowed: Permits = async (permission, context) =>
     isUser(permission.subject) && consents.allows(permission, context)
   const server = oauth2orize.createServer()
-  server.exchange(createAuthorizationCodeExchange({ codes, sessions, tokens, permits: isStillAllowed }))
-  server.exchange(createRefreshTokenExchange({ sessions, tokens, permits: isStillUser }))
-  server.exchange(createClientCredentialsExchange({ tokens }))
+  server.exchange(createAuthorizationCodeExchange({ codes, sessions, tokens, permits: isStillAllowed, resources }))
+  server.exchange(createRefreshTokenExchange({ sessions, tokens, permits: isStillUser, resources }))
+  server.exchange(createClientCredentialsExchange({ tokens, resources }))
   for (const exchange of moreExchanges) server.exchange(exchange)
 
   // A request passes through the form parser, exactly one strategy, and its exchange. Every error gets an OAuth response.

@@ -50,7 +50,7 @@ export async function startTestExample({
       return (await call('/token', form))['access_token'] as string
     },
     /** Tokens of the user `alice` for the public client. */
-    async userTokens(): Promise<UserTokens> {
+    async userTokens(more: readonly (readonly [string, string])[] = []): Promise<UserTokens> {
       const { verifier, challenge } = newPkce()
       const query = new URLSearchParams({
         response_type: 'code',
@@ -60,6 +60,7 @@ export async function startTestExample({
         code_challenge: challenge,
         code_challenge_method: 'S256',
       })
+      for (const [name, value] of more) query.append(name, value)
       const arrival = await createFormBrowser(url).authorize(`${url}${path}/authorize?${query}`, ALICE)
       const code = arrival.searchParams.get('code') ?? ''
       const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, code_verifier: verifier }
