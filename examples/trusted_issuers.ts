@@ -44,7 +44,14 @@ export async function readTrustedIssuers(
     return { issuer, use }
   })
   const issuers = settings.map(({ issuer }) => issuer)
-  if (issuers.length > 0) createTrustedIssuers(issuers) // throws for what cannot be used
+  try {
+    if (issuers.length > 0) createTrustedIssuers(issuers) // throws for what cannot be used
+  } catch (error) {
+    const { message } = error as Error
+    throw new Error(
+      message.replaceAll('jwksUri', 'jwks_uri').replaceAll('maxLifetimeSeconds', 'max_lifetime_seconds'), // as in the file
+    )
+  }
   return settings
 }
 

@@ -16,7 +16,10 @@ import type { AccessTokenVerifier } from './verifier.ts'
 export function toMcpVerifier(
   verifier: AccessTokenVerifier,
   options: { readonly createError: (message: string) => Error },
-): { verifyAccessToken(token: string): Promise<AccessToken> } {
+): {
+  /** Resolves to what the SDK puts into `request.auth`, or rejects with the error of the SDK. */
+  verifyAccessToken(token: string): Promise<AccessToken>
+} {
   requireVerbs('verifier', verifier, ['verify'])
   checkOptions('toMcpVerifier', options, ['createError'])
   const { createError } = options

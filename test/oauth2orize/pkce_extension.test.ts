@@ -99,7 +99,8 @@ test('C6: unknown parameters that were repeated, bracketed or no strings are lef
   const query =
     'client_id=web&resource=a&resource=b&audience=c&y[]=1&y=2&constructor=x&__proto__=y&toString=1&toString=2'
   const { values, unsound } = readAuthorizationParameters(get(query))
-  assert.deepEqual(Object.keys(values).sort(), ['__proto__', 'audience', 'client_id', 'constructor'])
+  assert.deepEqual(Object.keys(values).sort(), ['__proto__', 'audience', 'client_id', 'constructor', 'resource'])
+  assert.equal(values['resource'], 'a b', 'the values of resource, which may be repeated (RFC 8707 §2), are joined')
   assert.deepEqual(unsound, [])
   const body = { client_id: 'web', list: ['a'], nested: { a: 'b' }, number: 1, nothing: null, own: 'x' }
   assert.deepEqual({ ...readAuthorizationParameters(post(body)).values }, { client_id: 'web', own: 'x' })

@@ -525,7 +525,7 @@ test('mistakes in its options throw at construction and name the option', () => 
       (error: unknown) => error instanceof TypeError && error.message.includes(`'${name}'`),
       name,
     )
-  assert.throws(() => new ClientAssertionStrategy(undefined as never), /ClientAssertionStrategy needs an object/)
+  assert.throws(() => new ClientAssertionStrategy(undefined as never), /Strategy needs an object/)
   const misspelt = { verifyAssertion: takesAll, acceptJSONBody: true }
   assert.throws(() => new ClientAssertionStrategy(misspelt as never), /Did you mean "acceptJsonBody"/)
   const two = { verifyAssertion: takesAll, issuer: ISSUER }

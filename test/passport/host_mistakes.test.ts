@@ -187,7 +187,8 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     const route = await listen(createServer(app))
     const answer = await post(route.url, body, headers)
     assert.deepEqual([answer.status, answer.json.error], [500, 'server_error'])
-    const detail = 'req.body is undefined: a body parser such as express.urlencoded() or formBody() must come before'
+    const detail =
+      'req.body is undefined: a body parser such as express.urlencoded() or readFormBody() must come before'
     assert.deepEqual(heard, [['misconfigured', detail]])
     const get = await fetch(route.url.replace('/token', '/other'))
     assert.equal(get.status, 404)
