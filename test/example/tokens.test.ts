@@ -322,7 +322,7 @@ describe('the variables', () => {
     const example = await startExample({
       clients: [none?.record],
       users: USERS,
-      environment: { REFRESH_TOKEN_TTL: '4' },
+      environment: { REFRESH_TOKEN_TTL: '8' },
     })
     try {
       const { verifier, challenge } = newPkce()
@@ -335,11 +335,11 @@ describe('the variables', () => {
       const code = arrival.searchParams.get('code') ?? ''
       const grant = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI, code_verifier: verifier }
       let { refresh_token, refresh_expires_in } = await post(grant)
-      assert.equal(refresh_expires_in, 4)
-      for (const milliseconds of [2050, 2050, 3050]) {
+      assert.equal(refresh_expires_in, 8)
+      for (const milliseconds of [3050, 3050, 5050]) {
         await new Promise((resolve) => setTimeout(resolve, milliseconds))
         ;({ refresh_token, refresh_expires_in } = await post({ grant_type: 'refresh_token', refresh_token }))
-        assert.equal(refresh_expires_in, 4)
+        assert.equal(refresh_expires_in, 8)
       }
     } finally {
       await example.stop()

@@ -1,18 +1,18 @@
-const { memoryStores } = require('passport-client-assertion-jwt/stores/memory')
+const { createMemoryStores } = require('passport-client-assertion-jwt/stores/memory')
 const {
-  codeStoreContract,
+  testCodeStore,
   createFakeClock,
-  replayRegisterContract,
-  sessionStoreContract,
+  testReplayRegister,
+  testSessionStore,
 } = require('passport-client-assertion-jwt/testing')
 
 const opened = (name) => () => {
   const clock = createFakeClock()
   const waitUntil = async (moment) => clock.advance(Math.ceil(moment) - clock())
-  return { store: memoryStores({ clock })[name], now: clock, waitUntil }
+  return { store: createMemoryStores({ clock })[name], now: clock, waitUntil }
 }
 
 const options = { connection: false }
-replayRegisterContract({ describe, it }, 'memory', opened('replayRegister'), options)
-codeStoreContract({ describe, it }, 'memory', opened('codeStore'), options)
-sessionStoreContract({ describe, it }, 'memory', opened('sessionStore'), options)
+testReplayRegister({ describe, it }, 'memory', opened('replayRegister'), options)
+testCodeStore({ describe, it }, 'memory', opened('codeStore'), options)
+testSessionStore({ describe, it }, 'memory', opened('sessionStore'), options)
