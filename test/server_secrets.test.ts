@@ -25,8 +25,7 @@ test('what is no secret is refused by every constructor, with the name of the op
         replayRegister: createMemoryReplayRegister(),
       }),
     signingKeys: (signingKeys) => createRedisStores({ command: async () => null, signingKeys }),
-    baseSecret: (baseSecret) =>
-      createTokenFactory({ issuer: 'https://as.example', audience: 'https://api.example', baseSecret } as never),
+    baseSecret: (baseSecret) => createTokenFactory({ baseSecret } as never),
   }
   for (const [name, construct] of Object.entries(constructors)) {
     for (const secret of ['short-secret', new Uint8Array(31), [], [SECRET, 'short-secret'], 7, null, [undefined]])

@@ -23,14 +23,14 @@ import type { Request, Response } from 'express'
 import {
   type Client,
   type ClientAuthentication,
-  clientCredentials,
   createAssertionVerifier,
+  createClientCredentialsExchange,
   createTokenEndpoint,
   createTokens,
   OAuthError,
   Strategy,
 } from 'passport-client-assertion-jwt'
-import { memoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
+import { createMemoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
 
 const issuer = process.env['ISSUER'] ?? 'http://localhost:3000'
 const clients = JSON.parse(process.env['CLIENTS'] ?? '[]') as Client[]
@@ -40,7 +40,7 @@ const verifyAssertion = createAssertionVerifier({
   issuer,
   tokenEndpoint: `${issuer}/token`,
   findClient,
-  replayRegister: memoryReplayRegister(), // with more than one process: Redis or PostgreSQL
+  replayRegister: createMemoryReplayRegister(), // with more than one process: Redis or PostgreSQL
 })
 
 class AssertionStrategy extends PassportStrategy(Strategy, 'client-assertion-jwt') {
@@ -90,7 +90,7 @@ application.disable('x-powered-by')
 const tokens = createTokens({ issuer, baseSecret: process.env['BASE_SECRET'] ?? '' })
 application.use(
   '/token',
-  createTokenEndpoint({ findClient, verifyAssertion, exchanges: [clientCredentials({ tokens })] }),
+  createTokenEndpoint({ findClient, verifyAssertion, exchanges: [createClientCredentialsExchange({ tokens })] }),
 )
 await application.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1')
 console.log(`Listening at ${await application.getUrl()}`)

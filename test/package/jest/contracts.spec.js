@@ -8,7 +8,7 @@ const {
 
 const opened = (name) => () => {
   const clock = createFakeClock()
-  const waitUntil = async (moment) => clock.advance(Math.ceil(moment) - clock())
+  const waitUntil = async (moment) => void clock.set(Math.max(clock(), moment))
   return { store: createMemoryStores({ clock })[name], now: clock, waitUntil }
 }
 
