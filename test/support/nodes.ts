@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type RunningExample, startExample } from './example.ts'
 
 /** The server that all nodes are: one issuer, one base secret, one clients file, one store. */
@@ -88,7 +89,16 @@ export async function startNodes(size: number, storeUrl: string): Promise<Nodes>
     post,
     async replace(node) {
       nodes[node]?.process.kill('SIGKILL')
-      nodes[node] = await start()
+      // A node that finds its store down or starting up ends and says so: it is started again, as an orchestrator does.
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          nodes[node] = await start()
+          return
+        } catch (error) {
+          if (attempt === 20 || !/cannot use/.test(String(error))) throw error
+          await sleep(500)
+        }
+      }
     },
     async stop() {
       agent.destroy()
