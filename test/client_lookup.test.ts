@@ -43,7 +43,7 @@ async function reasonOf(outcome: Promise<unknown>): Promise<string> {
 const record = (client_id: string) => ({ client_id, client_secret: SECRET, token_endpoint_auth_method: 'none' })
 
 for (const [name, reasonFor] of Object.entries(LOOKUPS)) {
-  test(`C10: what findClient returned is judged alike for ${name}`, async () => {
+  test(`T89: what findClient returned is judged alike for ${name}`, async () => {
     assert.equal(await reasonFor(() => record('someone'), 'SOMEONE'), 'client_unknown', 'another case')
     assert.equal(await reasonFor(() => ({ clientId: 'a' }) as never, 'a'), 'client_misconfigured', 'no client_id')
     assert.equal(await reasonFor(() => ({ ...record('a'), scope: ['x'] }) as never, 'a'), 'client_misconfigured')
@@ -55,7 +55,7 @@ for (const [name, reasonFor] of Object.entries(LOOKUPS)) {
     assert.equal(await reasonFor(() => query as never, 'a'), 'client_unknown', 'a thenable whose then returns nothing')
   })
 
-  test(`C10: an identifier of more than 1,024 characters is not looked up for ${name}`, async () => {
+  test(`T32: an identifier of more than 1,024 characters is not looked up for ${name}`, async () => {
     const asked: string[] = []
     const findClient: FindClient = (id) => {
       asked.push(id)
@@ -73,7 +73,7 @@ function thrower(): never {
   throw new Error('down')
 }
 
-test('A4: a look-up that never settles is answered with 503 in time, for every endpoint', async (t) => {
+test('T90: a look-up that never settles is answered with 503 in time, for every endpoint', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   for (const [name, reasonFor] of Object.entries(LOOKUPS)) {
     const reason = reasonFor(() => new Promise<never>(() => {}), 'a')
@@ -83,7 +83,7 @@ test('A4: a look-up that never settles is answered with 503 in time, for every e
   }
 })
 
-test('A4: what is awaited of the application leaves no timer behind, and settles once', async (t) => {
+test('T90: what is awaited of the application leaves no timer behind, and settles once', async (t) => {
   const cleared = t.mock.method(globalThis, 'clearTimeout')
   assert.equal(await awaitAnswer(Promise.resolve(1), (value) => value + 1), 2)
   await assert.rejects(awaitAnswer(Promise.reject(new Error('no')), String), { reason: 'store_unavailable' })

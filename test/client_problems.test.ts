@@ -21,7 +21,7 @@ const errorsOf = (problems: readonly ClientProblem[]): string[] =>
   problems.filter(({ severity }) => severity === 'error').map(({ member }) => member)
 const SECRET = 's'.repeat(64)
 
-test('E7: keys are judged as the verifier judges them: a record without errors authenticates, one with errors does not', async () => {
+test('keys are judged as the verifier judges them: a record without errors authenticates, one with errors does not', async () => {
   const { jwk } = es256
   const padded = (text: unknown) => `${text}=`
   const sound: unknown[] = [
@@ -65,7 +65,7 @@ test('E7: keys are judged as the verifier judges them: a record without errors a
   }
 })
 
-test('E7: a part of a record that is ignored is a warning that says where it is and why', async () => {
+test('a part of a record that is ignored is a warning that says where it is and why', async () => {
   const problems = await findClientProblems(
     signing({
       jwks: { keys: [{ ...rs256.jwk, e: 'Aw' }, { ...es256.jwk, use: 'enc' }, es256.jwk] },
@@ -84,7 +84,7 @@ test('E7: a part of a record that is ignored is a warning that says where it is 
   assert.deepEqual([only?.severity, only?.member], ['error', 'jwks'])
 })
 
-test('E7: every member of a record is judged, and the record of each method without a problem has none', async () => {
+test('every member of a record is judged, and the record of each method without a problem has none', async () => {
   const fine: object[] = [
     { client_id: 'c', token_endpoint_auth_method: 'none' },
     { client_id: 'c', client_secret: 'x' },
@@ -147,7 +147,7 @@ test('E7: every member of a record is judged, and the record of each method with
   assert.match((await findClientProblems(hashed))[0]?.detail ?? '', /hashed/)
 })
 
-test('E7: the options say what the server accepts, and no problem shows a secret', async () => {
+test('the options say what the server accepts, and no problem shows a secret', async () => {
   const loopback = signing({ jwks_uri: 'http://127.0.0.1:5/jwks' })
   assert.deepEqual(await findClientProblems(loopback, { allowHttpLoopback: true }), [])
   const inside = signing({ jwks_uri: 'https://10.0.0.7/jwks' })

@@ -96,7 +96,7 @@ const NO_OPTIONS = new Set(
   createFakeClock builtInMethods findClientProblems`.split(/\s+/),
 )
 
-describe('C12, C20: the options of constructors', () => {
+describe('the options of constructors', () => {
   for (const [name, [make, sound, misspelt, meant]] of Object.entries(CONSTRUCTORS)) {
     test(`${name} says which option was meant, and needs an object`, () => {
       make(sound as never)
@@ -129,7 +129,7 @@ describe('C12, C20: the options of constructors', () => {
   }
 })
 
-test('C12: what perClient returns, what open and prune receive, is checked by name too', async () => {
+test('what perClient returns, what open and prune receive, is checked by name too', async () => {
   const client = { client_id: 'app' }
   const permission = { subject: 'alice', clientId: 'app', scope: '' }
   const perClient = () => ({ idleLifetime: 60 }) as never
@@ -165,7 +165,7 @@ for (const entry of [
   'stores/postgres',
   'testing/index',
 ]) {
-  test(`C20: the constructors of ${entry} name themselves as they are exported`, async () => {
+  test(`the constructors of ${entry} name themselves as they are exported`, async () => {
     const exported = (await import(`../lib/${entry}.ts`)) as Readonly<Record<string, unknown>>
     let count = 0
     for (const [name, value] of Object.entries(exported)) {

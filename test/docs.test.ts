@@ -156,7 +156,7 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     )
   })
 
-  test('B6: the sample for several issuers authenticates the clients of each issuer, and only there', async () => {
+  test('the sample for several issuers authenticates the clients of each issuer, and only there', async () => {
     const sample = programs.find(({ source }) => source.includes('verifyTenants = createAssertionVerifier'))
     assert.ok(sample)
     const program = `

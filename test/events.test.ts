@@ -36,7 +36,7 @@ const heardBy = <Name extends keyof Events>(t: { after(fn: () => void): void }, 
   return events
 }
 
-test('B2: an id that cannot be registered reaches listeners escaped and cut', async (t) => {
+test('R74: an id that cannot be registered reaches listeners escaped and cut', async (t) => {
   const refused = heardBy(t, 'client.refused')
   const answered = heardBy(t, 'request.refused')
   const findClient = () => undefined
@@ -81,7 +81,7 @@ test('B2: an id that cannot be registered reaches listeners escaped and cut', as
   assert.ok(kids.includes(`${'x'.repeat(1021)}...`))
 })
 
-test('B2: it holds for every string of every event, for subscribers of the channel too, and leaves the original alone', () => {
+test('R74: it holds for every string of every event, for subscribers of the channel too, and leaves the original alone', () => {
   const heard: unknown[] = []
   const listen = (message: unknown): number => heard.push(message)
   const original = {
@@ -100,7 +100,7 @@ test('B2: it holds for every string of every event, for subscribers of the chann
   assert.equal(original.subject, 'Zoë\n')
 })
 
-test("B2: the README's listener prints one line for each event, and nothing in it can pass for another member", (t) => {
+test("R74: the README's listener prints one line for each event, and nothing in it can pass for another member", (t) => {
   const [, listener = ''] = /onEvent\('client\.refused', (.*)\)$/m.exec(readFileSync('README.md', 'utf8')) ?? []
   const lines: string[] = []
   const listen = new Function('console', `return ${listener}`)({
@@ -137,7 +137,7 @@ const BROKEN_LISTENERS: Readonly<Record<string, () => unknown>> = {
 }
 
 for (const [what, broken] of Object.entries(BROKEN_LISTENERS)) {
-  test(`A11: a listener that ${what} is reported by one warning, and the others still run`, async (t) => {
+  test(`a listener that ${what} is reported by one warning, and the others still run`, async (t) => {
     const warnings: Error[] = []
     const note = (warning: Error): number => warnings.push(warning)
     process.on('warning', note)
@@ -185,7 +185,7 @@ const toldBy = (program: string): string => {
 }
 const warningsIn = (told: string): number => told.match(/CLIENT_ASSERTION_JWT_FAULT/g)?.length ?? 0
 
-test('C14: a fault that nobody listens for emits one process warning for each kind, with its cause', () => {
+test('a fault that nobody listens for emits one process warning for each kind, with its cause', () => {
   const told = toldBy(`
     for (let time = 0; time < 20; time += 1) answer(await failed())
     for (let time = 0; time < 20; time += 1) answer(new Error('a bug'))
@@ -196,7 +196,7 @@ test('C14: a fault that nobody listens for emits one process warning for each ki
   assert.match(told, /unexpected.*a bug/)
 })
 
-test('C14: kinds are bounded: what requests can vary does not flood standard error', () => {
+test('kinds are bounded: what requests can vary does not flood standard error', () => {
   const told = toldBy(`
     for (let time = 0; time < 1000; time += 1)
       publishFailure(new OAuthError('server_error', { reason: 'misconfigured', detail: 'kind ' + time }))
@@ -204,7 +204,7 @@ test('C14: kinds are bounded: what requests can vary does not flood standard err
   assert.equal(warningsIn(told), 32)
 })
 
-test('C14: there is no warning where somebody listens', () => {
+test('there is no warning where somebody listens', () => {
   const faults = `answer(await failed()); answer(new Error('a bug'))`
   const both = `onEvent('request.refused', () => {}); onEvent('client.undecided', () => {});`
   assert.equal(toldBy(`${both} ${faults}`), '')
@@ -212,7 +212,7 @@ test('C14: there is no warning where somebody listens', () => {
   assert.equal(warningsIn(toldBy(`onEvent('client.undecided', () => {}); answer(new Error('a bug'))`)), 1)
 })
 
-test('C14: OAuthError of the application with a status of 500 counts as a fault, one with 400 does not', () => {
+test('OAuthError of the application with a status of 500 counts as a fault, one with 400 does not', () => {
   assert.equal(warningsIn(toldBy(`answer(new OAuthError('server_error', { detail: 'mine' }))`)), 1)
   assert.equal(toldBy(`answer(new OAuthError('invalid_request'))`), '')
   assert.ok(OAuthError)

@@ -248,7 +248,7 @@ const failed = (status: number, option: string) => (error: unknown) => {
 
 const THROWN = [new Error('secret text'), 'secret text', undefined, null]
 
-describe('A3, A4: functions of the application that are wrong in every way', () => {
+describe('functions of the application that are wrong in every way', () => {
   for (const [name, { option, use, right, wrong, fails, sync = false }] of Object.entries(HOOKS)) {
     test(name, async () => {
       const unhandled: unknown[] = []

@@ -51,7 +51,7 @@ const CONSTRUCTORS: Readonly<Record<string, (issuer: never) => unknown>> = {
 }
 
 for (const [name, construct] of Object.entries(CONSTRUCTORS)) {
-  test(`C11: ${name} refuses an issuer that is no absolute http(s) URL without query, fragment and blanks`, () => {
+  test(`R15: ${name} refuses an issuer that is no absolute http(s) URL without query, fragment and blanks`, () => {
     for (const issuer of BAD)
       assert.throws(
         () => construct(issuer as never),
@@ -62,7 +62,7 @@ for (const [name, construct] of Object.entries(CONSTRUCTORS)) {
   })
 }
 
-test('C11: an issuer is accepted as it is written: with a path, a port, a slash at the end, or http:', () => {
+test('R15: an issuer is accepted as it is written: with a path, a port, a slash at the end, or http:', () => {
   for (const issuer of GOOD) assert.equal(isIssuer(issuer), true, issuer)
 })
 
@@ -80,7 +80,7 @@ const warningsOf = (environment: string, ...issuers: string[]): string => {
   return stderr
 }
 
-test('B12: an http: issuer outside the loopback interface is warned about once, with NODE_ENV=production', () => {
+test('R15: an http: issuer outside the loopback interface is warned about once, with NODE_ENV=production', () => {
   const told = warningsOf('production', 'http://a.example', 'http://b.example')
   assert.equal(told.match(/CLIENT_ASSERTION_JWT_HTTP_ISSUER/g)?.length, 1, told)
   assert.match(told, /http:\/\/a\.example/)
@@ -96,7 +96,7 @@ test('B12: an http: issuer outside the loopback interface is warned about once, 
   assert.notEqual(warningsOf('production', 'http://localhost.example.com'), '')
 })
 
-test('C11: what a function gives as issuer is checked for each request', async () => {
+test('R15: what a function gives as issuer is checked for each request', async () => {
   const verify = createAssertionVerifier({
     issuer: () => 'https://as.example?x',
     replayRegister: false,

@@ -6,7 +6,7 @@ import { isAbsent, readOptional } from '../lib/optional.ts'
 
 const NOTHING = [undefined, null, '', []]
 
-test('E6: undefined, null, an empty string and an empty array are absent, and nothing else is', () => {
+test('R75: undefined, null, an empty string and an empty array are absent, and nothing else is', () => {
   for (const nothing of NOTHING) {
     assert.equal(isAbsent(nothing), true, JSON.stringify(nothing))
     assert.equal(readOptional(nothing), undefined)
@@ -17,7 +17,7 @@ test('E6: undefined, null, an empty string and an empty array are absent, and no
   }
 })
 
-test('E6: an absent member of a client record means its default, however it is spelt', () => {
+test('R75: an absent member of a client record means its default, however it is spelt', () => {
   for (const nothing of NOTHING) {
     const members = {
       ...{ client_name: nothing, client_secret: nothing, token_endpoint_auth_method: nothing, jwks: nothing },

@@ -35,7 +35,7 @@ const KINDS: Readonly<Record<string, (step: readonly string[]) => Partial<Tokens
 }
 
 for (const [kind, optionsOf] of Object.entries(KINDS)) {
-  test(`C15: ${kind}: each node accepts what its neighbour makes, at every step`, async () => {
+  test(`J7: ${kind}: each node accepts what its neighbour makes, at every step`, async () => {
     const { sessionStore: store } = createMemoryStores({ clock: () => NOW })
     const nodes = STEPS.map((step) => {
       const sessions = createSessions({ store, clock: () => NOW })
@@ -61,7 +61,7 @@ for (const [kind, optionsOf] of Object.entries(KINDS)) {
   })
 }
 
-test('C15: the first key signs: at step [old, new] still the old one, and both are published', async () => {
+test('J7: the first key signs: at step [old, new] still the old one, and both are published', async () => {
   const sign = async (step: readonly string[]) => {
     const tokens = createTokens({ issuer: 'https://as.example', baseSecret: step })
     const { access_token } = await tokens.issueForClient(app, { scope: '', now: NOW, context: {} })
@@ -74,7 +74,7 @@ test('C15: the first key signs: at step [old, new] still the old one, and both a
   assert.ok(first.published.includes(second.kid), 'published before it signs')
 })
 
-describe('C15: signingKeys of the Redis stores', { skip: without(redisServer) }, () => {
+describe('J7: signingKeys of the Redis stores', { skip: without(redisServer) }, () => {
   test('each node reads and saves the records of its neighbour, at every step', async () => {
     const server = await startRedis()
     const client = createClient({ url: server.url })

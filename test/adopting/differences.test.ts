@@ -1,4 +1,4 @@
-// F10: the two moving pages name the differences of test/adopting/differences.ts, each of which has a test; no more and no fewer.
+// The two moving pages name the differences of test/adopting/differences.ts, each of which has a test; no more and no fewer.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,7 +34,7 @@ const headingsOf = (page: string): string[] =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^## (.*)$/gm)].map(([, heading = '']) => heading)
 
 function holds(page: string, list: Readonly<Record<string, Section>>, elsewhere: readonly string[]): void {
-  describe(`F10: ${page}`, () => {
+  describe(page, () => {
     test('every section with a table is in the list', () => {
       const withTables = headingsOf(page).filter((heading) => rowsOf(join(root, page), heading).length > 0)
       assert.deepEqual(withTables.sort(), [...Object.keys(list), ...elsewhere].sort())

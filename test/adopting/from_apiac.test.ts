@@ -168,7 +168,7 @@ describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
     }
   })
 
-  test('F6: the first program answers as the plug did: 400, JSON and invalid_client, with an assertion and without', async () => {
+  test('the first program answers as the plug did: 400, JSON and invalid_client, with an assertion and without', async () => {
     const signs = base[3]?.signs ?? assert.fail()
     for (const [what, form, headers] of [
       ['no assertion', { grant_type: 'x' }, {}],
@@ -189,7 +189,7 @@ describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
     assert.deepEqual([both.status, both.json.error], [400, 'invalid_request'], 'two credentials')
   })
 
-  test('F7: with the options of the page the age of 30 seconds is accepted and that of 31 is not', async () => {
+  test('with the options of the page the age of 30 seconds is accepted and that of 31 is not', async () => {
     const signs = base[3]?.signs ?? assert.fail()
     const now = 1_800_000_000
     const at = (age: number) =>

@@ -135,7 +135,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
   const refresh = (token: unknown, headers: Record<string, string> = basic) =>
     post(route.url, { grant_type: 'refresh_token', refresh_token: String(token) }, headers)
 
-  test('F4: secrets are decrypted once, and every client authenticates as before', async () => {
+  test('secrets are decrypted once, and every client authenticates as before', async () => {
     const robot = { grant_type: 'client_credentials', client_id: ROBOT, client_secret: SECRETS.old }
     assert.equal((await post(route.url, robot)).status, 200)
     const header = { Authorization: basicHeader(ROBOT, SECRETS.old) }
@@ -143,7 +143,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await post(route.url, { ...robot, client_secret: 'wrong' })).json.error, 'invalid_client')
   })
 
-  test('F4: another base secret is noticed in all but one of 256 columns', async () => {
+  test('another base secret is noticed in all but one of 256 columns', async () => {
     const data = (await loadProgram(root, PAGE, 'decryptColumn')) as { decryptColumn(column: Uint8Array): string }
     const foreign = Array.from({ length: 64 }, () =>
       Buffer.concat([Buffer.alloc(16, Math.random() * 255), encryptedColumn('x')]),
@@ -159,7 +159,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.ok(noticed.length > 48, `${noticed.length} of 64`)
   })
 
-  test('F5: authorizations become consent of the same users, with numbers for ids and arrays for scope', async () => {
+  test('authorizations become consent of the same users, with numbers for ids and arrays for scope', async () => {
     assert.equal(await consents.allows({ subject: '1', clientId: WEB, scope: 'read write' }), true)
     assert.equal(await consents.allows({ subject: '2', clientId: WEB, scope: 'write' }), false)
     assert.deepEqual((await consents.list('1')).map(({ scope }) => scope).sort(), ['read', 'read write'])
@@ -180,7 +180,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal(answer.status, 200, answer.text)
   })
 
-  test('F1: a public client may send its secret, as with Charon, and a wrong one is refused', async () => {
+  test('T35: a public client may send its secret, as with Charon, and a wrong one is refused', async () => {
     const form = () => ({
       grant_type: 'refresh_token',
       refresh_token: charonRefreshToken(sessionOf({ user: 1 }), PHONE, NOW - 300),
@@ -193,13 +193,13 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await post(route.url, form(), header)).json.error, 'invalid_client')
   })
 
-  test('F3: a session that Charon deleted is refused, under the key of Charon 4', async () => {
+  test('a session that Charon deleted is refused, under the key of Charon 4', async () => {
     const session = sessionOf()
     redis.delete(`charon_.${session.user}.oauth2 ${session.id}`)
     assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 300))).json.error, 'invalid_grant')
   })
 
-  test('F3: the command is the one that Redis has, by ioredis as the page says', {
+  test('the command is the one that Redis has, by ioredis as the page says', {
     skip: without(redisServer),
   }, async () => {
     const server = await startRedis()
@@ -248,7 +248,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 3900))).status, 200)
   })
 
-  test('F2: the tokens of one Charon session stand for one session, which is ended once for all of them', async () => {
+  test('G10: the tokens of one Charon session stand for one session, which is ended once for all of them', async () => {
     const session = sessionOf()
     const user = String(session.user)
     const tokensOfIt = [NOW - 300, NOW - 299, NOW - 298].map((iat) => charonRefreshToken(session, WEB, iat))
@@ -260,7 +260,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.deepEqual(await sessions.list(user, 'oauth2'), [])
   })
 
-  test('F2: endAll before the first refresh ends what Charon opened, and not what it opens later', async () => {
+  test('G10: endAll before the first refresh ends what Charon opened, and not what it opens later', async () => {
     const session = sessionOf()
     const user = String(session.user)
     assert.equal(await sessions.endAll(user, 'oauth2'), 0)
@@ -269,7 +269,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await refresh(charonRefreshToken(later, WEB, NOW - 300))).status, 200)
   })
 
-  test('F2: a token of the generation before is refused once one of the current generation was accepted', async () => {
+  test('G10: a token of the generation before is refused once one of the current generation was accepted', async () => {
     const session = sessionOf({ tokensFreshFrom: NOW - 2, prevTokensFreshFrom: NOW - 3900 })
     const [before, current] = [charonRefreshToken(session, WEB, NOW - 3900), charonRefreshToken(session, WEB, NOW - 2)]
     const first = await refresh(current)
@@ -300,7 +300,7 @@ describe('a client base of CharonOauth2, moved by docs/from-charon.md', () => {
     assert.equal((await refresh(charonRefreshToken(session, WEB, NOW - 300))).json.error, 'invalid_grant')
   })
 
-  test('F10: what cannot be kept is what the page says', async () => {
+  test('what cannot be kept is what the page says', async () => {
     assert.deepEqual(rowsOf(`${root}/${PAGE}`, 'What cannot be kept'), [
       '`extra_payload` of a session',
       'since when an app is connected (`created_at`)',

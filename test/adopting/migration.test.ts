@@ -129,7 +129,7 @@ async function assertServes(origin: string, held: Holdings, way: Way): Promise<v
   }
 }
 
-describe('D1, D2, G12: an application in the style of the oauth2orize examples, migrated by docs/adopting.md', () => {
+describe('an application in the style of the oauth2orize examples, migrated by docs/adopting.md', () => {
   let migration: Migration
   const routes: Route[] = []
   const held = new Map<number, Holdings>()
@@ -204,7 +204,7 @@ describe('D1, D2, G12: an application in the style of the oauth2orize examples, 
     assert.match(wrong.headers.get('www-authenticate') ?? '', /^Basic realm=/)
   })
 
-  test('G5: two credentials at once are refused, by the endpoint and by the plain chain, in any order', async () => {
+  test('O29: two credentials at once are refused, by the endpoint and by the plain chain, in any order', async () => {
     for (const origin of [await start(2), await start(2, 'back')]) {
       const two = { grant_type: 'client_credentials', client_id: REPORTS.id, client_secret: REPORTS.secret }
       const wrongHeader = await request(origin, two, { ...SAMPLR, secret: 'wrong' })

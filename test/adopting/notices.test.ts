@@ -200,7 +200,7 @@ describe('what clients notice, by docs/adopting.md', () => {
     }
   })
 
-  test('D8: JSON is 415 at the endpoint itself, accepted with the lines of step 2, and refused where it is malformed', async () => {
+  test('JSON is 415 at the endpoint itself, accepted with the lines of step 2, and refused where it is malformed', async () => {
     const client: Client = { client_id: ID, client_secret: SECRET, grant_types: ['client_credentials'] }
     const bare = await listen(createServer(createTokenEndpoint({ findClient: () => client, exchanges: [] })))
     const json = { 'Content-Type': 'application/json' }
@@ -234,7 +234,7 @@ describe('what clients notice, by docs/adopting.md', () => {
     assert.equal((await ask(now, { body: large, headers: { ...json, ...RIGHT } })).status, 413)
   })
 
-  test('D1: without the columns of step 1 the package does what the page says', async () => {
+  test('without the columns of step 1 the package does what the page says', async () => {
     const rows = rowsOf(join(root, 'docs/adopting.md'), '1. Clients under their wire names')
     assert.deepEqual(rows.sort(), [
       '`client_secret`',

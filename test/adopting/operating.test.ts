@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const PAGE = 'docs/operating.md'
 const page = readFileSync(join(root, PAGE), 'utf8')
 
-describe('D3: docs/operating.md', () => {
+describe('docs/operating.md', () => {
   test('its alarms name events and reasons that exist', () => {
     const alarms = page.slice(page.indexOf('\n## Alarms'), page.indexOf('\n## Rate limits'))
     const events = rowsOf(join(root, PAGE), 'Alarms').map((row) => row.replaceAll('`', ''))
@@ -40,7 +40,7 @@ describe('D3: docs/operating.md', () => {
     )
   })
 
-  test('A12: the limit for /token is by claimed client and address, before the client is looked up', async () => {
+  test('the limit for /token is by claimed client and address, before the client is looked up', async () => {
     const { limit } = (await loadProgram(root, PAGE, 'perAddress')) as { limit: RequestHandler }
     let looked = 0
     const findClient = () => {
@@ -74,7 +74,7 @@ describe('D3: docs/operating.md', () => {
     }
   })
 
-  test('C15: with the three steps of the page every process accepts what a process one step before or after it issued', async () => {
+  test('J7: with the three steps of the page every process accepts what a process one step before or after it issued', async () => {
     const secret = { old: 'o'.repeat(43), new: 'n'.repeat(43) }
     const rows = rowsOf(join(root, PAGE), 'Rotating keys and secrets')
     assert.deepEqual(rows.slice(0, 3), ['1', '2', '3'])

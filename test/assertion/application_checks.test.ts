@@ -164,7 +164,7 @@ test('explain carries out the checks of the application if it has them, after th
   assert.ok(ASSERTION_TYPE)
 })
 
-test('F8: algorithms may be a function of the request; what it returns is checked each time', async () => {
+test('R31: algorithms may be a function of the request; what it returns is checked each time', async () => {
   const lists: Record<string, unknown> = {
     a: ['ES256'],
     b: ['RS256'],

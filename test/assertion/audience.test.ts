@@ -137,7 +137,7 @@ test('R15 issuer, token endpoint and audience may depend on the request, for sev
   assert.equal(await listed.outcome({ aud: 'x' }), 'accepted')
 })
 
-test('B4: rfc10070 accepts the issuer alone; the security page names it against audience injection, and hides no ids', async () => {
+test('R12: rfc10070 accepts the issuer alone; the security page names it against audience injection, and hides no ids', async () => {
   const aud = TOKEN_ENDPOINT
   assert.equal(await (await scene()).outcome({ aud }), 'accepted')
   assert.equal(

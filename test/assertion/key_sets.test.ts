@@ -449,7 +449,7 @@ test('R66 the answer is a 200 with a JSON object that has an array of objects in
   assert.equal(await html.by(first), 'accepted')
 })
 
-test('E11, C4: a byte order mark before a remote set and members that are not objects are skipped', async () => {
+test('R76, R47: a byte order mark before a remote set and members that are not objects are skipped', async () => {
   const { by } = await remote()
   server.answer = json(`\ufeff${JSON.stringify({ keys: [null, 'x', asFirst()] })}`)
   assert.equal(await by(first, 'first'), 'accepted')
@@ -570,7 +570,7 @@ async function manyClients(keySets: KeySetOptions, fetch?: () => Promise<Respons
   return { by, asked, total: () => [...asked.values()].reduce((sum, each) => sum + each, 0) }
 }
 
-test('A6: 1000 sets fit into maxSets 1000, and four rounds of forged assertions request each URI once', async () => {
+test('R78: 1000 sets fit into maxSets 1000, and four rounds of forged assertions request each URI once', async () => {
   const { by, asked, total } = await manyClients({ maxSets: 1000 })
   for (let round = 0; round < 4; round++)
     for (let count = 0; count < 1000; count++) assert.equal(await by(second, `c${count}`), 'assertion_signature_wrong')
@@ -578,7 +578,7 @@ test('A6: 1000 sets fit into maxSets 1000, and four rounds of forged assertions 
   assert.equal(total(), 1000)
 })
 
-test('A6: the time of the last request survives the set: what is dropped is not requested again within the cool-down', async () => {
+test('R78: the time of the last request survives the set: what is dropped is not requested again within the cool-down', async () => {
   const { by, total } = await manyClients({ maxSets: 10 })
   for (let round = 0; round < 4; round++)
     for (let count = 0; count < 30; count++)
@@ -589,7 +589,7 @@ test('A6: the time of the last request survives the set: what is dropped is not 
   assert.equal(total(), 31)
 })
 
-test('A6: a flood of forged assertions does not displace the sets of clients that have authenticated', async () => {
+test('R78: a flood of forged assertions does not displace the sets of clients that have authenticated', async () => {
   const { by, asked } = await manyClients({ maxSets: 10 })
   for (let count = 0; count < 9; count++) assert.equal(await by(first, `c${count}`), 'accepted')
   for (let count = 0; count < 200; count++) await by(second, `junk${count}`)
@@ -599,7 +599,7 @@ test('A6: a flood of forged assertions does not displace the sets of clients tha
   assert.equal(await by(first, 'new'), 'accepted')
 })
 
-test('A6: more honest clients than maxSets are served all the same', async () => {
+test('R78: more honest clients than maxSets are served all the same', async () => {
   for (const maxSets of [1, 2, 10]) {
     const { by } = await manyClients({ maxSets })
     for (let round = 0; round < 3; round++)
@@ -608,7 +608,7 @@ test('A6: more honest clients than maxSets are served all the same', async () =>
   }
 })
 
-test('A6: more requests than maxRequests wait for their turn, and for too long a wait the answer is 503', async () => {
+test('R78: more requests than maxRequests wait for their turn, and for too long a wait the answer is 503', async () => {
   let under = 0
   let most = 0
   const slow = async () => {
@@ -627,7 +627,7 @@ test('A6: more requests than maxRequests wait for their turn, and for too long a
   assert.deepEqual(refused.sort(), [...Array(2).fill('key_set_unavailable'), ...Array(4).fill('store_unavailable')])
 })
 
-test('A5: the cool-down of a URI that keeps failing doubles up to ten times as long, and a success ends that', async () => {
+test('R62: the cool-down of a URI that keeps failing doubles up to ten times as long, and a success ends that', async () => {
   let works = false
   const { by, total } = await manyClients({}, async () =>
     works ? Response.json(set(asFirst())) : new Response('', { status: 500 }),
@@ -652,7 +652,7 @@ test('A5: the cool-down of a URI that keeps failing doubles up to ten times as l
   assert.equal(total(), before + 2)
 })
 
-test('C8: a key set with no-store or no-cache is kept for the least lifetime', async () => {
+test('R60: a key set with no-store or no-cache is kept for the least lifetime', async () => {
   for (const header of ['no-store', 'no-cache', 'private, no-cache, max-age=3600', 'No-Store']) {
     const { by } = await remote()
     server.answer = json(set(asFirst()), { 'cache-control': header })

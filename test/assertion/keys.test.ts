@@ -195,7 +195,7 @@ test('R47 a malformed key is skipped, a malformed set is invalid_client, and nei
   assert.equal(await (await withKeys([])).outcome(), 'key_not_found')
 })
 
-test('C4: members of a key set that are not objects are skipped', async () => {
+test('R47: members of a key set that are not objects are skipped', async () => {
   const key = await sharedKey('ES256')
   for (const odd of [null, 5, 'x', true, [key.jwk], undefined]) {
     assert.equal(await (await withKeys([odd, key.jwk])).outcome(), 'accepted', JSON.stringify(odd))
@@ -206,7 +206,7 @@ test('C4: members of a key set that are not objects are skipped', async () => {
   assert.equal(await text.outcome(), 'accepted')
 })
 
-test('A10: a jwks in the record has at most maxKeys keys, as a remote set has, and is parsed once', async () => {
+test('R58: a jwks in the record has at most maxKeys keys, as a remote set has, and is parsed once', async () => {
   const key = await sharedKey('ES256')
   const odd = (count: number) =>
     Array.from({ length: count }, (_, at) => ({ kty: 'EC', crv: 'P-256', x: `A${at}`, y: 'AA' }))
@@ -251,7 +251,7 @@ test('A10: a jwks in the record has at most maxKeys keys, as a remote set has, a
   assert.equal(await (await scene({}, { jwks: `${long}${' '.repeat(1_048_576)}` })).outcome(), 'key_set_malformed')
 })
 
-test('E6: undefined, null, an empty string and an empty array are absent, in keys and in records', async () => {
+test('R75: undefined, null, an empty string and an empty array are absent, in keys and in records', async () => {
   const { jwk } = await sharedKey('ES256')
   const rsa = await sharedKey('RS256')
   for (const nothing of [undefined, null, '', []]) {
@@ -267,7 +267,7 @@ test('E6: undefined, null, an empty string and an empty array are absent, in key
   }
 })
 
-test('E6: when a key of the right kid is excluded, the detail of the refusal says why', async () => {
+test('R43: when a key of the right kid is excluded, the detail of the refusal says why', async () => {
   const key = await sharedKey('ES256')
   const rsa = await sharedKey('RS256')
   for (const [change, detail] of [
@@ -292,7 +292,7 @@ test('E6: when a key of the right kid is excluded, the detail of the refusal say
   assert.match(refused.detail ?? '', /no key for checking ES256 with kid "mine"$/)
 })
 
-test('E11: complete base64url padding is accepted in the keys of every type, and nothing else that is not base64url', async () => {
+test('R76: complete base64url padding is accepted in the keys of every type, and nothing else that is not base64url', async () => {
   const padded = (text: unknown): string => String(text).padEnd(Math.ceil(String(text).length / 4) * 4, '=')
   for (const [alg, members] of [
     ['RS256', ['n', 'e']],
@@ -320,7 +320,7 @@ test('E11: complete base64url padding is accepted in the keys of every type, and
   assert.equal(await outcomeOf(verify(formWith(assertionWith(SECRET)))), 'accepted')
 })
 
-test('E11: a byte order mark before a key set is skipped', async () => {
+test('R76: a byte order mark before a key set is skipped', async () => {
   const { jwk } = await sharedKey('ES256')
   const { outcome } = await scene({}, { jwks: `\ufeff${JSON.stringify({ keys: [jwk] })}` })
   assert.equal(await outcome(), 'accepted')
@@ -330,7 +330,7 @@ test('E11: a byte order mark before a key set is skipped', async () => {
   )
 })
 
-test('B7: an Ed25519 key that is a point of small order, or no point, is refused', async () => {
+test('R45: an Ed25519 key that is a point of small order, or no point, is refused', async () => {
   const y8 = '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'
   const minusY8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'
   const weak = [

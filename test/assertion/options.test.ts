@@ -63,7 +63,7 @@ test('each declared option refuses what is out of its values, for the verifier a
   }
 })
 
-test('C12, C20: an option that does not exist throws, with the one that was probably meant; so does a call without options', () => {
+test('an option that does not exist throws, with the one that was probably meant; so does a call without options', () => {
   const sound = { issuer: 'https://as.example', findClient: () => undefined, replayRegister: false } as const
   for (const [wrong, meant] of [
     ['maxLifetime', 'maxLifetimeSeconds'],

@@ -225,7 +225,7 @@ test('every option that can not be throws TypeError at construction and names it
   assert.doesNotThrow(() => createAssertionVerifier(Object.freeze({ ...sound })))
 })
 
-test('C9: the profile smart refuses a jku other than the registered jwks_uri, and never fetches it', async () => {
+test('R79: the profile smart refuses a jku other than the registered jwks_uri, and never fetches it', async () => {
   const { key } = await scene({ profile: 'smart' }, {}, 'ES384')
   const jwks = { keys: [{ ...key.jwk, kid: 'k' }] }
   const fetched: string[] = []
@@ -258,7 +258,7 @@ test('C9: the profile smart refuses a jku other than the registered jwks_uri, an
   assert.equal(await oidc.outcome({}, { kid: 'k', jku: 'https://evil.example/jwks' }), 'accepted')
 })
 
-test('C9: the profile smart refuses a key set with two keys of the kid, which other profiles tell apart', async () => {
+test('R79: the profile smart refuses a key set with two keys of the kid, which other profiles tell apart', async () => {
   const { key } = await scene({ profile: 'smart' }, {}, 'ES384')
   const other = await newKey('RS384', 'k')
   for (const keys of [

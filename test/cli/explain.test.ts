@@ -264,7 +264,7 @@ test('explain prints no secret, no signature and no private key, whatever is wro
   }
 })
 
-test('B13: no text of an assertion or an argument moves the cursor or colours the terminal, --json included', async (t) => {
+test('no text of an assertion or an argument moves the cursor or colours the terminal, --json included', async (t) => {
   const client = await testClient()
   const evil = '\u001b[31mred\u001b[0m\u009b31m\u0085\u202e\u2028\u{e0041}\n'
   const assertion = await client.assertion({
@@ -291,7 +291,7 @@ test('B13: no text of an assertion or an argument moves the cursor or colours th
 const explained = async (assertion: string, ...args: string[]): Promise<string[]> =>
   (await command(['explain', assertion, ...server, ...args])).out.trimEnd().split('\n')
 
-test('D7: the first line is the verdict with the remedy of the reason, as docs/reasons.md has it', async (t) => {
+test('the first line is the verdict with the remedy of the reason, as docs/reasons.md has it', async (t) => {
   const client = await testClient()
   const { path, remove } = folderWith({ 'client.json': client.client })
   t.after(remove)
@@ -315,7 +315,7 @@ test('D7: the first line is the verdict with the remedy of the reason, as docs/r
   assert.match((await explained(await client.assertion()))[0] ?? '', /^Undecided: /)
 })
 
-test('D7: every reason that explain can give has a remedy', async () => {
+test('every reason that explain can give has a remedy', async () => {
   const page = readFileSync('docs/reasons.md', 'utf8')
   const { stdout } = spawnSync(
     'grep',
@@ -329,7 +329,7 @@ test('D7: every reason that explain can give has a remedy', async () => {
   for (const reason of reasons) assert.match(page, new RegExp(`### ${reason}\\n(?:(?!###)[^])*_What to do:_ .`), reason)
 })
 
-test('D7: times are told as seen from now', async () => {
+test('times are told as seen from now', async () => {
   const client = await testClient()
   for (const [overrides, told] of [
     [{ now: now - 3660 }, 'issued 61 min ago, expired 60 min ago'],
@@ -350,7 +350,7 @@ test('D7: times are told as seen from now', async () => {
   )
 })
 
-test('D7: checks that were skipped for one reason are one line', async () => {
+test('checks that were skipped for one reason are one line', async () => {
   const lines = await explained('no.jwt.at all')
   const skipped = lines.filter((line) => line.startsWith('skip'))
   assert.equal(skipped.length, 1, lines.join('\n'))
@@ -358,7 +358,7 @@ test('D7: checks that were skipped for one reason are one line', async () => {
   assert.ok(lines.length < 10)
 })
 
-test('D7: what is pasted by mistake is recognised, and judged as it is', async () => {
+test('what is pasted by mistake is recognised, and judged as it is', async () => {
   const client = await testClient()
   const jwt = await client.assertion()
   const form = `grant_type=client_credentials&client_assertion_type=x&client_assertion=${jwt}`

@@ -84,7 +84,7 @@ test('help, version and unknown commands', async () => {
 
 const keysIn = (file: string): Record<string, unknown>[] => JSON.parse(readFileSync(file, 'utf8')).keys
 
-test('D6: keygen --jwks makes the file, and adds a key to it for rotation', async (t) => {
+test('keygen --jwks makes the file, and adds a key to it for rotation', async (t) => {
   const { path, remove } = folderWith()
   t.after(remove)
   const jwks = path('jwks.json')
@@ -105,7 +105,7 @@ test('D6: keygen --jwks makes the file, and adds a key to it for rotation', asyn
   assert.deepEqual(readdirSync(path('.')).sort(), ['1.json', '2.json', 'jwks.json'], 'no temporary file is left')
 })
 
-test('D6: keygen --jwks keeps other members of the set, and follows a link', async (t) => {
+test('keygen --jwks keeps other members of the set, and follows a link', async (t) => {
   const { path, remove } = folderWith({ 'real.json': { updated: 1, keys: [{ kty: 'EC', kid: 'old' }] } })
   t.after(remove)
   symlinkSync(path('real.json'), path('jwks.json'))
@@ -114,7 +114,7 @@ test('D6: keygen --jwks keeps other members of the set, and follows a link', asy
   assert.deepEqual([set.updated, set.keys.length, set.keys[0].kid], [1, 2, 'old'])
 })
 
-test('D6: keygen --jwks leaves a file that it cannot extend as it is, and makes no private key', async (t) => {
+test('keygen --jwks leaves a file that it cannot extend as it is, and makes no private key', async (t) => {
   for (const [content, told] of [
     ['', /not JSON/],
     ['{"keys":', /not JSON/],

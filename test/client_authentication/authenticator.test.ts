@@ -121,7 +121,7 @@ test('a method that is not offered is refused', async () => {
   )
 })
 
-test('strict refuses another client_id and any client_secret beside Basic (Q15)', async () => {
+test('strict refuses another client_id and any client_secret beside Basic (T27)', async () => {
   const authenticate = make({ strict: true })
   assert.ok(await authenticate(byHeader('plain', 'one'), { client_id: 'plain' }, at))
   const repeated = refusedFor('client_authentication_repeated')

@@ -270,7 +270,7 @@ function fail(): never {
 }
 
 for (const [what, [wrong, reason]] of Object.entries(FAULTS)) {
-  test(`A4: a method of the application that ${what} is a fault`, async (t) => {
+  test(`a method of the application that ${what} is a fault`, async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const heard: unknown[] = []
     t.after(onEvent('client.undecided', (event) => heard.push(event.reason)))

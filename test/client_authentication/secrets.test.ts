@@ -31,7 +31,7 @@ async function derivationsOf(act: () => Promise<unknown>): Promise<number> {
   return count
 }
 
-test('A7: a generated secret is checked without a key derivation, and is not the hash', async () => {
+test('T91: a generated secret is checked without a key derivation, and is not the hash', async () => {
   const { secret, hash } = generateClientSecret()
   assert.match(secret, /^[\w-]{43}$/)
   assert.match(hash, /^sha256\$[\w-]{43}$/)
@@ -42,14 +42,14 @@ test('A7: a generated secret is checked without a key derivation, and is not the
   await assert.rejects(authenticate(byHeader('c', secret), {}, { now: NOW + 1 }), { reason: 'client_secret_expired' })
 })
 
-test('A7: a right secret is derived once, and a wrong one each time', async () => {
+test('T91: a right secret is derived once, and a wrong one each time', async () => {
   const authenticate = make({ c: { client_secret: await hashClientSecret('one') } })
   const send = (secret: string) => derivationsOf(() => authenticate(byHeader('c', secret), {}, at))
   assert.deepEqual([await send('one'), await send('one'), await send('two'), await send('two')], [1, 0, 1, 1])
   assert.ok(await authenticate(byHeader('c', 'one'), {}, at))
 })
 
-test('B3: every failure costs as many derivations as the client with the most hashes', async () => {
+test('T92: every failure costs as many derivations as the client with the most hashes', async () => {
   const [one, two] = [await hashClientSecret('one'), await hashClientSecret('two')]
   const findClient = (id: string) => (id === 'nobody' ? undefined : { client_id: id, ...CLIENTS[id] })
   const CLIENTS: Record<string, object> = {
@@ -71,7 +71,7 @@ test('B3: every failure costs as many derivations as the client with the most ha
     assert.equal(await derivationsOf(() => authenticate(byHeader(id, 'wrong'), {}, at)), 2, id)
 })
 
-test('A7: a flood of wrong secrets is bounded: the rest is 503 at once, and honest ES256 clients are served', async () => {
+test('T91: a flood of wrong secrets is bounded: the rest is 503 at once, and honest ES256 clients are served', async () => {
   const key = await sharedKey('ES256')
   const es256: Client = { client_id: 'es', token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [key.jwk] } }
   const hash = await hashClientSecret('one')
@@ -101,7 +101,7 @@ test('A7: a flood of wrong secrets is bounded: the rest is 503 at once, and hone
   assert.ok(judged <= 36 && judged >= 30, JSON.stringify(outcomes))
 })
 
-test('E10: the expiry of a secret may be what databases return, and anything else is client_misconfigured', async () => {
+test('R51: the expiry of a secret may be what databases return, and anything else is client_misconfigured', async () => {
   const send = (expiry: unknown, now: number) =>
     make({ c: { client_secret: 'one', client_secret_expires_at: expiry } })(byHeader('c', 'one'), {}, { now })
   for (const expiry of [NOW, String(NOW), BigInt(NOW), new Date(NOW * 1000)]) {

@@ -46,7 +46,7 @@ test('A4 without a client_id, or with two, there is only an error for the person
   refused(() => requestedClientId({ values: {}, unsound: ['client_id'] }), 'parameter_malformed', 'invalid_request')
 })
 
-test('A4 A5 M4 the redirect URI is the one of the request if it is registered, or the only one the client has', () => {
+test('A4 A5 the redirect URI is the one of the request if it is registered, or the only one the client has', () => {
   const targetOf = (redirect_uri: string | undefined, of: Client, unsound: string[] = []) => {
     const found = redirectTarget({ values: redirect_uri === undefined ? {} : { redirect_uri }, unsound }, of)
     return 'refused' in found ? found.refused.reason : found
@@ -63,7 +63,7 @@ test('A4 A5 M4 the redirect URI is the one of the request if it is registered, o
   assert.equal(targetOf('https://client.example/cb', client, ['redirect_uri']), 'parameter_malformed')
 })
 
-test('M7 O41 a registered redirect URI that is not allowed is never redirected to, sent or not', () => {
+test('A34 O41 a registered redirect URI that is not allowed is never redirected to, sent or not', () => {
   for (const uri of [
     'http://client.example/cb',
     'javascript:alert(1)',
@@ -84,7 +84,7 @@ test('M7 O41 a registered redirect URI that is not allowed is never redirected t
   assert.ok(!('refused' in found))
 })
 
-test('C1: RU1 the port of http://localhost is free for a native client only', () => {
+test('RU1: the port of http://localhost is free for a native client only', () => {
   const registered = ['http://localhost/callback', 'http://127.0.0.1/callback']
   const targetOf = (redirect_uri: string, application_type?: unknown) => {
     const of = { ...client, redirect_uris: registered, application_type } as Client
@@ -111,14 +111,14 @@ test('O40 a parameter that was repeated or bracketed is invalid_request', () => 
     refused(() => judge({}, {}, client, [name]), 'parameter_malformed', 'invalid_request')
 })
 
-test('C3: every response_type the server does not support is unsupported_response_type, a missing one invalid_request', () => {
+test('A10: every response_type the server does not support is unsupported_response_type, a missing one invalid_request', () => {
   refused(() => judge({ response_type: undefined }), 'parameter_missing', 'invalid_request')
   const others = ['foo', 'code foo', 'CODE', 'Code', 'code ', ' code', 'code code', 'x'.repeat(10_000), 'constructor']
   for (const type of [...others, '__proto__', 'token', 'id_token', 'code token', 'code id_token', 'none'])
     refused(() => judge({ response_type: type }), 'response_type_unsupported', 'unsupported_response_type')
 })
 
-test('C3: the values of a response type have no order', () => {
+test('A10: the values of a response type have no order', () => {
   const rules = { responseTypes: ['code id_token', 'token id_token'] }
   for (const type of ['code id_token', 'id_token code', 'id_token token', 'token id_token'])
     assert.doesNotThrow(() => judge({ response_type: type }, rules), type)
@@ -126,7 +126,7 @@ test('C3: the values of a response type have no order', () => {
     refused(() => judge({ response_type: type }, rules), 'response_type_unsupported', 'unsupported_response_type')
 })
 
-test('G1: PKCE is judged only for response types that contain code', () => {
+test('A12: PKCE is judged only for response types that contain code', () => {
   const rules = { responseTypes: ['token', 'code token', 'none'] }
   const without = { code_challenge: undefined, code_challenge_method: undefined }
   for (const type of ['token', 'none']) {
@@ -137,7 +137,7 @@ test('G1: PKCE is judged only for response types that contain code', () => {
     refused(() => judge({ ...without, response_type: type }, rules), 'pkce_required', 'invalid_request')
 })
 
-test('G1: response types without code need authorization_code or implicit, those with code authorization_code', () => {
+test('A11: response types without code need authorization_code or implicit, those with code authorization_code', () => {
   const rules = { responseTypes: ['token', 'code token'] }
   const of = (...grant_types: string[]): Client => ({ ...client, grant_types })
   assert.doesNotThrow(() => judge({ response_type: 'token' }, rules, of('implicit')))
@@ -150,7 +150,7 @@ test('G1: response types without code need authorization_code or implicit, those
     refused(() => judge({ response_type: type }, rules, of(grant)), 'grant_type_not_registered', 'unauthorized_client')
 })
 
-test('E15: with excessScope narrow the values a client may not ask for are left out, malformed ones still refused', () => {
+test('A9: with excessScope narrow the values a client may not ask for are left out, malformed ones still refused', () => {
   const narrow = { excessScope: 'narrow' } as const
   assert.equal(judge({ scope: 'read openid offline_access' }, narrow).scope, 'read')
   assert.equal(judge({ scope: 'openid' }, narrow).scope, '', 'what was not asked for is not given')
@@ -162,7 +162,7 @@ test('E15: with excessScope narrow the values a client may not ask for are left 
   refused(() => judge({ scope: 'read openid' }, { excessScope: 'refuse' }), 'scope_exceeded', 'invalid_scope')
 })
 
-test('E15: defaultScope is the scope of records that have none', () => {
+test('T101: defaultScope is the scope of records that have none', () => {
   const rules = { defaultScope: 'read profile' }
   for (const scope of [undefined, null, '']) {
     const bare = { ...client, scope } as Client

@@ -59,7 +59,7 @@ async function issued(permission: Partial<CodePermission> = {}) {
 }
 const wrong = 'w'.repeat(43)
 
-test('M1 D1 a code is 32 random octets; the store sees its SHA-256, in no member the code itself', async () => {
+test('D1 a code is 32 random octets; the store sees its SHA-256, in no member the code itself', async () => {
   const { code, record } = await issued()
   assert.match(code, /^[A-Za-z0-9_-]{43}$/)
   assert.equal(record.id, createHash('sha256').update(code).digest('base64url'))
@@ -67,7 +67,7 @@ test('M1 D1 a code is 32 random octets; the store sees its SHA-256, in no member
   assert.equal(Buffer.from(code, 'base64url').length, 32)
 })
 
-test('M2 D1 the record names client, user, scope, redirect URI, challenge, the session it will open, and its times', async () => {
+test('D1 the record names client, user, scope, redirect URI, challenge, the session it will open, and its times', async () => {
   const { record } = await issued({ extra: { nonce: 'n' }, redirectUriWasSent: false })
   const { id, codeChallenge, sessionId, ...rest } = record
   assert.equal(id.length, 43)
@@ -123,7 +123,7 @@ test('D7 what is not 43 characters of base64url is refused without a look at the
   }
 })
 
-test('T41 M5 a code is good in the second it expires, and not in the next', async () => {
+test('T41 a code is good in the second it expires, and not in the next', async () => {
   const late = await issued()
   assert.equal((await late.redeem({}, { now: NOW + 61 })).outcome, 'code_expired')
   assert.equal((await late.redeem({}, { now: NOW + 60 })).outcome, 'spent')
@@ -140,7 +140,7 @@ test('T42 D2 the first thing that is wrong is named: client, expiry, redirect UR
   assert.equal((await redeem()).outcome, 'spent')
 })
 
-test('E8: redirect_uri may be left out where a challenge was verified; if it is sent, it must match', async () => {
+test('T43: redirect_uri may be left out where a challenge was verified; if it is sent, it must match', async () => {
   const left = await issued()
   assert.equal((await left.redeem({ redirectUri: undefined, codeVerifier: wrong })).outcome, 'code_verifier_wrong')
   assert.equal((await left.redeem({ redirectUri: undefined, codeVerifier: undefined })).outcome, 'parameter_missing')
@@ -148,7 +148,7 @@ test('E8: redirect_uri may be left out where a challenge was verified; if it is 
   assert.equal((await left.redeem({ redirectUri: undefined })).outcome, 'spent')
 })
 
-test('C18: a code record of a later version is a fault, 503, and stays as it is', async () => {
+test('S20: a code record of a later version is a fault, 503, and stays as it is', async () => {
   for (const version of [3, 0, '1', undefined]) {
     const { store, record, redeem } = await issued()
     const { find } = store
@@ -292,7 +292,7 @@ test('D4 without PKCE a confidential client proves itself; a public one proves n
   assert.equal((await withPkce.redeem({ client: open })).ends, withPkce.record.sessionId)
 })
 
-test('M12 a permission that no longer stands is refused before the code is spent', async () => {
+test('D11 a permission that no longer stands is refused before the code is spent', async () => {
   const { redeem } = await issued()
   assert.equal((await redeem({}, { permits: () => false })).outcome, 'permission_withdrawn')
   const wrong = { status: 500, reason: 'misconfigured', detail: /'permits'/ }
@@ -301,7 +301,7 @@ test('M12 a permission that no longer stands is refused before the code is spent
   assert.equal((await redeem({}, { permits: async () => true })).outcome, 'spent')
 })
 
-test('M12 a permission that is withdrawn while the session is opened is refused, and the session ends', async () => {
+test('D11 a permission that is withdrawn while the session is opened is refused, and the session ends', async () => {
   const { redeem, record } = await issued()
   let permitted = true
   const prepare = async () => {

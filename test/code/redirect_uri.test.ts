@@ -21,7 +21,7 @@ test('https is usable, and http on the three loopback names', () => {
     assert.equal(isUsableRedirectUri(good), true, good)
 })
 
-test('M7 nothing else is usable: other hosts by http, fragments, user information, scripts, relative and broken URIs', () => {
+test('A34 nothing else is usable: other hosts by http, fragments, user information, scripts, relative and broken URIs', () => {
   for (const bad of [
     'http://client.example/cb',
     'http://127.0.0.2/cb',
@@ -51,7 +51,7 @@ test('M7 nothing else is usable: other hosts by http, fragments, user informatio
     assert.equal(isUsableRedirectUri(bad), false, bad)
 })
 
-test('M7 private-use schemes need the option: true takes those with a period, a list takes its own', () => {
+test('A34 private-use schemes need the option: true takes those with a period, a list takes its own', () => {
   assert.equal(isUsableRedirectUri('com.example.app:/cb', { privateUseSchemes: true }), true)
   assert.equal(isUsableRedirectUri('cursor://cb', { privateUseSchemes: true }), false)
   assert.equal(isUsableRedirectUri('cursor://cb', { privateUseSchemes: ['cursor'] }), true)
@@ -198,7 +198,7 @@ test('text that is no Unicode is sent with replacement characters instead of fai
   assert.equal(withResponseParameters('https://c.example/', {}), 'https://c.example/')
 })
 
-test('C1: RU2 localhost, 127.0.0.1 and [::1] are three hosts, path and query exact, also for native clients', () => {
+test('RU2: localhost, 127.0.0.1 and [::1] are three hosts, path and query exact, also for native clients', () => {
   const same = (sent: string, registered: string) => isSameRedirectUri(sent, registered, true)
   assert.equal(same('http://localhost:53076/cb?a=1', 'http://localhost:1/cb?a=1'), true)
   assert.equal(same('http://localhost:53076', 'http://localhost'), true)

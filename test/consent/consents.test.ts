@@ -15,7 +15,7 @@ function setup(wrap: (store: SessionStore) => SessionStore = (same) => same) {
   return { store, consents, of, clock, pass: (seconds: number) => (now += seconds) }
 }
 
-test('M11 nothing is allowed before the user has said so, not even the empty scope', async () => {
+test('A18 nothing is allowed before the user has said so, not even the empty scope', async () => {
   const { consents, of } = setup()
   assert.equal(await consents.allows(of('')), false)
   assert.equal(await consents.allows(of('read')), false)
@@ -148,7 +148,7 @@ test('a store that fails, or never lets go, is 503', async () => {
   await assert.rejects(busy.consents.remember(busy.of('write')), { reason: 'contention', status: 503 })
 })
 
-test('F5: a subject, client or scope that is not a string is a TypeError that says what to write, as for sessions.open', async () => {
+test('A36: a subject, client or scope that is not a string is a TypeError that says what to write, as for sessions.open', async () => {
   const { consents, of, store } = setup()
   const sessions = createSessions({ store })
   for (const [changes, message] of [
@@ -175,7 +175,7 @@ test('F5: a subject, client or scope that is not a string is a TypeError that sa
   assert.deepEqual(await consents.list('alice'), [])
 })
 
-test('F5: a scope in any order, with repeats and runs of spaces, is one scope', async () => {
+test('A36: a scope in any order, with repeats and runs of spaces, is one scope', async () => {
   const { consents, of, store } = setup()
   await consents.remember(of(' write  read read '))
   assert.equal((await consents.list('alice'))[0]?.scope, 'read write')
@@ -183,7 +183,7 @@ test('F5: a scope in any order, with repeats and runs of spaces, is one scope', 
   assert.equal((await createSessions({ store }).open(of('b  a b')))?.scope, 'a b')
 })
 
-test('F11: what a client lost is stripped from the consent, when it is asked for or extended, and must be allowed anew', async () => {
+test('A35: what a client lost is stripped from the consent, when it is asked for or extended, and must be allowed anew', async () => {
   for (const notice of ['allows', 'remember'] as const) {
     const { consents, of } = setup()
     const client = (scope: string) => ({ client: { client_id: 'web', scope } })
@@ -196,7 +196,7 @@ test('F11: what a client lost is stripped from the consent, when it is asked for
   }
 })
 
-test('F11: a record without scope strips nothing: that is more likely a mistake than a loss', async () => {
+test('A35: a record without scope strips nothing: that is more likely a mistake than a loss', async () => {
   const { consents, of } = setup()
   await consents.remember(of('read write'))
   for (const scope of [undefined, null, ''] as never[])
@@ -204,7 +204,7 @@ test('F11: a record without scope strips nothing: that is more likely a mistake 
   assert.equal(await consents.allows(of('read write')), true)
 })
 
-test('C18: a consent record of a later version is a fault for allows, and is left out of the list with an event', async () => {
+test('S20: a consent record of a later version is a fault for allows, and is left out of the list with an event', async () => {
   const { consents, of, store } = setup()
   await consents.remember(of('read'))
   await consents.remember(of('read', 'other'))

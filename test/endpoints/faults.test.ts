@@ -11,7 +11,7 @@ const sessions = createSessions({ store: createMemoryStores().sessionStore })
 const FORM = { grant_type: 'echo', token: 'unknown' }
 
 // A file of its own: a process warns once of each kind.
-test('C14: a fault that nobody listens for is warned of once for each kind', async () => {
+test('a fault that nobody listens for is warned of once for each kind', async () => {
   const warned: string[] = []
   const onWarning = (warning: Error & { code?: string }): void => {
     if (warning.code === 'CLIENT_ASSERTION_JWT_FAULT') warned.push(warning.message)

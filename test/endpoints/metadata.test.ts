@@ -141,7 +141,7 @@ test('anybody may read and cache it, by GET and HEAD alone', async () => {
   await route.close()
 })
 
-test('E4, G9: the document has what OpenID clients require, and denies defaults that are not true here', () => {
+test('T100: the document has what OpenID clients require, and denies defaults that are not true here', () => {
   const document = documentOf()
   // OpenID Connect Discovery §3, REQUIRED; the schema of the MCP SDK insists on all of them
   for (const member of [
@@ -161,7 +161,7 @@ test('E4, G9: the document has what OpenID clients require, and denies defaults 
   assert.equal('subject_types_supported' in machines, false, 'nobody logs in')
 })
 
-test('C12, C20: createMetadata and createDocumentEndpoint say what they need', () => {
+test('createMetadata and createDocumentEndpoint say what they need', () => {
   const endpoint = createTokenEndpoint({ findClient, exchanges: [echo] })
   const revoking = createRevocationEndpoint({
     findClient,

@@ -99,7 +99,7 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     }
   })
 
-  test(`A4: ${name}: the time limit covers client authentication, and what comes late starts nothing`, async (t) => {
+  test(`T90: ${name}: the time limit covers client authentication, and what comes late starts nothing`, async (t) => {
     const events: Events['request.refused'][] = []
     t.after(onEvent('request.refused', (event) => events.push(event)))
     let finish: (() => void) | undefined
@@ -122,7 +122,7 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     })
   })
 
-  test(`C12, C20: ${name} refuses unknown options, missing ones, and two ways to authenticate`, () => {
+  test(`${name} refuses unknown options, missing ones, and two ways to authenticate`, () => {
     const bad: readonly (readonly [unknown, RegExp])[] = [
       [undefined, new RegExp(`^${caller} needs`)],
       [{}, new RegExp(`^${caller} needs one of the options findClient, authenticateClient and strategies`)],
@@ -157,7 +157,7 @@ test('createTokenEndpoint takes a server or exchanges, not both', () => {
     assert.throws(() => createTokenEndpoint({ findClient, exchanges: exchanges as never }), /option 'exchanges'/)
 })
 
-test('C7: an endpoint of the application sets the status and headers of its response', async () => {
+test('T96: an endpoint of the application sets the status and headers of its response', async () => {
   const endpoint = createClientEndpoint(
     async ({ client, parameters }, reply) => {
       reply.status = 201
@@ -176,7 +176,7 @@ test('C7: an endpoint of the application sets the status and headers of its resp
   })
 })
 
-test('C7: a wrong status, header or body of an endpoint is a server error that operators see, never a hang', async (t) => {
+test('T96: a wrong status, header or body of an endpoint is a server error that operators see, never a hang', async (t) => {
   const events: Events['request.refused'][] = []
   t.after(onEvent('request.refused', (event) => events.push(event)))
   const wrong: readonly ((reply: Record<string, unknown>) => unknown)[] = [
@@ -239,7 +239,7 @@ test('a time limit that ends a request does not touch a response that is sent al
   assert.deepEqual(events, [])
 })
 
-test('E5: the headers a script asks for are allowed, and what it may read is exposed', async () => {
+test('T19: the headers a script asks for are allowed, and what it may read is exposed', async () => {
   const asked = 'authorization,content-type,mcp-protocol-version,traceparent,sentry-trace'
   for (const [name, make] of Object.entries(ENDPOINTS)) {
     await use(make({ findClient }), async (url) => {
@@ -273,7 +273,7 @@ test('E5: the headers a script asks for are allowed, and what it may read is exp
     )
 })
 
-test('E17: a form that is ASCII throughout is accepted with the charset ISO-8859-1, any other is not', async () => {
+test('T5: a form that is ASCII throughout is accepted with the charset ISO-8859-1, any other is not', async () => {
   const parsers = [
     [],
     [express.text({ type: () => true })],
@@ -301,7 +301,7 @@ test('E17: a form that is ASCII throughout is accepted with the charset ISO-8859
   }
 })
 
-test('F9: every endpoint responds to errors with a writer of the application', async () => {
+test('T95: every endpoint responds to errors with a writer of the application', async () => {
   for (const [name, make] of Object.entries(ENDPOINTS)) {
     const options: Parameters<typeof createClientEndpoint>[1] = {
       findClient,
@@ -336,7 +336,7 @@ test('F9: every endpoint responds to errors with a writer of the application', a
   }
 })
 
-test('F9: a writer that fails is replaced: nothing hangs, and nothing of the fault is shown', async () => {
+test('T95: a writer that fails is replaced: nothing hangs, and nothing of the fault is shown', async () => {
   const writers: readonly (() => unknown)[] = [
     () => {
       throw new Error('no template')
@@ -363,7 +363,7 @@ test('F9: a writer that fails is replaced: nothing hangs, and nothing of the fau
     )
 })
 
-test('F9: a writer that does not end the response in time is replaced', async (t) => {
+test('T95: a writer that does not end the response in time is replaced', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const called = deferred()
   const write = () => called.resolve()

@@ -5,7 +5,7 @@ import { type RunningExample, startExample } from '../support/example.ts'
 import { ALICE, BOB, USERS } from '../support/example_clients.ts'
 import { createFormBrowser, type Visit } from '../support/form_browser.ts'
 
-describe('A12: failed logins over HTTP', () => {
+describe('failed logins over HTTP', () => {
   let example: RunningExample
   before(async () => {
     const unicode = { sub: 'u3', username: 'zoë', password: 'Ünïcode', name: 'Zoë' }
@@ -19,7 +19,7 @@ describe('A12: failed logins over HTTP', () => {
   }
   const isLoggedIn = ({ text }: Visit): boolean => /Hello /.test(text)
 
-  test('A12: after ten failures an account is refused with 429, Retry-After and a page, also with the right password', async () => {
+  test('after ten failures an account is refused with 429, Retry-After and a page, also with the right password', async () => {
     for (let failure = 1; failure <= 10; failure += 1) {
       const page = await attempt('alice', `guess ${failure}`)
       assert.equal(page.status, 200, `failure ${failure}`)
@@ -36,20 +36,20 @@ describe('A12: failed logins over HTTP', () => {
     assert.ok(isLoggedIn(await attempt(BOB.username, BOB.password)), 'another account is not concerned')
   })
 
-  test('A12: an account that does not exist is refused in the same way', async () => {
+  test('an account that does not exist is refused in the same way', async () => {
     const statuses = new Set<number>()
     for (let failure = 1; failure <= 10; failure += 1) statuses.add((await attempt('nobody', 'x')).status)
     assert.deepEqual([...statuses], [200])
     assert.equal((await attempt('nobody', 'x')).status, 429)
   })
 
-  test('A12: guesses that are sent at once are counted before they are checked', async () => {
+  test('guesses that are sent at once are counted before they are checked', async () => {
     const pages = await Promise.all(Array.from({ length: 40 }, (_, at) => attempt('zoë', `guess ${at}`)))
     assert.equal(pages.filter(({ status }) => status === 200).length, 10)
     assert.equal(pages.filter(({ status }) => status === 429).length, 30)
   })
 
-  test('A12: successful logins are never limited, and forget the failures before them', async () => {
+  test('successful logins are never limited, and forget the failures before them', async () => {
     for (let round = 0; round < 3; round += 1) {
       for (let failure = 0; failure < 6; failure += 1) await attempt(BOB.username, 'wrong')
       assert.ok(isLoggedIn(await attempt(BOB.username, BOB.password)), `round ${round}`)
@@ -75,14 +75,14 @@ describe('A12: failed logins over HTTP', () => {
   })
 })
 
-describe('A12: the limit', () => {
+describe('the limit', () => {
   const fail = async (limit: ReturnType<typeof createLoginLimit>, count: number): Promise<number[]> => {
     const answers: number[] = []
     for (let at = 0; at < count; at += 1) answers.push(await limit.attempt('alice', '192.0.2.1'))
     return answers
   }
 
-  test('A12: failures are forgotten after a minute', async (t) => {
+  test('failures are forgotten after a minute', async (t) => {
     t.mock.timers.enable({ apis: ['Date', 'setTimeout'] })
     const limit = createLoginLimit()
     assert.ok((await fail(limit, 10)).every((seconds) => seconds === 0))
@@ -90,7 +90,7 @@ describe('A12: the limit', () => {
     assert.ok((await fail(limit, 10)).every((seconds) => seconds === 0))
   })
 
-  test('A12: each pause is twice as long as the one before, up to 15 minutes, and attempts do not prolong it', async (t) => {
+  test('each pause is twice as long as the one before, up to 15 minutes, and attempts do not prolong it', async (t) => {
     t.mock.timers.enable({ apis: ['Date', 'setTimeout'] })
     const limit = createLoginLimit()
     for (const pause of [30, 60, 120, 240, 480, 900, 900]) {
@@ -105,7 +105,7 @@ describe('A12: the limit', () => {
     }
   })
 
-  test('A12: another account and another address are counted apart', async () => {
+  test('another account and another address are counted apart', async () => {
     const limit = createLoginLimit()
     await fail(limit, 11)
     assert.equal(await limit.attempt('alice', '192.0.2.2'), 0)

@@ -93,7 +93,7 @@ describe('the pages', () => {
   }
 
   describe('the authorization endpoint', () => {
-    test('A1 a user who is not logged in gets a form with username and password', async () => {
+    test('a user who is not logged in gets a form with username and password', async () => {
       const page = await browser.visit(authorizationUrl())
       assert.equal(page.status, 200)
       assert.ok(hasField(page, 'username') && hasField(page, 'password'))
@@ -170,7 +170,7 @@ describe('the pages', () => {
       })
     }
 
-    test('C1: another port of localhost is accepted for a native application only, and never another host', async () => {
+    test('RU1: another port of localhost is accepted for a native application only, and never another host', async () => {
       for (const [client_id, redirect_uri, status] of [
         ['phone', 'http://localhost:53076/callback', 200],
         ['phone', 'http://localhost/callback', 200],
@@ -245,7 +245,7 @@ describe('the pages', () => {
     })
 
     for (const fields of [{ allow: 'no' }, { allow: 'Allow' }, { allow: '' }, {}, { allow: 'allow', cancel: 'x' }]) {
-      test(`B8: ${JSON.stringify(fields)} is no consent: only the value of the allow button allows`, async () => {
+      test(`A27: ${JSON.stringify(fields)} is no consent: only the value of the allow button allows`, async () => {
         const bob = await loggedIn(BOB)
         const page = await bob.visit(authorizationUrl({ client_id: 'nasty' }))
         const answer = await bob.submit(page, '/decision', fields)
@@ -255,7 +255,7 @@ describe('the pages', () => {
       })
     }
 
-    test('D5: the page says how the request relates to what was allowed before', async () => {
+    test('the page says how the request relates to what was allowed before', async () => {
       const alice = await loggedIn(ALICE)
       const ask = (scope: string, prompt?: string): Promise<Visit> =>
         alice.visit(authorizationUrl({ client_id: 'wide', scope, prompt }))
@@ -333,7 +333,7 @@ describe('the pages', () => {
       await bob.submit(page, '/account/disconnect-all')
     })
 
-    test('E13, D5: the rows are grouped by app, with a form for each session', async () => {
+    test('the rows are grouped by app, with a form for each session', async () => {
       const bob = await loggedIn(BOB)
       for (const id of ['one', 'two', 'one', 'one', 'two'])
         await redeem(await bob.authorize(authorizationUrl({ client_id: id }), BOB), id)
@@ -560,7 +560,7 @@ describe('the pages', () => {
     })
   })
 
-  describe('B9: prompt', () => {
+  describe('A30, A31: prompt', () => {
     test('none without a login, or without consent, is told to the client, and no form is shown', async () => {
       const nobody = await createFormBrowser(example.url).visit(authorizationUrl({ prompt: 'none' }))
       assert.equal(nobody.redirectedTo?.searchParams.get('error'), 'login_required')
@@ -628,7 +628,7 @@ describe('the pages', () => {
     })
   })
 
-  describe('E3: several tabs in one browser', () => {
+  describe('A37: several tabs in one browser', () => {
     /** Sends a form of a page as a browser of today does, or as one that does not say where forms come from. */
     const send = (
       of: FormBrowser,
@@ -657,7 +657,7 @@ describe('the pages', () => {
       return { fresh, pages }
     }
 
-    test('E3: every tab logs in, allows, and arrives with its own request', async () => {
+    test('A37: every tab logs in, allows, and arrives with its own request', async () => {
       const { fresh, pages } = await tabs(3)
       const consents: Visit[] = []
       for (const page of pages) consents.push(await send(fresh, page, ALICE, 'same-origin'))
@@ -668,7 +668,7 @@ describe('the pages', () => {
       }
     })
 
-    test('E3: logging in twice as the same user keeps the login, as another user replaces it', async () => {
+    test('A37: logging in twice as the same user keeps the login, as another user replaces it', async () => {
       const fresh = await loggedIn(ALICE)
       const before = new Map(fresh.cookies)
       const page = await fresh.visit(`${example.url}/login`)
@@ -681,7 +681,7 @@ describe('the pages', () => {
       assert.ok(hasField(await old.visit(`${example.url}/account`), 'password'), 'the login of alice is over')
     })
 
-    test('E3: a refused form offers to start again with its request', async () => {
+    test('A37: a refused form offers to start again with its request', async () => {
       const follow = (of: FormBrowser, { text }: Visit): Promise<Visit> => {
         const href = /<a href="([^"]+)">Start again<\/a>/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
         return of.visit(new URL(href, example.url).href)
@@ -710,7 +710,7 @@ describe('the pages', () => {
       assert.match((await follow(fresh, foreign)).text, /You are logged in as Bob Martin/)
     })
 
-    test('E3, C16: a form that was sent twice leads on, also where the first response was lost', async () => {
+    test('A37, A28: a form that was sent twice leads on, also where the first response was lost', async () => {
       const alice = await loggedIn(ALICE)
       const page = await alice.visit(authorizationUrl({ client_id: 'wide', state: 'double' }))
       await alice.submit(page, '/decision', {}, 'allow')
@@ -771,7 +771,7 @@ describe('the pages', () => {
       }
     })
 
-    test('B10, E1: pages whose forms lead to a client have no form-action, all others have that of this server', async () => {
+    test('A29: pages whose forms lead to a client have no form-action, all others have that of this server', async () => {
       const policyOf = ({ headers }: Visit): string => headers.get('Content-Security-Policy') ?? ''
       const bob = await loggedIn(BOB)
       const failed = createFormBrowser(example.url)

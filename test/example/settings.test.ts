@@ -188,7 +188,7 @@ const unsound: readonly (readonly [problem: RegExp, record: object])[] = [
   [/scope.* scope values/, { client_secret: 'a', scope: 'réad' }],
 ]
 for (const [problem, record] of unsound) {
-  test(`E7: an unsound client is named in a warning and not found (${problem.source})`, async () => {
+  test(`an unsound client is named in a warning and not found (${problem.source})`, async () => {
     const path = await file([
       { client_id: 'odd one', ...record },
       { client_id: 'fine', client_secret: 'short' },
@@ -258,7 +258,7 @@ test('codes live for ten minutes at most (RFC 6749 §4.1.2), whatever is asked f
   assert.deepEqual(settings.warnings, ['AUTHORIZATION_CODE_TTL: codes live for 600 seconds at most'])
 })
 
-test('E7, E6: the package judges the records: what it accepts, the example accepts', async () => {
+test('the package judges the records: what it accepts, the example accepts', async () => {
   const absent = { jwks_uri: '', redirect_uris: null, scope: null, client_secret_expires_at: null }
   const rsa = { kty: 'RSA', e: 'AQAB', n: Buffer.alloc(256, 0xa5).fill(0xc3, 0, 1).toString('base64url') }
   const jwks = [
@@ -278,7 +278,7 @@ test('E7, E6: the package judges the records: what it accepts, the example accep
   assert.deepEqual(settings.warnings, [])
 })
 
-test('E7: keys that the package refuses are warned of', async () => {
+test('keys that the package refuses are warned of', async () => {
   const bad = [
     { ...ec, use: 'enc' },
     { ...ec, key_ops: ['sign'] },
@@ -311,7 +311,7 @@ test('a record that contradicts itself is unsound whatever its method uses, an u
   assert.ok(settings.clients.find('type') && settings.clients.find('native'))
 })
 
-test('B1: the demo files under another name, or copied, are the demo files', async () => {
+test('the demo files under another name, or copied, are the demo files', async () => {
   const users = await file([user])
   const clients = await file([{ client_id: 'a', client_secret: 'b' }])
   const copy = async (name: string) => file(await readFile(`examples/${name}.json`, 'utf8'))

@@ -30,7 +30,7 @@ describe('starting the example', () => {
     [{ NODE_ENV: 'production', ISSUER: 'http://localhost:4000' }, 'NODE_ENV is production'],
   ] as const) {
     const { clients, users } = { clients: [{ client_id: 'app', client_secret: 'x' }], users: USERS }
-    test(`B1: ${JSON.stringify(environment)} without clients or users of its own ends it with status 1`, async () => {
+    test(`${JSON.stringify(environment)} without clients or users of its own ends it with status 1`, async () => {
       for (const [variable, files] of [
         ['USERS_FILE', {}],
         ['USERS_FILE', { clients }],
@@ -44,7 +44,7 @@ describe('starting the example', () => {
     })
   }
 
-  test('B1: with files of its own it starts in production', async () => {
+  test('with files of its own it starts in production', async () => {
     const example = await startExample({
       environment: { NODE_ENV: 'production', ISSUER: 'https://id.example.com', BASE_SECRET: 'x'.repeat(32) },
       clients: [],
@@ -196,7 +196,7 @@ describe('an issuer that is not the address it listens on', () => {
     })
   }
 
-  test('C16, E3: links to start again are below the path of the issuer', async () => {
+  test('A28: links to start again are below the path of the issuer', async () => {
     const query = 'response_type=code&client_id=none&redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb&state=s'
     const refused = await fetch(`${example.url}/tenant/one/login`, {
       method: 'POST',

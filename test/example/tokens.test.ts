@@ -104,7 +104,7 @@ describe('the endpoints that clients call', () => {
   })
 
   describe('introspection', () => {
-    test('E9: any confidential client may ask about any access token, and about refresh tokens of its own', async () => {
+    test('T97: any confidential client may ask about any access token, and about refresh tokens of its own', async () => {
       const { tokens } = await connect()
       const access = await introspect(tokens.access_token)
       assert.deepEqual(

@@ -95,7 +95,7 @@ const STORES: readonly [
 ]
 
 for (const [name, skip, open] of STORES) {
-  describe(`F2: one old session is one session, ${name}`, { skip }, () => {
+  describe(`G10: one old session is one session, ${name}`, { skip }, () => {
     const opened = open()
     let count = 0
     after(async () => (await opened).close())
@@ -200,7 +200,7 @@ for (const [name, skip, open] of STORES) {
   })
 }
 
-test('F2: endAll of one issuer ends the old sessions of that issuer, one without an issuer those of all', async () => {
+test('G10: endAll of one issuer ends the old sessions of that issuer, one without an issuer those of all', async () => {
   const store = createMemorySessionStore()
   const [a, b, all] = [
     setUp(store, { issuer: 'https://a.example' }),
@@ -214,7 +214,7 @@ test('F2: endAll of one issuer ends the old sessions of that issuer, one without
   await assert.rejects(b.adopted({ sid: 'u' }), reason('session_not_found'))
 })
 
-test('F2: what adopt says wrongly is named as misconfigured', async () => {
+test('G10: what adopt says wrongly is named as misconfigured', async () => {
   const { adopted } = setUp(createMemorySessionStore())
   for (const wrong of [
     { sid: 7 },
@@ -264,7 +264,7 @@ const acknowledged = (store: ReturnType<typeof lateStore>['store']): SessionStor
   },
 })
 
-test('F2: an adoption that races endAll leaves no session, in every interleaving of their store calls', async () => {
+test('G10: an adoption that races endAll leaves no session, in every interleaving of their store calls', async () => {
   type Store = ReturnType<typeof lateStore>['store']
   const outcomes = new Set<string>()
   const adoption: Node<Store, unknown> = (store) =>
@@ -285,7 +285,7 @@ test('F2: an adoption that races endAll leaves no session, in every interleaving
   )
 })
 
-test('F2: a session that endAll missed and whose opener crashed is ended by the next token of it', async () => {
+test('G10: a session that endAll missed and whose opener crashed is ended by the next token of it', async () => {
   const { store } = lateStore()
   let crash = true
   const crashing: SessionStore = {
@@ -304,7 +304,7 @@ test('F2: a session that endAll missed and whose opener crashed is ended by the 
   assert.deepEqual(await store.list('alice', 'oauth2'), [])
 })
 
-test('F2: endAll ends what is open also if it cannot be remembered, and says so', async () => {
+test('G10: endAll ends what is open also if it cannot be remembered, and says so', async () => {
   const inner = createMemorySessionStore()
   const { sessions } = setUp(inner)
   await sessions.open({ subject: 'alice', clientId: 'app', scope: '' })

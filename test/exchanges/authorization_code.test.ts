@@ -135,7 +135,7 @@ test('T48 with scopeParameter narrow, more than was granted is invalid_scope, an
   await assert.rejects(setup({ options: { scopeParameter: 'widen' as 'narrow' } }), /'scopeParameter'.*widen/)
 })
 
-test('L7 an answer with tokens is an event that names them and holds none', async (t) => {
+test('an answer with tokens is an event that names them and holds none', async (t) => {
   const heard: Events['token.issued'][] = []
   t.after(onEvent('token.issued', (event) => heard.push(event)))
   const { redeem, refreshWith, tokens, live } = await setup()
@@ -376,7 +376,7 @@ test('X6 without the proofs such a replay changes nothing: the first request get
   assert.equal((await live()).length, 1)
 })
 
-test('M12 a permission that was withdrawn since is refused, and a hook that fails is 503', async () => {
+test('D11 a permission that was withdrawn since is refused, and a hook that fails is 503', async () => {
   const withdrawn = await setup({
     options: {
       permits: ({ subject, clientId, scope }, { client }) => {
@@ -396,7 +396,7 @@ test('M12 a permission that was withdrawn since is refused, and a hook that fail
   await assert.rejects(broken.redeem(), { status: 503 })
 })
 
-test('M12 who takes the permission back and then ends all sessions leaves none behind, whatever is under way', async () => {
+test('D11 who takes the permission back and then ends all sessions leaves none behind, whatever is under way', async () => {
   let permitted = true
   let isUnderWay = (): void => {}
   let mayGoOn = (): void => {}
@@ -456,7 +456,7 @@ test('options are checked when the exchange is made', () => {
   assert.throws(make({ onSimultaneousRedemption: 'no' }), /option 'onSimultaneousRedemption' must/)
 })
 
-test('E13: a new grant ends the older sessions of this user and client where that is wanted, and no others', async () => {
+test('S24: a new grant ends the older sessions of this user and client where that is wanted, and no others', async () => {
   for (const [onNewGrant, left] of [
     ['keep', 4],
     ['end_older', 3],
@@ -480,7 +480,7 @@ test('E13: a new grant ends the older sessions of this user and client where tha
   await assert.rejects(setup({ options: { onNewGrant: 'end' as never } }), /onNewGrant/)
 })
 
-test('E13: of grants at once one session is left, the latest', async () => {
+test('S24: of grants at once one session is left, the latest', async () => {
   const { stores, tokens, live } = await setup()
   const codes = createCodes({ store: stores.codeStore })
   const { verifier, challenge } = pkcePair()

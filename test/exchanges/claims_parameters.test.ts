@@ -17,7 +17,7 @@ const client: Client = {
   scope: 'read',
 }
 
-test('C6: the claims hook sees the same parameters behind oauth2orize and at the plain endpoint', async (context) => {
+test('A25: the claims hook sees the same parameters behind oauth2orize and at the plain endpoint', async (context) => {
   const seen: unknown[] = []
   const tokens = createTokens({
     issuer: 'https://as.example',

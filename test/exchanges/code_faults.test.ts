@@ -116,7 +116,7 @@ async function isDead(
 
 const FAULTS = ['none', 'before', 'after', 'late'] as const
 
-test('B15: three redemptions one after the other, up to three faults: after an acknowledged replay no token works', async () => {
+test('D4: three redemptions one after the other, up to three faults: after an acknowledged replay no token works', async () => {
   let [runs, replays] = [0, 0]
   let choices: { readonly of: number; taken: number }[] = []
   for (;;) {
@@ -178,7 +178,7 @@ test('B15: three redemptions one after the other, up to three faults: after an a
   assert.ok(runs > 1000 && replays > 30, `${runs} runs, ${replays} with a replay`)
 })
 
-test('B15: two redemptions at once in every interleaving, one call of them faulty, then a replay: no token works', async () => {
+test('D4: two redemptions at once in every interleaving, one call of them faulty, then a replay: no token works', async () => {
   let replays = 0
   for (const fault of FAULTS) {
     for (let faulty = 0; faulty < (fault === 'none' ? 1 : 6); faulty += 1) {

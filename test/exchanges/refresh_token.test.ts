@@ -151,7 +151,7 @@ test('T55, T57: a forged, foreign or malformed token is invalid_grant without to
   assert.deepEqual(calls, [])
 })
 
-test('T55 E2: a token of a session that lay unused too long is invalid_grant', async () => {
+test('T55, S22: a token of a session that lay unused too long is invalid_grant', async () => {
   const { connect, refresh, clock } = setUp({ idleLifetimeSeconds: 100 })
   const { token } = await connect()
   clock.advance(100)
@@ -160,7 +160,7 @@ test('T55 E2: a token of a session that lay unused too long is invalid_grant', a
 
 const DAY = 86_400
 
-test('E2: a client that keeps its refresh token and uses it daily is served as long as its session lives', async () => {
+test('S22: a client that keeps its refresh token and uses it daily is served as long as its session lives', async () => {
   for (const [title, options] of [
     ['rotate: false', { rotate: false }],
     ['each refresh is a retry', {}],
@@ -177,7 +177,7 @@ test('E2: a client that keeps its refresh token and uses it daily is served as l
   }
 })
 
-test('E2: a token past its exp is judged by its session: revoked, idle for too long, or reused', async () => {
+test('S22: a token past its exp is judged by its session: revoked, idle for too long, or reused', async () => {
   const { connect, refresh, clock, sessions, tokens, inner } = setUp()
   const revoke = createRevocation({ sessions, tokens })
   const introspect = createIntrospection({ sessions, tokens })
@@ -218,7 +218,7 @@ test('E2: a token past its exp is judged by its session: revoked, idle for too l
   await assert.rejects(refresh(newest), refused('invalid_grant', 'session_not_found'))
 })
 
-test('C17: with rotate: false a refresh responds without refresh_token, and the client keeps the one it has', async () => {
+test('G8: with rotate: false a refresh responds without refresh_token, and the client keeps the one it has', async () => {
   const { connect, refresh, clock } = setUp({ rotate: false })
   const { token } = await connect()
   clock.advance(100)
@@ -237,7 +237,7 @@ test('C17: with rotate: false a refresh responds without refresh_token, and the 
   assert.ok(refresh_token, 'a public client gets a new one')
 })
 
-test('C17: with rotate: false an adopted token is replaced by one of this server, which then stays', async () => {
+test('G8: with rotate: false an adopted token is replaced by one of this server, which then stays', async () => {
   const { refresh, clock } = setUp({ rotate: false, adopt: (token) => OLD.get(token) })
   const { refresh_token = '' } = await refresh('old-1')
   assert.notEqual(refresh_token, '')
@@ -359,7 +359,7 @@ test('T84, T85: with commaSeparatesScope a comma separates values, and commas al
   assert.throws(() => setUp({ commaSeparatesScope: 'yes' as unknown as boolean }), /'commaSeparatesScope'/)
 })
 
-test('T61, Q10: scope may narrow, never widen; it is within what the session has and the client is still registered for', async () => {
+test('T61: scope may narrow, never widen; it is within what the session has and the client is still registered for', async () => {
   const { connect, refresh, calls } = setUp()
   const { token } = await connect()
   assert.equal((await refresh(token, { scope: 'read' })).scope, 'read')
@@ -378,7 +378,7 @@ test('T61, Q10: scope may narrow, never widen; it is within what the session has
   )
 })
 
-test('T84 to T88: the grammar of scope', async () => {
+test('T84, T85, T86, T87, T88: the grammar of scope', async () => {
   const { connect, refresh } = setUp()
   const { token } = await connect()
   assert.equal((await refresh(token, { scope: '   ' })).scope, 'read write', 'spaces ask for nothing in particular')
@@ -423,7 +423,7 @@ test('G2: a request refused for its scope changes nothing, not even for a token 
   assert.deepEqual(await inner.get(session.id), before)
 })
 
-test('Q2: a token that was superseded ends the session when it comes again', async () => {
+test('G16: a token that was superseded ends the session when it comes again', async () => {
   const { connect, refresh, clock, sessions } = setUp()
   const { token, session } = await connect()
   clock.advance(100)
@@ -436,7 +436,7 @@ test('Q2: a token that was superseded ends the session when it comes again', asy
   await assert.rejects(refresh(third), refused('invalid_grant', 'session_not_found'))
 })
 
-test('Q1, F9: a client that loses five answers in a row goes on with the token it has', async () => {
+test('G9: a client that loses five answers in a row goes on with the token it has', async () => {
   const { connect, refresh, clock } = setUp()
   let { token } = await connect()
   for (let lost = 0; lost < 5; lost += 1) {
@@ -449,7 +449,7 @@ test('Q1, F9: a client that loses five answers in a row goes on with the token i
   }
 })
 
-test('Q3: 50 refreshes of one token at once all succeed, every answer can be used on, and the session lives', async () => {
+test('T63: 50 refreshes of one token at once all succeed, every answer can be used on, and the session lives', async () => {
   const { connect, refresh, clock, sessions } = setUp()
   const { token, session } = await connect()
   clock.advance(100)
@@ -595,7 +595,7 @@ test('adopt: a hook that fails is a 503, and the token is not lost', async () =>
   assert.ok(await refresh('old-1'))
 })
 
-test('F2: without expiresAt a token opens one session in a year: not a second one when the first is ended, idle or forgotten', async () => {
+test('G10: without expiresAt a token opens one session in a year: not a second one when the first is ended, idle or forgotten', async () => {
   for (const end of ['ended', 'idle', 'reused'] as const) {
     const { refresh, clock, sessions } = adopting()
     const first = await refresh('old-1')
@@ -683,7 +683,7 @@ test('adopt: what is refused for scope or permission opens no session', async ()
   assert.equal((await refresh('old-1', { scope: 'read' })).scope, 'read')
 })
 
-test('B5: a client record without scope has the default scope of the server, at refresh as everywhere', async () => {
+test('T101: a client record without scope has the default scope of the server, at refresh as everywhere', async () => {
   for (const scope of [undefined, null, ''] as const) {
     const client = { ...app, scope } as unknown as Client
     const none = setUp()
@@ -706,7 +706,7 @@ test('B5: a client record without scope has the default scope of the server, at 
     assert.throws(() => setUp({ defaultScope }), /defaultScope/)
 })
 
-test('F11: a scope that the client lost and got back is not in the session again', async () => {
+test('A35: a scope that the client lost and got back is not in the session again', async () => {
   const { refresh, connect, clock, sessions } = setUp()
   const { token, session } = await connect()
   clock.advance(100)
@@ -718,7 +718,7 @@ test('F11: a scope that the client lost and got back is not in the session again
   assert.equal((await refresh(narrowed.refresh_token)).scope, 'read')
 })
 
-test('F11: with consents as permits, a client that lost a scope goes on with the rest, and asks again for what it gets back', async () => {
+test('A35: with consents as permits, a client that lost a scope goes on with the rest, and asks again for what it gets back', async () => {
   const clock = createFakeClock()
   const store = createMemorySessionStore({ clock })
   const consents = createConsents({ store, clock })

@@ -27,14 +27,14 @@ for (const [runtime, parameters] of Object.entries(RUNTIMES)) {
     () => false,
   )
   if (!isThere) continue
-  test(`E12: createExpressServer serves a token endpoint on ${runtime}`, async () => {
+  test(`createExpressServer serves a token endpoint on ${runtime}`, async () => {
     const { stdout } = await run(runtime, [...parameters, program], options)
     assert.equal(stdout.trim(), '[200,"Bearer"]')
   })
 }
 
 for (const runtime of ['bun', 'deno']) {
-  test(`E12: where the runtime calls itself ${runtime}, the classes of node:http are left alone`, async () => {
+  test(`where the runtime calls itself ${runtime}, the classes of node:http are left alone`, async () => {
     const script = `
       const versions = { ...process.versions, ${runtime}: '1.0.0' }
       Object.defineProperty(process, 'versions', { value: versions })

@@ -113,7 +113,7 @@ test('an error that can not be answered as it is, is answered with server_error,
     assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /no status/)
 })
 
-test('C2: a well-formed code of an application passes with its status, 400 without one', async () => {
+test('T94: a well-formed code of an application passes with its status, 400 without one', async () => {
   for (const code of ['mfa_required', 'own_error', 'E_OWN 7', 'x'.repeat(128)]) {
     const plain = await answerFor(new OAuthError(code))
     assert.deepEqual([plain.status, plain.json['error']], [400, code])
@@ -161,7 +161,7 @@ for (const host of TWO_HOSTS) {
     await silent.close()
   })
 
-  test(`strict refuses what Basic would have ignored, on ${host.name} (Q15, O29)`, async () => {
+  test(`strict refuses what Basic would have ignored, on ${host.name} (T27, O29)`, async () => {
     const route = await host.start({ strict: true })
     const header = { Authorization: basicHeader('any', SECRET) }
     for (const beside of [{ client_id: 'post' }, { client_secret: SECRET }]) {

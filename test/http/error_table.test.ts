@@ -104,7 +104,7 @@ describe('the error table of the token endpoint, with the exchanges of this pack
     await refused(late, 400, 'invalid_grant')
   })
 
-  test('E8: a redirect_uri that is missing where the code has a challenge, or another one (E13)', async () => {
+  test('T43: a redirect_uri that is missing where the code has a challenge, or another one (E13)', async () => {
     const { status, json } = await send(without(await issued(), 'redirect_uri'))
     assert.deepEqual([status, json.token_type], [200, 'Bearer'])
     await refused({ ...(await issued()), redirect_uri: `${REDIRECT_URI}/x` }, 400, 'invalid_grant')

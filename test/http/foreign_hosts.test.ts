@@ -84,7 +84,7 @@ const HOSTS: Readonly<Record<string, () => Promise<Route>>> = {
 }
 
 for (const [name, start] of Object.entries(HOSTS)) {
-  test(`C5: without an error handler of this package ${name} responds with the status of the error, and shows no fault`, async (t) => {
+  test(`O12: without an error handler of this package ${name} responds with the status of the error, and shows no fault`, async (t) => {
     const stderr = t.mock.method(console, 'error', () => undefined)
     const { port, close } = await start()
     for (const [kind, [make, status, isShown]] of Object.entries(ERRORS)) {
@@ -105,7 +105,7 @@ for (const [name, start] of Object.entries(HOSTS)) {
   })
 }
 
-test('G6: the error of a failed Basic authentication carries the challenge, for writers of the application', async () => {
+test('O15: the error of a failed Basic authentication carries the challenge, for writers of the application', async () => {
   const passport = new Passport()
   passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const chains: readonly RequestHandler[] = [
@@ -138,7 +138,7 @@ test('G6: the error of a failed Basic authentication carries the challenge, for 
   }
 })
 
-test('G6: errorResponse sends no-store and the challenge of its realm in a plain chain', async () => {
+test('O15: errorResponse sends no-store and the challenge of its realm in a plain chain', async () => {
   const passport = new Passport()
   passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const app = express()

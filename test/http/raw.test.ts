@@ -60,7 +60,7 @@ for (const host of HOSTS.filter(({ name }) => !name.includes('express.json'))) {
       }
     })
 
-    test('G10: an empty Authorization header counts as absent', async () => {
+    test('T93: an empty Authorization header counts as absent', async () => {
       for (const header of ['Authorization:', 'Authorization:   ']) {
         const answer = await send(rawPost([FORM_TYPE, header], 'grant_type=echo&client_id=public'))
         assert.equal(answer.status, 200, header)

@@ -103,7 +103,7 @@ test('T18, T77: a refresh over HTTP is 200 JSON, never cached, with the members 
   ])
 })
 
-test('Q3, T63: 50 refreshes of one token at once over HTTP: all 200, and the session lives', async () => {
+test('T63: 50 refreshes of one token at once over HTTP: all 200, and the session lives', async () => {
   const { refresh: token, session } = await connected()
   clock.advance(100)
   const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(token)))

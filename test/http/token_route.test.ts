@@ -30,7 +30,7 @@ for (const host of HOSTS) {
     const send = (body: Parameters<typeof post>[1], headers?: Record<string, string>) => post(route.url, body, headers)
     const sendBy = (method: string, path = '') => fetch(route.url + path, { method }).then(answerOf)
 
-    test('a client with the right secret in the header gets its answer (T1, T17 to T19)', async () => {
+    test('a client with the right secret in the header gets its answer (T1, T17, T18, T19)', async () => {
       const answer = await send(ECHO, BASIC)
       assert.equal(answer.status, 200, answer.text)
       assert.equal(answer.json.client_id, 'any')
@@ -185,7 +185,7 @@ for (const host of HOSTS) {
       assertError(await send({ client_id: 'any', client_secret: 'wrong' }), 400, 'invalid_client')
     })
 
-    test('Basic wins over the body, which is ignored (T27, Q15)', async () => {
+    test('Basic wins over the body, which is ignored (T27)', async () => {
       for (const beside of [
         { client_id: 'any' },
         { client_id: 'post' },
@@ -219,7 +219,7 @@ for (const host of HOSTS) {
       assertError(await send(ECHO, { Authorization: `Basic  ${credentials}` }), 401, 'invalid_client')
     })
 
-    test('every failure of authentication reads the same (T21, T31, T33, T38, E7 to E9, Q5, Q6)', async () => {
+    test('every failure of authentication reads the same (T21, T31, T33, T38, T37, E7, E8, E9)', async () => {
       const texts = new Set<string>()
       for (const body of [
         { client_id: 'any' },
@@ -253,7 +253,7 @@ for (const host of HOSTS) {
       assert.equal(texts.size, 1)
     })
 
-    test('F1: a public client that has a secret may send it, and then it must be right', async () => {
+    test('T35: a public client that has a secret may send it, and then it must be right', async () => {
       const sent = { ...ECHO, client_id: 'none' }
       assert.equal((await send(sent)).status, 200)
       assert.equal((await send({ ...sent, client_secret: SECRET })).status, 200)
@@ -302,7 +302,7 @@ for (const host of HOSTS) {
       }
     })
 
-    test('a client assertion beside another method is always invalid_request (R5, Q15)', async () => {
+    test('a client assertion beside another method is always invalid_request (R5)', async () => {
       const assertion = { client_assertion: 'x.y.z', client_assertion_type: 'urn:x' }
       assertError(await send({ ...ECHO, ...assertion }, BASIC), 400, 'invalid_request')
       assertError(await send({ ...ECHO, ...assertion }, { Authorization: 'Bearer x' }), 400, 'invalid_request')

@@ -241,7 +241,7 @@ test("an application's TokenError keeps its code and sentence, with our status a
   })
 })
 
-test('C2: an extension code of an existing exchange passes with its status, 400 without one', async () => {
+test('T94: an extension code of an existing exchange passes with its status, 400 without one', async () => {
   const { TokenError } = oauth2orize
   class Denied extends oauth2orize.OAuth2Error {}
   const errors: Record<string, [Error, number, string]> = {
@@ -621,7 +621,7 @@ test("what Passport's own middleware hands to next is never taken for an authent
   }
 })
 
-test('G3: exchanges that look for the client in another property of the request find it there', async () => {
+test('O25: exchanges that look for the client in another property of the request find it there', async () => {
   const passport = new Passport()
   passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
   const server = oauth2orize.createServer()
@@ -661,7 +661,7 @@ test('G3: exchanges that look for the client in another property of the request 
   assert.throws(() => createTokenEndpoint({ exchanges: [], findClient, userProperty: 'client' } as never), /no effect/)
 })
 
-test('C12, C20: exchanges and their wrapper refuse unknown options, and say what they need', () => {
+test('exchanges and their wrapper refuse unknown options, and say what they need', () => {
   assert.throws(() => toOauth2orize(undefined as never), /option 'exchange.run'/)
   assert.throws(() => toOauth2orize(echo, { toclient: asIs } as never), /Did you mean "toClient"/)
   for (const make of [

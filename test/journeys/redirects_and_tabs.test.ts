@@ -121,7 +121,7 @@ describe('in Chromium', { skip: without(chromium) }, () => {
     ['to another origin', '/broker', 'broker'],
     ['to a private-use scheme', '/to-app', 'to-app'],
   ] as const) {
-    test(`E1: a client that redirects on ${title} is reached after the consent form, and after the login form`, async () => {
+    test(`A29: a client that redirects on ${title} is reached after the consent form, and after the login form`, async () => {
       let page = await freshPage()
       let requested: string[] = []
       const watch = (): Page => page.on('request', (request) => void requested.push(request.url()))
@@ -153,7 +153,7 @@ describe('in Chromium', { skip: without(chromium) }, () => {
     })
   }
 
-  test('E3: three tabs that open at once in a fresh browser all log in, allow, and arrive', async () => {
+  test('A37: three tabs that open at once in a fresh browser all log in, allow, and arrive', async () => {
     for (let round = 0; round < 3; round += 1) {
       await freshPage()
       const pages = await Promise.all([1, 2, 3].map(() => context.newPage()))
@@ -172,7 +172,7 @@ describe('in Chromium', { skip: without(chromium) }, () => {
     }
   })
 
-  test('E3: two clicks on a button arrive', async () => {
+  test('A37: two clicks on a button arrive', async () => {
     const page = await freshPage()
     await page.goto(authorizationUrl('twice', '/plain'))
     await page.fill('input[name=username]', ALICE.username)
@@ -184,7 +184,7 @@ describe('in Chromium', { skip: without(chromium) }, () => {
     assert.ok(broker.seen.at(-1)?.startsWith('/plain?code='))
   })
 
-  test('E3: the back button leads to forms that work', async () => {
+  test('A37: the back button leads to forms that work', async () => {
     const page = await freshPage()
     const url = authorizationUrl('plain', '/plain', { prompt: 'consent' })
     await page.goto(url)
@@ -200,7 +200,7 @@ describe('in Chromium', { skip: without(chromium) }, () => {
     assert.equal(broker.seen.filter((each) => each.includes('code=')).length, 2)
   })
 
-  test('D5: at 375 pixels a scope value that fits on a line is not broken', async () => {
+  test('at 375 pixels a scope value that fits on a line is not broken', async () => {
     const page = await freshPage()
     await page.setViewportSize({ width: 375, height: 700 })
     await page.goto(authorizationUrl('plain', '/plain', { scope: 'profile notes.write', prompt: 'consent' }))

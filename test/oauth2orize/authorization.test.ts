@@ -262,7 +262,7 @@ test('A18 consent is asked once, and again for scopes not yet allowed, after wit
   assert.equal(await ask('read'), 'asked')
 })
 
-test('Q9 T47 a narrow request gets narrow tokens, however much the user has allowed before', async (context) => {
+test('T47 a narrow request gets narrow tokens, however much the user has allowed before', async (context) => {
   const app = await appOf(context)
   await app.decide(rightRequest(pkcePair().challenge, { scope: 'read write' }))
   const { verifier, challenge } = pkcePair()
@@ -370,7 +370,7 @@ test('T84 with commaSeparatesScope a request with commas is asked about, allowed
   assert.ok(redirected(again).searchParams.has('code'))
 })
 
-test('M10 a decision narrows the scope within what was requested, and a client that lost a scope does not get it', async (context) => {
+test('A35 a decision narrows the scope within what was requested, and a client that lost a scope does not get it', async (context) => {
   const clients: Client[] = CLIENTS.map((each) => ({ ...each }))
   const app = await appOf(context, { clients })
   const asked = await app.authorizeWith(rightRequest(pkcePair().challenge, { scope: 'read write' }))

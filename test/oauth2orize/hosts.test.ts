@@ -39,7 +39,7 @@ const errorOf = (response: Response): string | null => {
   return url.searchParams.get('error')
 }
 
-test('G1: beside oauth2orize’s implicit grant response_type=token needs no PKCE, and code still does', async (context) => {
+test('A12: beside oauth2orize’s implicit grant response_type=token needs no PKCE, and code still does', async (context) => {
   const { side } = partsOf({ responseTypes: ['code', 'token'] })
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -85,7 +85,7 @@ async function sessionApp(context: Parameters<typeof hostApp>[0], deserialized: 
   return { send, consents, issued }
 }
 
-test('G2: a deserializeClient that returns another record is misconfigured, before anything is issued or remembered', async (context) => {
+test('O55: a deserializeClient that returns another record is misconfigured, before anything is issued or remembered', async (context) => {
   const details: (string | undefined)[] = []
   context.after(onEvent('request.refused', ({ detail }) => details.push(detail)))
   const rows: unknown[] = [
@@ -107,7 +107,7 @@ test('G2: a deserializeClient that returns another record is misconfigured, befo
   }
 })
 
-test('G2: with the right deserializeClient oauth2orize’s own store works, for codes and for denials', async (context) => {
+test('O55: with the right deserializeClient oauth2orize’s own store works, for codes and for denials', async (context) => {
   const app = await sessionApp(context, CLIENTS[0])
   const allowed = await transactionOf(await app.send(`/authorize${query()}`))
   assert.ok(redirected(await app.send('/authorize/decision', { transaction_id: allowed })).searchParams.get('code'))
@@ -116,7 +116,7 @@ test('G2: with the right deserializeClient oauth2orize’s own store works, for 
   assert.equal(errorOf(response), 'access_denied')
 })
 
-test('G3: the user is found under userProperty, at the request, at the decision and in memory', async (context) => {
+test('O25: the user is found under userProperty, at the request, at the decision and in memory', async (context) => {
   const { side } = partsOf({ userProperty: 'account' })
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -132,7 +132,7 @@ test('G3: the user is found under userProperty, at the request, at the decision 
   assert.ok(redirected(await send(`/authorize${query()}`)).searchParams.get('code'))
 })
 
-test('G4: members that an earlier parser has read survive, and those of the request are put over them', async (context) => {
+test('A26: members that an earlier parser has read survive, and those of the request are put over them', async (context) => {
   const { side } = partsOf()
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant('*', ((_request: unknown) => ({ state: 'earlier', redirectURI: 'earlier', own: 'x' })) as never)
@@ -155,7 +155,7 @@ test('G4: members that an earlier parser has read survive, and those of the requ
   assert.equal(seen?.state, 'st')
 })
 
-test('G7: without any error handler a denial, and what fails at the decision, is redirected by the grant itself', async (context) => {
+test('O56: without any error handler a denial, and what fails at the decision, is redirected by the grant itself', async (context) => {
   const failing = { allows: async () => false, remember: () => Promise.reject(new Error('down')) }
   for (const [options, decision, expected] of [
     [{}, { cancel: 'Deny' }, 'access_denied'],
@@ -178,7 +178,7 @@ test('G7: without any error handler a denial, and what fails at the decision, is
   }
 })
 
-test('G8: an immediate function that throws at once ends in server_error at the client', async (context) => {
+test('O52: an immediate function that throws at once ends in server_error at the client', async (context) => {
   const { side } = partsOf()
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -195,7 +195,7 @@ test('G8: an immediate function that throws at once ends in server_error at the 
   assert.doesNotMatch(response.headers.get('location') ?? '', /secret/)
 })
 
-test('G8: an immediate function behind safeIssue may throw, reject, never call back or call twice', async (context) => {
+test('O52: an immediate function behind safeIssue may throw, reject, never call back or call twice', async (context) => {
   type Done = (error: unknown, allow?: boolean) => void
   const functions: [string, (client: unknown, user: unknown, done: Done) => unknown, string | null][] = [
     [
@@ -250,7 +250,7 @@ test('G8: an immediate function behind safeIssue may throw, reject, never call b
   }
 })
 
-test('G8: a complete function that throws, calls back an error or never calls back ends in an error at the client', async (context) => {
+test('O52: a complete function that throws, calls back an error or never calls back ends in an error at the client', async (context) => {
   type Complete = (request: unknown, transaction: unknown, done: (error?: unknown) => void) => unknown
   const functions: [Complete, string | null][] = [
     [
@@ -287,7 +287,7 @@ test('G8: a complete function that throws, calls back an error or never calls ba
   }
 })
 
-test('B8: the decision parser allows for the value of the allow button only', async (context) => {
+test('A27: the decision parser allows for the value of the allow button only', async (context) => {
   const { side } = partsOf()
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -315,7 +315,7 @@ test('B8: the decision parser allows for the value of the allow button only', as
     assert.equal((await decide(form as never)).get('error'), 'access_denied', JSON.stringify(form))
 })
 
-test('C16: the retry link of the error page leads to the path that the request was sent to', async (context) => {
+test('A28: the retry link of the error page leads to the path that the request was sent to', async (context) => {
   const linkOf = async (mount: string, options: object = {}) => {
     let now = 1_800_000_000
     const { side } = partsOf({ clock: () => now, transactionLifetimeSeconds: 60, ...options })
@@ -343,7 +343,7 @@ test('C16: the retry link of the error page leads to the path that the request w
   assert.equal(await linkOf('/oauth2', { authorizationPath: '/public/dialog' }), '/public/dialog')
 })
 
-test('C16: a path that would lead to another host is not linked', async (context) => {
+test('A28: a path that would lead to another host is not linked', async (context) => {
   const { side } = partsOf()
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -358,7 +358,7 @@ test('C16: a path that would lead to another host is not linked', async (context
   }
 })
 
-test('C10: a client that the token endpoint would refuse is refused at the authorization endpoint', async (context) => {
+test('T89: a client that the token endpoint would refuse is refused at the authorization endpoint', async (context) => {
   const long = `x${'y'.repeat(1024)}`
   for (const [clientId, findClient] of [
     [long, () => ({ ...CLIENTS[0], client_id: long }) as Client],
@@ -374,7 +374,7 @@ test('C10: a client that the token endpoint would refuse is refused at the autho
   }
 })
 
-test('C6: extra and askAgain see every parameter, by GET and by POST, also after the dialog', async (context) => {
+test('A25: extra and askAgain see every parameter, by GET and by POST, also after the dialog', async (context) => {
   const seen: unknown[] = []
   const note = (request: Oauth2orizeRequest) => {
     const { acr_values, own } = request.parameters?.values ?? {}
@@ -401,7 +401,7 @@ test('C6: extra and askAgain see every parameter, by GET and by POST, also after
   assert.deepEqual(seen, Array(4).fill(['mfa', 'ü &']))
 })
 
-test('E15: pkce by client: at the request and at the decision', async (context) => {
+test('A12: pkce by client: at the request and at the decision', async (context) => {
   const pkce = async (client: Client) => (client.client_id === 'native' ? 'all' : 'optional')
   const app = await authorizationApp({ options: { pkce } })
   context.after(() => app.close())
@@ -412,7 +412,7 @@ test('E15: pkce by client: at the request and at the decision', async (context) 
   assert.equal(redirected(native).searchParams.get('error'), 'invalid_request')
 })
 
-test('E15: a narrowed scope is what the user sees, what is remembered and what the token has', async (context) => {
+test('A9: a narrowed scope is what the user sees, what is remembered and what the token has', async (context) => {
   const app = await authorizationApp({ options: { excessScope: 'narrow' } })
   context.after(() => app.close())
   const { verifier, challenge } = pkcePair()
@@ -426,7 +426,7 @@ test('E15: a narrowed scope is what the user sees, what is remembered and what t
   assert.equal(consent?.scope, 'read')
 })
 
-test('E15: a record without scope gets defaultScope, through to the code', async (context) => {
+test('T101: a record without scope gets defaultScope, through to the code', async (context) => {
   const [web] = CLIENTS
   const clients = [{ ...(web as Client), scope: undefined }]
   const app = await authorizationApp({ clients, options: { defaultScope: 'basic' } })
@@ -436,7 +436,7 @@ test('E15: a record without scope gets defaultScope, through to the code', async
   assert.equal((await app.consents.list('alice'))[0]?.scope, 'basic')
 })
 
-test('E1: the built-in error page sets no form-action, and allows nothing else', async (context) => {
+test('A29: the built-in error page sets no form-action, and allows nothing else', async (context) => {
   const { send } = await hostApp(context, (app) => {
     app.get('/authorize', () => {
       throw new Error('x')
@@ -449,7 +449,7 @@ test('E1: the built-in error page sets no form-action, and allows nothing else',
   assert.doesNotMatch(policy, /form-action/)
 })
 
-test('B9: every code that may be redirected is, also one that an application made up; codes of the token endpoint are not', async (context) => {
+test('A6: every code that may be redirected is, also one that an application made up; codes of the token endpoint are not', async (context) => {
   const codesOf = async (error: unknown): Promise<string | null> => {
     const extra = () => {
       throw error

@@ -30,7 +30,7 @@ const CONSTRUCTORS: readonly [create: (options: never) => unknown, right: object
 ]
 
 for (const [create, right, misspelt, meant] of CONSTRUCTORS) {
-  test(`C12: ${create.name} throws for an unknown option and names the one that was probably meant`, () => {
+  test(`${create.name} throws for an unknown option and names the one that was probably meant`, () => {
     assert.doesNotThrow(() => create(right as never))
     assert.doesNotThrow(() => create({ ...right, [misspelt]: undefined } as never))
     assert.throws(
@@ -43,12 +43,12 @@ for (const [create, right, misspelt, meant] of CONSTRUCTORS) {
     )
   })
 
-  test(`C20: ${create.name} without options throws a TypeError that names it`, () => {
+  test(`${create.name} without options throws a TypeError that names it`, () => {
     for (const nothing of [undefined, null, 7, []])
       assert.throws(() => create(nothing as never), { name: 'TypeError', message: new RegExp(`^${create.name} needs`) })
   })
 
-  test(`C11: ${create.name} judges the issuer as all constructors do`, () => {
+  test(`R15: ${create.name} judges the issuer as all constructors do`, () => {
     if (!('issuer' in right)) return
     for (const wrong of [' https://as.example', 'foo:bar', 'https://as.example/?a=b', '', undefined])
       assert.throws(() => create({ ...right, issuer: wrong } as never), /option 'issuer' must/)

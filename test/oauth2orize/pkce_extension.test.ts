@@ -78,7 +78,7 @@ test('property: whatever the query, each value is a string that is not empty, or
   )
 })
 
-test('C6: every parameter that was sent once is there, by GET, by POST and from both together', () => {
+test('A25: every parameter that was sent once is there, by GET, by POST and from both together', () => {
   const sent = {
     resource: 'https://api.example/',
     acr_values: 'urn:x',
@@ -95,7 +95,7 @@ test('C6: every parameter that was sent once is there, by GET, by POST and from 
     assert.deepEqual({ ...readAuthorizationParameters(request).values }, { client_id: 'web', ...sent })
 })
 
-test('C6: unknown parameters that were repeated, bracketed or no strings are left out, and spoil nothing', () => {
+test('A25: unknown parameters that were repeated, bracketed or no strings are left out, and spoil nothing', () => {
   const query =
     'client_id=web&resource=a&resource=b&audience=c&y[]=1&y=2&constructor=x&__proto__=y&toString=1&toString=2'
   const { values, unsound } = readAuthorizationParameters(get(query))
@@ -106,7 +106,7 @@ test('C6: unknown parameters that were repeated, bracketed or no strings are lef
   assert.deepEqual({ ...readAuthorizationParameters(post(body)).values }, { client_id: 'web', own: 'x' })
 })
 
-test('G4: what is absent is left out, so that oauth2orize keeps what earlier parsers have read', () => {
+test('A26: what is absent is left out, so that oauth2orize keeps what earlier parsers have read', () => {
   assert.deepEqual(Object.keys(createRequestParser()(get('client_id=web'))).sort(), ['clientID', 'parameters', 'type'])
   assert.deepEqual(Object.keys(createRequestParser()(get('client_id=web&state=x&scope=a'))).sort(), [
     'clientID',
@@ -117,7 +117,7 @@ test('G4: what is absent is left out, so that oauth2orize keeps what earlier par
   ])
 })
 
-test('G11: a mock request that has only req.query is read; where the URL has a query, it decides', () => {
+test('a mock request that has only req.query is read; where the URL has a query, it decides', () => {
   const parser = createRequestParser()
   const query = { client_id: 'web', response_type: 'code', state: ['a', 'b'], own: 'x' }
   for (const mock of [{ query }, { query, url: '' }, { query, url: '/authorize', headers: {}, method: 'GET' }]) {

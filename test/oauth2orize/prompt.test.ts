@@ -32,7 +32,7 @@ function outcomeOf(response: Response): string {
   return searchParams.has('code') ? 'code' : `error=${searchParams.get('error')}`
 }
 
-test('B9: prompt=none is answered by redirect: login_required, consent_required, or a code', async (context) => {
+test('A30: prompt=none is answered by redirect: login_required, consent_required, or a code', async (context) => {
   const app = await appOf(context)
   assert.equal(outcomeOf(await app.ask({ prompt: 'none' }, NOBODY)), 'error=login_required')
   assert.equal(outcomeOf(await app.ask({ prompt: 'none' })), 'error=consent_required')
@@ -42,20 +42,20 @@ test('B9: prompt=none is answered by redirect: login_required, consent_required,
   assert.equal(outcomeOf(await app.ask({ prompt: 'none' }, NOBODY)), 'error=login_required')
 })
 
-test('B9: prompt=none by POST, and where askAgain would ask', async (context) => {
+test('A30: prompt=none by POST, and where askAgain would ask', async (context) => {
   const app = await appOf(context, { askAgain: () => true })
   await app.decide(rightRequest(pkcePair().challenge))
   const request = rightRequest(pkcePair().challenge, { prompt: 'none' })
   assert.equal(outcomeOf(await app.post('/authorize', request)), 'error=consent_required')
 })
 
-test('B9: without prompt=none nobody is redirected for a missing login: the person sees it', async (context) => {
+test('A2: without prompt=none nobody is redirected for a missing login: the person sees it', async (context) => {
   const app = await appOf(context)
   for (const prompt of ['', 'login', 'consent', 'select_account', 'login consent'])
     assert.equal(outcomeOf(await app.ask({ prompt }, NOBODY)), 'page 401', prompt)
 })
 
-test('B9: prompt=none never ends on a page, also with an immediate function of the application', async (context) => {
+test('A30: prompt=none never ends on a page, also with an immediate function of the application', async (context) => {
   const { side } = await appOf(context)
   const server = oauth2orize.createServer({ store: side.transactions })
   server.grant(side.grant)
@@ -86,7 +86,7 @@ test('B9: prompt=none never ends on a page, also with an immediate function of t
   assert.equal(outcomeOf(await ask({ 'x-user': 'alice' }, '')), 'dialog')
 })
 
-test('B9: unknown prompt values, none with others and a malformed max_age are invalid_request', async (context) => {
+test('A33: unknown prompt values, none with others and a malformed max_age are invalid_request', async (context) => {
   const app = await appOf(context)
   const wrong = [
     { prompt: 'none login' },
@@ -107,7 +107,7 @@ test('B9: unknown prompt values, none with others and a malformed max_age are in
     assert.equal(outcomeOf(await app.ask({ prompt })), 'dialog', prompt)
 })
 
-test('B9: prompt=login and select_account ask for a new login once, and prompt=consent stays in force', async (context) => {
+test('A31: prompt=login and select_account ask for a new login once, and prompt=consent stays in force', async (context) => {
   const app = await appOf(context, {
     showError: ({ retry, status }, _request, response) => response.end(JSON.stringify({ retry, status })),
   })
@@ -128,7 +128,7 @@ test('B9: prompt=login and select_account ask for a new login once, and prompt=c
   }
 })
 
-test('B9: the query to continue with after a login is there for a request by POST as well', async (context) => {
+test('A31: the query to continue with after a login is there for a request by POST as well', async (context) => {
   const app = await appOf(context, {
     showError: ({ retry }, _request, response) => response.end(retry),
   })
@@ -139,7 +139,7 @@ test('B9: the query to continue with after a login is there for a request by POS
   assert.equal(outcomeOf(await app.authorizeWith(query)), 'dialog')
 })
 
-test('B9: max_age asks for a new login if authenticatedAt is older; 0 always does, once', async (context) => {
+test('A32: max_age asks for a new login if authenticatedAt is older; 0 always does, once', async (context) => {
   const now = 1_800_000_000
   const authenticatedAt = (user: unknown) => (user as { loggedInAt: number }).loggedInAt
   const app = await appOf(context, { authenticatedAt }, { now: () => now })
@@ -155,19 +155,19 @@ test('B9: max_age asks for a new login if authenticatedAt is older; 0 always doe
   assert.deepEqual({ ...afterLogin({ max_age: '9', prompt: 'login' }) }, { max_age: '9' })
 })
 
-test('B9: without authenticatedAt max_age is ignored, except 0', async (context) => {
+test('A32: without authenticatedAt max_age is ignored, except 0', async (context) => {
   const app = await appOf(context)
   await app.decide(rightRequest(pkcePair().challenge))
   assert.equal(outcomeOf(await app.ask({ max_age: '1' })), 'code')
   assert.equal(outcomeOf(await app.ask({ max_age: '0' })), 'page 401')
 })
 
-test('B9: a prompt of 32 KiB is judged in linear time', () => {
+test('A33: a prompt of 32 KiB is judged in linear time', () => {
   const prompt = 'login '.repeat(5000)
   checkPrompt({ prompt }, 'web')
   assert.throws(() => checkPrompt({ prompt: `${prompt}x` }, 'web'), { reason: 'parameter_malformed' })
 })
 
-test('B9: no retry query is known for errors that have none', () => {
+test('A28: no retry query is known for errors that have none', () => {
   assert.equal(getRetryQuery(new Error('x') as never), undefined)
 })

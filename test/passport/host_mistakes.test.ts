@@ -72,7 +72,7 @@ async function unhandled(act: () => Promise<void>): Promise<unknown[]> {
   return seen
 }
 
-describe('A3: basicVerify and clientPasswordVerify work with and without passReqToCallback', () => {
+describe('O6: basicVerify and clientPasswordVerify work with and without passReqToCallback', () => {
   const cases = {
     basic: [
       new BasicStrategy(createBasicVerify({ findClient })),
@@ -134,7 +134,7 @@ describe('A3: basicVerify and clientPasswordVerify work with and without passReq
 })
 
 for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
-  test(`G13: a callback of the host that throws once it has the user is a 500 through next, behind ${name}`, async () => {
+  test(`O36: a callback of the host that throws once it has the user is a 500 through next, behind ${name}`, async () => {
     const passport = passportWith(strategy)
     for (const [always, what] of [
       [false, 'only for the user'],
@@ -156,7 +156,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     }
   })
 
-  test(`B11: ${name} without session: false beside express-session never logs the client in as a user`, async (t) => {
+  test(`O37: ${name} without session: false beside express-session never logs the client in as a user`, async (t) => {
     if (name !== 'client-assertion-jwt' && name !== 'oauth2-public-client') return // strategies of other packages
     const heard: unknown[] = []
     t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
@@ -175,7 +175,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     assert.deepEqual(await run({ assignProperty: 'client' }), [200, undefined])
   })
 
-  test(`C13: no body parser before ${name} is misconfigured, and the event names the middleware`, async (t) => {
+  test(`O1: no body parser before ${name} is misconfigured, and the event names the middleware`, async (t) => {
     if (name === 'basic' || name === 'oauth2-client-password') return // Basic needs none, the other does not ask us
     const heard: unknown[] = []
     t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
@@ -195,7 +195,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     await route.close()
   })
 
-  test(`G10: an empty Authorization header counts as absent for ${name}`, async () => {
+  test(`T93: an empty Authorization header counts as absent for ${name}`, async () => {
     if (name === 'basic') return
     const route = await application(passportWith(strategy).authenticate(name, { session: false }))
     assert.equal((await post(route.url, body, { Authorization: '' })).status, 200)
@@ -203,7 +203,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
   })
 }
 
-test('G10: an empty Authorization header counts as absent for the function too, but not in front of another', async () => {
+test('T93: an empty Authorization header counts as absent for the function too, but not in front of another', async () => {
   const authenticate = createClientAuthenticator({ findClient })
   const body = { client_id: 'any', client_secret: SECRET }
   const { authentication } = await authenticate({ headers: { authorization: '' } }, body)
@@ -216,7 +216,7 @@ test('G10: an empty Authorization header counts as absent for the function too, 
   })
 })
 
-test('G5: in a plain chain two credentials at once are refused, in any order of the strategies', async () => {
+test('O29: in a plain chain two credentials at once are refused, in any order of the strategies', async () => {
   const passport = new Passport()
   for (const [strategy] of Object.values(WAYS)) passport.use(strategy as never)
   const replayRegister = { remember: async () => true }
@@ -338,7 +338,7 @@ const LEGITIMATE =
 
 for (const [name, run] of Object.entries(TAKEN)) {
   for (const [what, wrong] of Object.entries(WRONG)) {
-    test(`A4: ${name}: ${what}`, async (t) => {
+    test(`O7: ${name}: ${what}`, async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] })
       const events: unknown[] = []
       t.after(onEvent('client.undecided', (event) => events.push(event)))

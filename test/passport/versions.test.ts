@@ -34,7 +34,7 @@ const INSTALLED = ['passport04', 'passport05', 'passport06', 'passport']
 const issuer = 'https://as.example'
 const SECRET = 'a secret of tests, with more than thirty-two octets'
 
-test('D9: every minor version of Passport that npm lets in is run here, with the one that is current', () => {
+test('every minor version of Passport that npm lets in is run here, with the one that is current', () => {
   const versions = INSTALLED.map((name) => require(`${name}/package.json`).version as string)
   assert.deepEqual(
     versions.map((version) => version.replace(/\.\d+$/, '')),
@@ -45,7 +45,7 @@ test('D9: every minor version of Passport that npm lets in is run here, with the
 
 for (const name of INSTALLED) {
   const { version } = require(`${name}/package.json`)
-  describe(`D9: with Passport ${version}`, () => {
+  describe(`with Passport ${version}`, () => {
     let route: Route
     let robot: Awaited<ReturnType<typeof createTestClient>>
     const chain = () => route.url.replace('/token', '/chain')

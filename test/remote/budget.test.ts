@@ -6,7 +6,7 @@ import { RemoteFailure } from '../../lib/remote/failure.ts'
 
 const isBusy = (error: unknown): boolean => error instanceof RemoteFailure && error.problem === 'busy'
 
-test('A6: requests under way are bounded in all and for each host, and hosts take turns', async () => {
+test('R78: requests under way are bounded in all and for each host, and hosts take turns', async () => {
   const budget = createRequestBudget({ maxRequests: 4, maxRequestsPerHost: 2, waitMilliseconds: 5000 })
   const order: string[] = []
   const running = new Map<string, number>()
@@ -35,7 +35,7 @@ test('A6: requests under way are bounded in all and for each host, and hosts tak
   assert.ok(order.indexOf('one') < 4 && order.indexOf('two') < 4, order.join())
 })
 
-test('A6: a request that waits too long, or behind too many, is refused; a failure frees its place', async () => {
+test('R78: a request that waits too long, or behind too many, is refused; a failure frees its place', async () => {
   const budget = createRequestBudget({ maxRequests: 1, maxRequestsPerHost: 1, waitMilliseconds: 50 })
   let release = (): void => {}
   const held = budget.run('a.example', () => new Promise<void>((resolve) => (release = resolve)))
@@ -69,7 +69,7 @@ test('A6: a request that waits too long, or behind too many, is refused; a failu
   assert.equal(await budget.run('a.example', async () => 5), 5)
 })
 
-test('C8: no-store and no-cache are a lifetime of 0; s-maxage counts for a shared cache', () => {
+test('R60: no-store and no-cache are a lifetime of 0; s-maxage counts for a shared cache', () => {
   for (const [header, own, shared] of [
     [undefined, undefined, undefined],
     ['', undefined, undefined],

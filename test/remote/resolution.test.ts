@@ -50,7 +50,7 @@ function lookup(hostname: string, local: LocalNames = NO_NAMES, timeout = 3000) 
   return { found, cancel }
 }
 
-test('A5: names are resolved by DNS for both families, IPv4 first, and a name without addresses fails', async () => {
+test('R77: names are resolved by DNS for both families, IPv4 first, and a name without addresses fails', async () => {
   assert.deepEqual(await lookup('keys.test').found, ['127.0.0.1'])
   assert.deepEqual(await lookup('KEYS.test.').found, ['127.0.0.1'])
   assert.deepEqual(await lookup('six.test').found, ['::1'])
@@ -59,7 +59,7 @@ test('A5: names are resolved by DNS for both families, IPv4 first, and a name wi
   await assert.rejects(lookup('unknown.test').found, { code: 'ENOTFOUND' })
 })
 
-test('A5: when one family is known and the other gets no response, the known one is enough', async () => {
+test('R77: when one family is known and the other gets no response, the known one is enough', async () => {
   const startedAt = performance.now()
   const { found, cancel } = lookup('half.test')
   assert.deepEqual(await found, ['127.0.0.1'])
@@ -67,7 +67,7 @@ test('A5: when one family is known and the other gets no response, the known one
   cancel()
 })
 
-test('A5: the hosts file, localhost and search domains count', async () => {
+test('R77: the hosts file, localhost and search domains count', async () => {
   const hosts = parseHosts(
     '# 10.0.0.1 no\n127.0.0.9 one.test One-Alias # 2\n\n::9\tone.test\nnonsense two.test\r\n10.0.0.2 three.test\r\n',
   )
@@ -88,7 +88,7 @@ test('A5: the hosts file, localhost and search domains count', async () => {
   assert.deepEqual(parseSearchDomains(''), [])
 })
 
-test('A5: a name server that is silent occupies no thread of the pool', async () => {
+test('R77: a name server that is silent occupies no thread of the pool', async () => {
   const request = readRemoteOptions('remote', { timeoutMilliseconds: 300 }, { accept: 'application/json' })
   const startedAt = performance.now()
   const requests = Array.from({ length: 16 }, async (_, index) => {
@@ -105,7 +105,7 @@ test('A5: a name server that is silent occupies no thread of the pool', async ()
   await Promise.all(requests)
 })
 
-test('A5: a resolution that is cancelled ends at once, and nothing more is asked', async () => {
+test('R77: a resolution that is cancelled ends at once, and nothing more is asked', async () => {
   const { found, cancel } = lookup('silent.test', NO_NAMES, 900)
   await sleep(100)
   const startedAt = performance.now()
@@ -117,7 +117,7 @@ test('A5: a resolution that is cancelled ends at once, and nothing more is asked
   assert.deepEqual(names.questions.slice(asked), [])
 })
 
-test('A5: clients whose name servers are silent do not keep the other clients of a jwks_uri from authenticating', async () => {
+test('R77: clients whose name servers are silent do not keep the other clients of a jwks_uri from authenticating', async () => {
   const key = await sharedKey('ES256')
   server.answer = json({ keys: [key.jwk] })
   let now = NOW

@@ -57,7 +57,7 @@ function setUp(named = true) {
 }
 
 for (const named of [true, false]) {
-  test(`B6: a code of one issuer is unknown to another on the same stores (createSessions ${named ? 'with' : 'without'} issuer)`, async () => {
+  test(`S23: a code of one issuer is unknown to another on the same stores (createSessions ${named ? 'with' : 'without'} issuer)`, async () => {
     const [a, b] = setUp(named)
     const code = await a.issue()
     await assert.rejects(b.redeem(code, a.verifier), { code: 'invalid_grant', reason: 'code_unknown' })
@@ -68,7 +68,7 @@ for (const named of [true, false]) {
   })
 }
 
-test('B6: a session of one issuer is unknown to another: get, list, touch, refresh, endAll', async () => {
+test('S23: a session of one issuer is unknown to another: get, list, touch, refresh, endAll', async () => {
   const [a, b] = setUp()
   const own = await a.sessions.open(permission)
   const others = await b.sessions.open(permission)
@@ -88,7 +88,7 @@ test('B6: a session of one issuer is unknown to another: get, list, touch, refre
   await assert.rejects(a.sessions.open(permission, { issuer: B }), { name: 'TypeError', message: /'issuer'/ })
 })
 
-test('B6: without issuer of createSessions the exchanges still tell the sessions of issuers apart', async () => {
+test('S23: without issuer of createSessions the exchanges still tell the sessions of issuers apart', async () => {
   const [a, b] = setUp(false)
   const answer = await a.redeem(await a.issue())
   const [session] = await a.sessions.list('alice', 'oauth2')
@@ -104,7 +104,7 @@ test('B6: without issuer of createSessions the exchanges still tell the sessions
   assert.ok(await a.refresh(answer.refresh_token))
 })
 
-test('B6: records of 0.1.0 have no issuer and stay valid', async () => {
+test('S23: records of 0.1.0 have no issuer and stay valid', async () => {
   const [a, b] = setUp()
   const { stores } = a
   const code = await createCodes({ store: stores.codeStore }).issue(
@@ -123,7 +123,7 @@ test('B6: records of 0.1.0 have no issuer and stay valid', async () => {
   for (const { sessions } of [a, b]) assert.ok(await sessions.get(old.id))
 })
 
-test('B6: consents of two issuers on one store are two', async () => {
+test('S23: consents of two issuers on one store are two', async () => {
   const [a, b] = setUp()
   await a.consents.remember(permission)
   assert.equal(await b.consents.allows(permission), false)

@@ -141,11 +141,11 @@ test('an overlap of 0 joins only within the same second', () => {
   assert.equal(decided(MOVED, 1, 2001, 0).outcome, 'retry')
 })
 
-test('Y1: a node whose clock is behind only joins for longer; it refuses nothing newer than the generation before', () => {
+test('X9: a node whose clock is behind only joins for longer; it refuses nothing newer than the generation before', () => {
   for (const g of [1, 2, 3]) assert.notEqual(decided(RETRIED, g, 1500).outcome, 'reuse')
 })
 
-test('F9: a lost answer may be retried after 11 s, a day or 50 days, again and again', () => {
+test('G9: a lost answer may be retried after 11 s, a day or 50 days, again and again', () => {
   for (const gap of [11, 86_400, 50 * 86_400]) {
     let session = { ...opened(), ...MOVED }
     for (let attempt = 1; attempt <= 5; attempt += 1) {
@@ -157,7 +157,7 @@ test('F9: a lost answer may be retried after 11 s, a day or 50 days, again and a
   }
 })
 
-test('F10, B4: a holder who always comes within the overlap of the other is not seen', () => {
+test('B4: a holder who always comes within the overlap of the other is not seen', () => {
   // Stated, because it is the price of every leeway scheme: the join window cannot tell two tabs from two parties.
   let session = opened()
   let victim = 1
@@ -261,7 +261,7 @@ function* histories(length: number): Generator<{ session: Session; held: number;
   }
 }
 
-test('B3, B5: with two holders more than the overlap apart, the third change of hands always ends the session', () => {
+test('B3: with two holders more than the overlap apart, the third change of hands always ends the session', () => {
   let longest = 0
   let checked = 0
   for (const start of histories(4)) {
@@ -304,7 +304,7 @@ test('B3, B5: with two holders more than the overlap apart, the third change of 
   assert.ok(checked > 50_000)
 })
 
-test('G5, Y3: a store that loses its last write in a fail-over never makes an honest client a thief', () => {
+test('G5: a store that loses its last write in a fail-over never makes an honest client a thief', () => {
   const walk = (session: Session, before: Session, held: number, now: number, left: number): void => {
     if (left === 0) return
     for (const gap of [5, 100]) {

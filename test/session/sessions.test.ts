@@ -174,7 +174,7 @@ test('S6: extra is kept by a refresh', async () => {
   assert.deepEqual(session.extra, { device: 'phone' })
 })
 
-test('Q2: reuse ends the session and is told with its generations', async () => {
+test('G16: reuse ends the session and is told with its generations', async () => {
   const { sessions, clock } = setUp()
   const reuse = recorded('refresh_token.reused')
   const ends = recorded('session.ended')
@@ -291,7 +291,7 @@ test('a perClient that promises its settings is refused: they would be none', as
   })
 })
 
-test('Q2: reuse is told also where nobody knows whether the session was ended', async () => {
+test('G16: reuse is told also where nobody knows whether the session was ended', async () => {
   let isLost = false
   const { sessions, clock } = setUp({
     store: (inner) => ({
@@ -393,7 +393,7 @@ test('X1: a conflict is decided anew: the loser joins', async () => {
   assert.deepEqual([answer.outcome, answer.generation], ['join', 2])
 })
 
-test('X3, Q14: gone is invalid_grant', async () => {
+test('X3: gone is invalid_grant', async () => {
   const { sessions, clock } = setUp({ store: (store) => ({ ...store, save: async () => 'gone' }) })
   const { id } = await opened(sessions.open(permission, { client: confidential }))
   clock.advance(100)
@@ -404,7 +404,7 @@ test('X3, Q14: gone is invalid_grant', async () => {
 })
 
 for (const verb of ['create', 'get', 'save', 'end', 'list', 'endAll'] as const) {
-  test(`ST4: a store whose ${verb} fails is a 503 that says nothing of the cause`, async () => {
+  test(`E22: a store whose ${verb} fails is a 503 that says nothing of the cause`, async () => {
     const cause = new Error('connect ECONNREFUSED 10.0.0.3:5432')
     const { sessions, clock } = setUp({ store: (store) => ({ ...store, [verb]: async () => Promise.reject(cause) }) })
     const act = async (): Promise<unknown> => {
@@ -470,7 +470,7 @@ test('an ended session is gone, is told once, and its id can not be opened again
   assert.deepEqual(ends.events, [{ sessionId: id }])
 })
 
-test('Q8, X6: an id that is ended before it is opened is never opened, for as long as its code could be', async () => {
+test('X6: an id that is ended before it is opened is never opened, for as long as its code could be', async () => {
   const { sessions, clock } = setUp({ idleLifetimeSeconds: 60 })
   assert.equal(await sessions.end('promised'), false)
   clock.advance(DAY - 1)
@@ -661,7 +661,7 @@ test('accepts says what a refresh would, and changes nothing', async () => {
   assert.deepEqual(calls, [])
 })
 
-test('G12, L1, L2: each refresh is told with its outcome and generations', async () => {
+test('G12: each refresh is told with its outcome and generations', async () => {
   const { sessions, clock } = setUp()
   const opens = recorded('session.opened')
   const refreshes = recorded('session.refreshed')
@@ -706,7 +706,7 @@ for (const [options, name] of [
   })
 }
 
-test('C18: a session or a marker of a later version is a fault, 503', async () => {
+test('S20: a session or a marker of a later version is a fault, 503', async () => {
   const { sessions, inner } = setUp()
   const { id } = await opened(sessions.open(permission))
   await sessions.revokeAccessToken({ jti: 'j', sub: 'alice', client_id: 'app', exp: 1_900_000_000 }, 1_800_000_000)
@@ -719,7 +719,7 @@ test('C18: a session or a marker of a later version is a fault, 503', async () =
   await assert.rejects(sessions.isAccessTokenRevoked('j', 1_800_000_000), { status: 503 })
 })
 
-test('F12: a record that cannot be read does not hide the other sessions: it is left out and reported', async () => {
+test('S25: a record that cannot be read does not hide the other sessions: it is left out and reported', async () => {
   const { sessions, inner } = setUp()
   const kept = await opened(sessions.open(permission))
   const later = await opened(sessions.open(permission))

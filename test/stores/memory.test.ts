@@ -229,7 +229,7 @@ test('R26 the register outlasts the expiry by a minute, so that a clock that is 
   assert.equal(await replayRegister.remember('i', 'c', 'third', start + 80), true)
 })
 
-test('A8: answered forms are counted apart from assertions, and each user has a share', async () => {
+test('D10: answered forms are counted apart from assertions, and each user has a share', async () => {
   const register = createMemoryReplayRegister({
     clock: () => NOW,
     maximumAssertions: 40,
@@ -248,7 +248,7 @@ test('A8: answered forms are counted apart from assertions, and each user has a 
   await assert.rejects(register.remember('https://as', 'app', 'j20', NOW + 60), /assertions reached the limit of 40/)
 })
 
-test('A8: the shares are free again when their entries have expired', async () => {
+test('D10: the shares are free again when their entries have expired', async () => {
   let now = NOW
   const register = createMemoryReplayRegister({ clock: () => now, maximumAssertionsPerClient: 20 })
   for (let round = 0; round < 3; round += 1) {
@@ -259,7 +259,7 @@ test('A8: the shares are free again when their entries have expired', async () =
   }
 })
 
-test('A9: a user who requests codes in a loop is stopped at a thousand, and all are forgotten two minutes later', async () => {
+test('D10: a user who requests codes in a loop is stopped at a thousand, and all are forgotten two minutes later', async () => {
   let now = NOW
   const store = createMemoryCodeStore({ clock: () => now, maximumCodes: 1500 })
   const codes = createCodes({ store })

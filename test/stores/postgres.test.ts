@@ -51,7 +51,7 @@ describe('PGlite', () => {
     assert.deepEqual(rows.map(({ tablename }) => tablename).sort(), Object.values(tables).sort())
   })
 
-  test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
+  test('S25: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
     const stores = createPostgresStores({ query, schema: 'damaged' })
     await stores.migrate()
     const { sessionStore } = stores

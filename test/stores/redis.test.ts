@@ -189,7 +189,7 @@ describe('Redis', { skip: without(redisServer) }, () => {
     assert.equal((await now.get(session.id))?.newest, 2, 'saved with the first key')
   })
 
-  test('F12: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
+  test('S25: one damaged record hides no other session of its user, is reported, and is ended with them', async () => {
     const { sessionStore } = createRedisStores({ command, signingKeys: secret })
     const [first, damaged, last] = [newSession(), newSession(), newSession()].map((session) => ({
       ...session,

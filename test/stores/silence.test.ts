@@ -162,19 +162,19 @@ async function isWellAgain(target: number, open: (port: number) => Promise<Opene
   }
 }
 
-describe('A13: Redis dies without a word', { skip: without(redisServer), concurrency: true }, () => {
+describe('Redis dies without a word', { skip: without(redisServer), concurrency: true }, () => {
   let server: RedisServer
   before(async () => {
     server = await startRedis()
   })
   after(() => server?.stop())
   for (const [name, open] of Object.entries(redisClients))
-    test(`A13: ${name} is well again within 10 s of it`, { timeout: 60_000 }, async (t) => {
+    test(`${name} is well again within 10 s of it`, { timeout: 60_000 }, async (t) => {
       t.diagnostic(`${(await isWellAgain(server.port, open)).toFixed(1)} s`)
     })
 })
 
-describe('A13: PostgreSQL dies without a word', { skip: without(postgresServer), concurrency: true }, () => {
+describe('PostgreSQL dies without a word', { skip: without(postgresServer), concurrency: true }, () => {
   let server: PostgresServer
   before(async () => {
     server = await startPostgres()
@@ -184,7 +184,7 @@ describe('A13: PostgreSQL dies without a word', { skip: without(postgresServer),
   })
   after(() => server?.stop())
   for (const [name, open] of Object.entries(postgresClients))
-    test(`A13: ${name} is well again within 10 s of it`, { timeout: 60_000 }, async (t) => {
+    test(`${name} is well again within 10 s of it`, { timeout: 60_000 }, async (t) => {
       t.diagnostic(`${(await isWellAgain(server.port, open)).toFixed(1)} s`)
     })
 })

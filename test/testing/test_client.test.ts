@@ -92,7 +92,7 @@ test('a fake clock stands still until it is moved', () => {
   assert.equal(createFakeClock()(), 1_800_000_000)
 })
 
-test('C19: the record, the assertions and the look-up name one client, wherever its id is given', async () => {
+test('the record, the assertions and the look-up name one client, wherever its id is given', async () => {
   for (const options of [
     { client: { client_id: 'x' } },
     { clientId: 'x' },

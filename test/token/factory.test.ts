@@ -311,7 +311,7 @@ test('J9: options that name no key are refused when the factory is made', () => 
   )
 })
 
-test('E16: accessTokenType says which typ access tokens have; both types are verified while it is JWT', async () => {
+test('J14: accessTokenType says which typ access tokens have; both types are verified while it is JWT', async () => {
   const usual = createTokenFactory({ baseSecret: SECRET })
   const plain = createTokenFactory({ baseSecret: SECRET, accessTokenType: 'JWT' })
   const [fresh, former] = [await plain.sign('access_token', claims), await usual.sign('access_token', claims)]
@@ -322,7 +322,7 @@ test('E16: accessTokenType says which typ access tokens have; both types are ver
   assert.throws(() => createTokenFactory({ baseSecret: SECRET, accessTokenType: 'jwt' as never }), /accessTokenType/)
 })
 
-test('E16: with one keyset for both kinds and accessTokenType JWT, no kind is accepted as the other', async () => {
+test('J14: with one keyset for both kinds and accessTokenType JWT, no kind is accepted as the other', async () => {
   const keyset = ownKeyset('ES256')
   for (const source of [keyset, () => keyset]) {
     const factory = createTokenFactory({ keyset: source, accessTokenType: 'JWT' })

@@ -362,7 +362,7 @@ test('a store that fails is a 503 at both, never an inactive token or a silent s
   }
 })
 
-test('E9: a refresh token is active for its own client only, an access token for every confidential client', async () => {
+test('T97: a refresh token is active for its own client only, an access token for every confidential client', async () => {
   const { connect, sessions, tokens, request } = setUp()
   const { access, refresh } = await connect()
   const introspect = createIntrospection({ sessions, tokens })
@@ -373,7 +373,7 @@ test('E9: a refresh token is active for its own client only, an access token for
   assert.equal(await isActive(api, byItself.access_token), true)
 })
 
-test('B14: mayAsk decides who may introspect which token, access and refresh tokens alike', async () => {
+test('T98: mayAsk decides who may introspect which token, access and refresh tokens alike', async () => {
   const { connect, sessions, tokens, request } = setUp()
   const { access, refresh } = await connect()
   const seen: unknown[] = []
@@ -409,7 +409,7 @@ test('B14: mayAsk decides who may introspect which token, access and refresh tok
   }
 })
 
-test('E14: findClient and permits are asked for access tokens too', async () => {
+test('T99: findClient and permits are asked for access tokens too', async () => {
   const { connect, sessions, tokens, request } = setUp()
   const { access, session } = await connect()
   const now = request(app, {}).now

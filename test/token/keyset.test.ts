@@ -226,7 +226,7 @@ for (const secret of ['short', '', Buffer.alloc(31), [], undefined, 5]) {
   })
 }
 
-test('B7: a key of tokens that is a point of small order is refused, on Ed25519 and on Ed448', () => {
+test('J2: a key of tokens that is a point of small order is refused, on Ed25519 and on Ed448', () => {
   const weak = (crv: string, hex: string) => ({ kty: 'OKP', crv, x: Buffer.from(hex, 'hex').toString('base64url') })
   const minusOne448 = `fe${'ff'.repeat(27)}fe${'ff'.repeat(27)}00`
   for (const key of [
@@ -239,7 +239,7 @@ test('B7: a key of tokens that is a point of small order is refused, on Ed25519 
     assert.throws(() => createKeyset([{ key }], {}), { name: 'TypeError', message: /small order/ })
 })
 
-test('E6, E11: absent members of a JWK and padding are read as in the keys of clients', () => {
+test('R75, R76: absent members of a JWK and padding are read as in the keys of clients', () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   for (const nothing of [undefined, null, '', []]) {
     const key = { ...privateKey.export({ format: 'jwk' }), kid: nothing, alg: nothing, use: nothing, key_ops: nothing }

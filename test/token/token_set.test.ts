@@ -25,7 +25,7 @@ const session = (lifetimes = { idleSeconds: 60 * DAY, absoluteSeconds: undefined
 const issue = (options: Partial<TokensOptions> = {}, of = session(), scope = 'read write', now = NOW) =>
   tokensWith(options).issue(of, { client, scope, generation: 7, now, context })
 
-test('T77 to T80: the reply: Bearer, whole seconds from one reading of the clock, the scope', async () => {
+test('T77, T78, T80: the reply: Bearer, whole seconds from one reading of the clock, the scope', async () => {
   const { access_token, refresh_token, ...rest } = await issue()
   assert.deepEqual(rest, { token_type: 'Bearer', expires_in: 900, refresh_expires_in: 5_184_000, scope: 'read write' })
   assert.equal(typeof access_token, 'string')
@@ -108,7 +108,7 @@ test('T53: a refresh token only for a client that may use it', async () => {
   }
 })
 
-test('T72, T74, Q12, Q13: a token for the client itself: sub and client_id are the client, no session, no refresh token', async () => {
+test('T72, T74, T75, T76: a token for the client itself: sub and client_id are the client, no session, no refresh token', async () => {
   const tokens = tokensWith()
   const set = await tokens.issueForClient(client, { scope: 'read', now: NOW, context })
   const { access_token, ...rest } = set
@@ -134,12 +134,12 @@ test('the audience may be another, or several', async () => {
   }
 })
 
-test('C6: access tokens live as long as is set', async () => {
+test('S3: access tokens live as long as is set', async () => {
   assert.equal((await issue({ accessTokenLifetimeSeconds: 60 })).expires_in, 60)
 })
 
 for (const accessTokenFormat of ['jwt', 'opaque'] as const) {
-  test(`F5: an access token (${accessTokenFormat}) is good until the second before its exp, and not before its nbf`, async () => {
+  test(`J13: an access token (${accessTokenFormat}) is good until the second before its exp, and not before its nbf`, async () => {
     const tokens = tokensWith({ accessTokenFormat, claims: () => ({ nbf: NOW + 10 }) })
     const { access_token } = await tokens.issue(session(), { client, scope: '', generation: 1, now: NOW, context })
     assert.equal(await tokens.verifyAccessToken(access_token, NOW + 9), undefined)

@@ -165,7 +165,7 @@ test('the check of this file notices work that grows with the square of the inpu
 })
 
 for (const [parser, run] of Object.entries(PARSERS)) {
-  test(`A1, A2: ${parser}: the work grows with the length of the input, not faster`, async () => {
+  test(`${parser}: the work grows with the length of the input, not faster`, async () => {
     for (const [name, input] of Object.entries(STRINGS)) {
       await assertLinear(input, run).catch((error: Error) => assert.fail(`${name}: ${error.message}`))
     }
@@ -187,7 +187,7 @@ const REQUESTS: Readonly<Record<string, (text: string) => readonly [headers: rea
 
 const isHeaderText = (text: string): boolean => /^[\t\x20-\x7e]*$/.test(text)
 
-describe('A2: requests at the limits of the server', () => {
+describe('requests at the limits of the server', () => {
   const doors: Readonly<Record<string, () => RequestListener>> = {
     exchanges: () => createTokenEndpoint({ findClient, exchanges: [echo], path: '/token' }) as RequestListener,
     server() {

@@ -116,7 +116,7 @@ async function leastOf(act: () => unknown): Promise<number> {
 }
 
 for (const [name, piece, most, act] of CASES) {
-  test(`A1: ${name}: four times the data costs no more than linear work`, async () => {
+  test(`${name}: four times the data costs no more than linear work`, async () => {
     const text = piece.repeat(Math.ceil(most / piece.length)).slice(0, most)
     const small = await leastOf(() => act(text.slice(0, most / 4)))
     const large = await leastOf(() => act(text))

@@ -86,7 +86,7 @@ const BODIES: Readonly<Record<string, (length: number) => string>> = {
 }
 const FORMS = ['/login', '/authorize', '/authorize/decision', '/account/disconnect', '/logout']
 
-describe('A1: the example', () => {
+describe('the example', () => {
   let example: RunningExample
   before(async () => {
     const client = { client_id: 'app', token_endpoint_auth_method: 'none', scope: 'profile' }
@@ -111,16 +111,16 @@ describe('A1: the example', () => {
 
   for (const path of ['/account', '/authorize', '/token'])
     for (const [name, make] of Object.entries(HEADERS))
-      test(`A1: ${path} works no longer than the header is long: ${name}`, () =>
+      test(`${path} works no longer than the header is long: ${name}`, () =>
         checkLinear((length) => send(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${make(length)}\r\n\r\n`)))
 
   for (const [name, make] of Object.entries(TARGETS))
-    test(`A1: works no longer than the target is long: ${name}`, () =>
+    test(`works no longer than the target is long: ${name}`, () =>
       checkLinear((length) => send(`GET ${make(length)} HTTP/1.1\r\nHost: localhost\r\n\r\n`)))
 
   for (const path of FORMS)
     for (const [name, make] of Object.entries(BODIES))
-      test(`A1: ${path} works no longer than the body is long: ${name}`, () =>
+      test(`${path} works no longer than the body is long: ${name}`, () =>
         checkLinear((length) => {
           const body = make(length)
           const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n`
@@ -129,12 +129,12 @@ describe('A1: the example', () => {
         }))
 })
 
-describe('A2: the MCP recipe', () => {
+describe('the MCP recipe', () => {
   for (const [name, make] of Object.entries(BODIES))
-    test(`A2: reads a form in time that grows with its length: ${name}`, () =>
+    test(`reads a form in time that grows with its length: ${name}`, () =>
       checkLinear((length) => parseForm(make(length))))
 
-  test('A2: a name that comes several times has all its values, __proto__ is a name like others', () => {
+  test('a name that comes several times has all its values, __proto__ is a name like others', () => {
     const form = parseForm('a=1&b=2&a=3&a=4&__proto__=5')
     assert.deepEqual({ ...form }, { a: ['1', '3', '4'], b: '2', ['__proto__']: '5' })
   })
