@@ -1,4 +1,4 @@
-import { isAbsent, readOptional } from './optional.ts'
+import { isAbsent } from './optional.ts'
 
 /** One of several live secrets of a client. */
 export interface ClientSecret {
@@ -115,23 +115,37 @@ export type FindClient<C extends Client = Client> = (
   context: RequestContext,
 ) => C | undefined | null | Promise<C | undefined | null>
 
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string')
+
 /** The grant types a client is registered for: RFC 7591 §2 makes `authorization_code` the default. */
 export function grantTypesOf({ grant_types: registered }: Client): readonly string[] {
   if (isAbsent(registered)) return ['authorization_code']
-  return Array.isArray(registered) ? registered : [] // of text, `includes` would find parts
+  return isStrings(registered) ? registered : [] // of text, `includes` would find parts
 }
 
-/** What is wrong with what `findClient` gave, as far as it would be misread; `undefined` where nothing is. */
+/** The redirect URIs a client has registered. */
+export const redirectUrisOf = ({ redirect_uris: registered }: Client): readonly string[] =>
+  isStrings(registered) ? registered : []
+
+/** A member of what `findClient` gave that would be misread, and what is wrong with it; `undefined` where nothing is. */
+export function findUnreadable(found: unknown): { readonly member: keyof Client; readonly detail: string } | undefined {
+  const record = Object(found) as Readonly<Partial<Record<keyof Client, unknown>>>
+  if (typeof record.client_id !== 'string') return { member: 'client_id', detail: 'is not a string' }
+  if (!isAbsent(record.scope) && typeof record.scope !== 'string') return { member: 'scope', detail: 'is not a string' }
+  for (const member of ['grant_types', 'redirect_uris'] as const) {
+    if (!isAbsent(record[member]) && !isStrings(record[member])) return { member, detail: 'is not an array of strings' }
+  }
+  return undefined
+}
+
+/** What is wrong with what `findClient` gave, in a sentence; `undefined` where nothing is. */
 export function recordProblem(found: unknown): string | undefined {
-  if (typeof found !== 'object' || typeof (found as Client | null)?.client_id !== 'string')
-    return 'findClient gave no record with a client_id'
-  const { scope, grant_types: grantTypes } = found as { readonly scope?: unknown; readonly grant_types?: unknown }
-  if (!isAbsent(scope) && typeof scope !== 'string') return 'scope is not a string'
-  return isAbsent(grantTypes) || Array.isArray(grantTypes) ? undefined : 'grant_types is not an array'
+  const problem = findUnreadable(found)
+  if (problem === undefined) return undefined
+  const { member, detail } = problem
+  return member === 'client_id' ? 'findClient gave no record with a client_id' : `${member} ${detail}`
 }
-
-/** The scope a client may use: what its record says, or else the default of the server, or else none. */
-export const scopeOf = ({ scope }: Client, defaultScope = ''): string => readOptional(scope) ?? defaultScope
 
 /** Whether the client is a public one: registered to authenticate with nothing. */
 export const isPublicClient = (client: Client): boolean => client.token_endpoint_auth_method === 'none'

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { type Client, recordProblem, scopeOf } from './client.ts'
+import { type Client, findUnreadable, redirectUrisOf } from './client.ts'
 import { isRegistrableClientId } from './client_lookup.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from './client_secret.ts'
 import { systemClock } from './clock.ts'
@@ -90,18 +90,13 @@ function findShapeProblems(client: Client): readonly Found[] {
     ...strings.map((name) =>
       isAbsent(client[name]) || isString(client[name]) ? undefined : error(name, 'must be a string'),
     ),
-    ...(['redirect_uris', 'grant_types'] as const).map((name) => {
-      const value: unknown = readOptional(client[name])
-      const isFine = value === undefined || (Array.isArray(value) && value.every(isString))
-      return isFine ? undefined : error(name, 'must be an array of strings')
-    }),
     isBooleanOrAbsent(client.require_pushed_authorization_requests)
       ? undefined
       : warning('require_pushed_authorization_requests', 'is no boolean and counts as true'),
     isResourceList(client.resources)
       ? undefined
       : warning('resources', 'must be an array of absolute URIs without a fragment (RFC 8707 section 2)'),
-    registeredScope(scopeOf(client)) === undefined
+    registeredScope(readOptional(client.scope) ?? '') === undefined
       ? error('scope', 'must be scope values, separated by spaces (RFC 6749 section 3.3)')
       : undefined,
   ]
@@ -206,7 +201,7 @@ async function findKeyProblems(subject: Subject): Promise<readonly Found[]> {
 
 function findRedirectUriProblems({ client, options }: Subject): readonly Found[] {
   const rules = { privateUseSchemes: options.privateUseSchemes }
-  return (readOptional(client.redirect_uris) ?? []).map((uri, index) =>
+  return redirectUrisOf(client).map((uri, index) =>
     isUsableRedirectUri(uri, rules)
       ? undefined
       : warning(`redirect_uris[${index}]`, `${JSON.stringify(uri)} cannot be redirected to`),
@@ -233,8 +228,8 @@ export async function findClientProblems(
   options: ClientProblemOptions = {},
 ): Promise<readonly ClientProblem[]> {
   checkOptions('findClientProblems', options, NAMES)
-  const problem = recordProblem(client)
-  if (problem !== undefined) return [error('client_id', problem)]
+  const unreadable = findUnreadable(client)
+  if (unreadable !== undefined) return [error(unreadable.member, unreadable.detail)]
   const record = client as Client
   if (!isRegistrableClientId(record.client_id)) return [error('client_id', 'must be 1 to 1024 printable characters')]
   const shape = findShapeProblems(record).filter((each) => each !== undefined)

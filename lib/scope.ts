@@ -1,4 +1,6 @@
+import type { Client } from './client.ts'
 import { refusal } from './errors.ts'
+import { readOptional } from './optional.ts'
 import { badOption, booleanOption } from './options.ts'
 
 // RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), separated by single spaces.
@@ -59,6 +61,17 @@ export function registeredScope(scope: string): string | undefined {
   if (remembered.size >= MOST_REMEMBERED) remembered.clear()
   if (scope.length <= 1024) remembered.set(scope, formatted)
   return formatted
+}
+
+/**
+ * The scope a client may use, in the form of our records: what its record says, or else the default of the server, or else
+ * none. Every endpoint reads it with this function. Throws `misconfigured` if the record's scope is malformed.
+ */
+export function allowedScope({ client_id: clientId, scope }: Client, { defaultScope = '' }: ScopeRules): string {
+  const registered: unknown = readOptional(scope) ?? defaultScope
+  const allowed = typeof registered === 'string' ? registeredScope(registered) : undefined
+  if (allowed !== undefined) return allowed
+  throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
 }
 
 /** Scope values as one string, the form of the wire and of our records. */

@@ -170,7 +170,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ],
   'resource_uri.ts': ['options.ts'],
   resource: ['optional.ts'],
-  'scope.ts': ['errors.ts', 'options.ts'],
+  'scope.ts': ['type:client.ts', 'errors.ts', 'optional.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],
   session: ['binding.ts', 'issuer.ts', 'node:crypto', 'optional.ts'],
   stores: ['binding.ts', 'type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Client, grantTypesOf, recordProblem, scopeOf } from '../lib/client.ts'
+import { type Client, grantTypesOf, recordProblem, redirectUrisOf } from '../lib/client.ts'
 import { judgeClient } from '../lib/client_lookup.ts'
+import { findClientProblems } from '../lib/client_problems.ts'
+import { redirectTarget } from '../lib/code/authorization_request.ts'
 import { isAbsent, readOptional } from '../lib/optional.ts'
+import { allowedScope } from '../lib/scope.ts'
 
 const NOTHING = [undefined, null, '', []]
 
@@ -27,6 +30,31 @@ test('R75: an absent member of a client record means its default, however it is 
     assert.equal(recordProblem(client), undefined, JSON.stringify(nothing))
     assert.equal(judgeClient(client, 'c'), client)
     assert.deepEqual(grantTypesOf(client), ['authorization_code'])
-    assert.equal(scopeOf(client), '')
+    assert.deepEqual(redirectUrisOf(client), [])
+    assert.equal(allowedScope(client, {}), '')
+    assert.equal(allowedScope(client, { defaultScope: 'write read' }), 'read write')
   }
+})
+
+test('E6: redirect_uris and grant_types of another type are client_misconfigured, and every judge says so', async () => {
+  for (const member of ['redirect_uris', 'grant_types']) {
+    for (const value of ['https://app.test/cb', 5, {}, true, [5], ['https://app.test/cb', null]]) {
+      const client = { client_id: 'c', client_secret: 'x', [member]: value } as unknown as Client
+      const judged = judgeClient(client, 'c') as { reason?: string; detail?: string }
+      assert.equal(judged.reason, 'client_misconfigured', JSON.stringify(value))
+      assert.equal(judged.detail, `${member} is not an array of strings`)
+      assert.deepEqual(await findClientProblems(client), [
+        { severity: 'error', member, detail: 'is not an array of strings' },
+      ])
+      if (member === 'redirect_uris')
+        assert.ok('refused' in redirectTarget({ values: { redirect_uri: 'https://app.test/cb' }, unsound: [] }, client))
+    }
+  }
+})
+
+test('B5: a malformed scope of a record is never read as none: the operator must mend it', () => {
+  for (const scope of ['r"d', 'réad', ['read'], 7, 'x'.repeat(8193)])
+    assert.throws(() => allowedScope({ client_id: 'c', scope } as unknown as Client, { defaultScope: 'read' }), {
+      reason: 'misconfigured',
+    })
 })

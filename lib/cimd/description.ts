@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import { type Client, redirectUrisOf } from '../client.ts'
 import { isClientDocument } from '../client_document.ts'
 import { readOptional } from '../optional.ts'
 import { isLoopbackHost } from './client_id_url.ts'
@@ -51,7 +51,7 @@ interface RedirectingRequest {
  */
 export function askAgainForDocuments(client: Client, request: RedirectingRequest): boolean {
   if (!isClientDocument(client)) return false
-  const [only, ...others] = client.redirect_uris ?? []
+  const [only, ...others] = redirectUrisOf(client)
   const id = parse(client.client_id)
   const target = parse(request.redirectURI ?? (others.length === 0 && only !== undefined ? only : ''))
   return !(target?.protocol === 'https:' && id?.protocol === 'https:' && target.host === id.host)

@@ -1,8 +1,8 @@
-import { type Client, grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
+import { type Client, grantTypesOf, isPublicClient, redirectUrisOf } from '../client.ts'
 import type { Dpop } from '../dpop/dpop.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
-import { formatScope, parseScope, requestedScope, type ScopeRules } from '../scope.ts'
+import { allowedScope, parseScope, registeredPart, requestedScope, type ScopeRules } from '../scope.ts'
 import { isCodeChallenge } from './challenge.ts'
 import { checkPrompt } from './prompt.ts'
 import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from './redirect_uri.ts'
@@ -95,12 +95,12 @@ export function redirectTarget(
   const clientId = client.client_id
   if (unsound.includes('redirect_uri')) return { refused: unsoundError('redirect_uri', clientId) }
   const sent = values['redirect_uri']
-  const registered: readonly unknown[] = Array.isArray(client.redirect_uris) ? client.redirect_uris : []
-  const only = registered.length === 1 && typeof registered[0] === 'string' ? registered[0] : undefined
+  const registered = redirectUrisOf(client)
+  const only = registered.length === 1 ? registered[0] : undefined
   if (sent === undefined && only === undefined) return { refused: missingError('redirect_uri', clientId) }
   const redirectUri = sent ?? only ?? ''
   const isNative = client.application_type === 'native'
-  const matches = registered.some((each) => typeof each === 'string' && isSameRedirectUri(redirectUri, each, isNative))
+  const matches = registered.some((each) => isSameRedirectUri(redirectUri, each, isNative))
   if (!matches || !isUsableRedirectUri(redirectUri, rules)) {
     return {
       refused: refusal('redirect_uri_not_registered', {
@@ -166,9 +166,10 @@ function judgeResponseType(type: string | undefined, client: Client, rules: Auth
 }
 
 /** The scope a client may ask for: what it is registered for or else the default, as far as the server offers it. */
-export function offeredScope(client: Client, { defaultScope, scopesSupported }: AuthorizationRules): string {
-  const registered = parseScope(scopeOf(client, defaultScope)) ?? []
-  return formatScope(scopesSupported ? registered.filter((each) => scopesSupported.includes(each)) : registered)
+export function offeredScope(client: Client, rules: AuthorizationRules): string {
+  const allowed = allowedScope(client, rules)
+  const { scopesSupported } = rules
+  return scopesSupported ? registeredPart(allowed, scopesSupported.join(' ')) : allowed
 }
 
 function judgeScope(sent: string | undefined, client: Client, rules: AuthorizationRules): string {

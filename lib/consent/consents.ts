@@ -6,7 +6,7 @@ import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import { readOptional } from '../optional.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
-import { formatScope, isScopeWithin, registeredPart } from '../scope.ts'
+import { formatScope, isScopeWithin, registeredPart, registeredScope } from '../scope.ts'
 import { checkedPermission, checkedSubject } from '../session/permission.ts'
 import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/store.ts'
@@ -85,10 +85,11 @@ interface ConsentContext {
   readonly client?: Client | undefined
 }
 
-/** What of an allowed scope the client may still ask for. A record without `scope` says nothing about it. */
+/** What of an allowed scope the client may still ask for. A record without `scope`, or with a malformed one, says nothing about it. */
 const keptScope = (allowed: string, context: ConsentContext | undefined): string => {
-  const registered: unknown = readOptional(context?.client?.scope)
-  return typeof registered === 'string' ? registeredPart(allowed, registered) : allowed
+  const scope: unknown = readOptional(context?.client?.scope)
+  const registered = typeof scope === 'string' ? registeredScope(scope) : undefined
+  return registered === undefined ? allowed : registeredPart(allowed, registered)
 }
 
 /** One record for each user and client (and issuer): its id says nothing about them, and no two of them share it. */

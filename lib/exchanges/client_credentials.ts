@@ -1,8 +1,8 @@
-import { grantTypesOf, isPublicClient, scopeOf } from '../client.ts'
+import { grantTypesOf, isPublicClient } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import type { Resources } from '../resource/resources.ts'
-import { registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
+import { allowedScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
 import { requireResources } from './resources.ts'
@@ -41,11 +41,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
             : `${GRANT_TYPE} is not among the client's grant_types`,
         })
       }
-      const allowed = registeredScope(scopeOf(client, rules.defaultScope))
-      if (allowed === undefined) {
-        throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
-      }
-      const scope = requestedScope(allowed, parameters['scope'], clientId, rules)
+      const scope = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
       const target =
         resources === undefined ? { scope } : await resources.targetOfClient(parameters['resource'], scope, client)
       return tokens.issueForClient(client, { ...target, now, context, grantType: GRANT_TYPE, proof })

@@ -1,8 +1,8 @@
-import { type Client, grantTypesOf, isPublicClient, type RequestContext, scopeOf } from '../client.ts'
+import { type Client, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
 import { answerOf, OAuthError, type Reason, refusal } from '../errors.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import { registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
+import { allowedScope, registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -98,9 +98,7 @@ export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAsser
     scopes: readonly string[] | undefined,
   ): string => {
     const clientId = client.client_id
-    const registered = registeredScope(scopeOf(client, rules.defaultScope))
-    if (registered === undefined)
-      throw refusal('misconfigured', { clientId, detail: "the client's registered scope is malformed" })
+    const registered = allowedScope(client, rules)
     const claimed = claim === undefined ? registered : typeof claim === 'string' ? registeredScope(claim) : undefined
     if (claimed === undefined) throw refusal('scope_malformed', { clientId, detail: 'the claim scope is malformed' })
     const granted = registeredPart(claimed, registered)

@@ -1,11 +1,19 @@
-import { type Client, grantTypesOf, scopeOf } from '../client.ts'
+import { type Client, grantTypesOf } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { askYesOrNo } from '../hooks.ts'
 import { isAbsent } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import type { Resources } from '../resource/resources.ts'
-import { formatScope, parseScope, registeredPart, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
+import {
+  allowedScope,
+  formatScope,
+  parseScope,
+  registeredPart,
+  requestedScope,
+  type ScopeRules,
+  scopeRules,
+} from '../scope.ts'
 import type { Permits } from '../session/permits.ts'
 import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
@@ -158,7 +166,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       }
       const presented = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
       const { subject, generation, rank } = presented
-      const granted = registeredPart(presented.scope, scopeOf(client, rules.defaultScope))
+      const granted = registeredPart(presented.scope, allowedScope(client, rules))
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
         const permission = { subject, clientId, scope: granted, ...bound(presented.resources) }

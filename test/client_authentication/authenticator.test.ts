@@ -203,8 +203,9 @@ test('a record without a client_id is named as what it is, to operators', async 
 test('a record with members of another form is named to operators, and never misread', async () => {
   const { plain } = clients
   for (const [member, value, detail] of [
-    ['grant_types', 'no_client_credentials', 'grant_types is not an array'],
-    ['grant_types', 5, 'grant_types is not an array'],
+    ['grant_types', 'no_client_credentials', 'grant_types is not an array of strings'],
+    ['grant_types', 5, 'grant_types is not an array of strings'],
+    ['redirect_uris', 'https://app.example/cb', 'redirect_uris is not an array of strings'],
     ['scope', ['read', 'write'], 'scope is not a string'],
   ] as const) {
     const findClient = () => ({ ...plain, client_id: 'plain', [member]: value }) as unknown as Client

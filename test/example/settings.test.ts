@@ -184,7 +184,7 @@ const unsound: readonly (readonly [problem: RegExp, record: object])[] = [
   [/client_secret_expires_at: is not a time/, { client_secret: [{ value: 'a', expires_at: 'soon' }] }],
   [/redirect_uris.* array/, { client_secret: 'a', redirect_uris: 'https://app.example.com' }],
   [/grant_types.* array/, { client_secret: 'a', grant_types: 'authorization_code' }],
-  [/scope is not a string/, { client_secret: 'a', scope: ['read'] }],
+  [/scope: is not a string/, { client_secret: 'a', scope: ['read'] }],
   [/scope.* scope values/, { client_secret: 'a', scope: 'réad' }],
 ]
 for (const [problem, record] of unsound) {
