@@ -1,47 +1,109 @@
-// Builds dist/: ECMAScript modules with tsc, and CommonJS modules from those, file by file.
-//
-// `jose` is an ECMAScript module only. Jest on Node 20, and every Node before 20.19, cannot `require()` one, so the
-// CommonJS half carries the parts of jose that it uses in one file of its own, dist/cjs/jose.js, with jose's licence.
+// Builds dist/: one implementation in CommonJS, an ECMAScript module beside each entry point that exports the same
+// objects, and the declarations that the entry points reach. docs/decisions/0070-one-build.md says why.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { createRequire } from 'node:module'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, transformSync } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const out = process.argv[2] ?? join(root, 'dist')
-const esm = join(out, 'esm')
-const cjs = join(out, 'cjs')
+const out = resolve(process.argv[2] ?? join(root, 'dist'))
 const TARGET = 'node20'
-const MODULE_URL = "const __moduleUrl = require('node:url').pathToFileURL(__filename).href;"
 
-const filesOf = (folder: string, ending: string): string[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(ending))
-    .sort()
-
-/** tsc leaves `.ts` in the import paths of declarations; older compilers want `.js`. */
-const declarationOf = (text: string): string =>
-  text
-    .replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2')
-    .replace(/import\("(http|stream|net|events)"\)/g, 'import("node:$1")') // types that tsc inferred
-
-/** The names that the emitted modules import from `jose`. */
-function namesFromJose(sources: Iterable<string>): string[] {
-  const names = new Set<string>()
-  for (const source of sources)
-    for (const [, list = ''] of source.matchAll(/import\s*\{([^}]*)\}\s*from\s*['"]jose['"]/g))
-      for (const name of list.split(',')) if (name.trim() !== '') names.add(name.trim().replace(/\s+as\s.*$/s, ''))
-  return [...names].sort()
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  exports: Readonly<Record<string, string | { require: { default: string } }>>
 }
 
-async function bundleJose(names: readonly string[]): Promise<void> {
+/** The entry points, as paths in lib/ and in dist/ without an ending: `oauth2orize/index`. */
+const entries = Object.values(manifest.exports).flatMap((target) =>
+  typeof target === 'string' ? [] : [target.require.default.replace(/^\.\/dist\/|\.js$/g, '')],
+)
+const PROGRAM = 'cli/main'
+
+const write = (path: string, text: string): void => {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+const filesOf = (folder: string, ending: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(ending))
+
+rmSync(out, { recursive: true, force: true })
+writeDeclarations()
+await writeImplementation()
+writeModules()
+for (const name of filesOf(join(root, 'lib'), '.sql')) copyFileSync(join(root, 'lib', name), join(out, name))
+
+/** The declarations that an entry point reaches; older compilers want `.js` in their paths, tsc leaves `.ts`. */
+function writeDeclarations(): void {
+  const all = join(out, 'declarations')
+  const args = ['-p', join(root, 'tsconfig.build.json'), '--outDir', all]
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+  const { status } = spawnSync(process.execPath, [tsc, ...args], { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+  const left = entries.map((entry) => join(all, `${entry}.d.ts`))
+  const seen = new Set(left)
+  for (let path = left.pop(); path !== undefined; path = left.pop()) {
+    const text = readFileSync(path, 'utf8').replace(/import\("(http|stream|net|events)"\)/g, 'import("node:$1")')
+    for (const [, target = ''] of text.matchAll(/(?:from|import\()\s*['"](\.[^'"]*)\.ts['"]/g)) {
+      const next = join(dirname(path), `${target}.d.ts`)
+      if (!seen.has(next)) left.push(next)
+      seen.add(next)
+    }
+    write(
+      join(out, relative(all, path)),
+      text.replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2').replace(/^import ['"].*\n/gm, ''),
+    )
+  }
+  rmSync(all, { recursive: true })
+}
+
+/** Parts that several entry points share become files in dist/shared/, so that each class exists once. */
+async function writeImplementation(): Promise<void> {
+  const { outputFiles } = await build({
+    entryPoints: [...entries, PROGRAM].map((entry) => join(root, 'lib', `${entry}.ts`)),
+    outbase: join(root, 'lib'),
+    outdir: out,
+    chunkNames: 'shared/[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: TARGET,
+    packages: 'external',
+    absWorkingDir: root,
+    logLevel: 'warning',
+    write: false,
+  })
+  const names = new Set<string>()
+  for (const { path, text } of outputFiles) {
+    // The program stays an ECMAScript module: nobody requires it.
+    if (path === join(out, `${PROGRAM}.js`)) {
+      write(path.replace(/js$/, 'mjs'), text)
+      continue
+    }
+    const jose = `./${relative(dirname(path), join(out, 'shared/jose.js'))}`.replace('./..', '..')
+    for (const [, list = ''] of text.matchAll(/import\s*\{([^}]*)\}\s*from\s*"jose"/g))
+      for (const name of list.split(',')) if (name.trim() !== '') names.add(name.trim().replace(/\s+as\s.*$/s, ''))
+    const { code } = transformSync(text, { format: 'cjs', platform: 'node', target: TARGET })
+    write(path, code.replace(/require\("jose"\)/g, `require(${JSON.stringify(jose)})`))
+  }
+  chmodSync(join(out, `${PROGRAM}.mjs`), 0o755)
+  await writeJose([...names].sort())
+  write(join(out, 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n')
+}
+
+/**
+ * `jose` is an ECMAScript module only. Node.js loads it with `require()`; Jest cannot, and takes the copy of the parts
+ * that are used here.
+ */
+async function writeJose(names: readonly string[]): Promise<void> {
   const folder = dirname(fileURLToPath(import.meta.resolve('jose/package.json')))
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }
   const licence = readFileSync(join(folder, 'LICENSE.md'), 'utf8').trim()
   await build({
     stdin: { contents: `export { ${names.join(', ')} } from 'jose'`, resolveDir: root, loader: 'js' },
-    outfile: join(cjs, 'jose.js'),
+    outfile: join(out, 'shared/jose_copy.js'),
     bundle: true,
     platform: 'node',
     format: 'cjs',
@@ -50,53 +112,29 @@ async function bundleJose(names: readonly string[]): Promise<void> {
     logLevel: 'warning',
     banner: { js: `/*! jose ${version}, the parts used here.\n\n${licence}\n*/` },
   })
+  write(
+    join(out, 'shared/jose.js'),
+    `'use strict'
+try {
+  module.exports = require('jose')
+} catch (error) {
+  // Test runners with a loader that cannot require an ECMAScript module.
+  if (error.code !== 'ERR_REQUIRE_ESM' && error.name !== 'SyntaxError') throw error
+  module.exports = require('./jose_copy.js')
+}
+`,
+  )
 }
 
-rmSync(out, { recursive: true, force: true })
-const compiled = spawnSync(
-  process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--outDir', esm],
-  { stdio: 'inherit' },
-)
-if (compiled.status !== 0) process.exit(compiled.status ?? 1)
-
-const sources = new Map(filesOf(esm, '.js').map((name) => [name, readFileSync(join(esm, name), 'utf8')]))
-
-// The command line is a program, not a module: nobody imports it, and it needs one spelling only.
-const isProgram = (name: string): boolean => /^cli[/\\]/.test(name)
-
-for (const name of filesOf(esm, '.d.ts')) {
-  if (isProgram(name)) {
-    rmSync(join(esm, name))
-    continue
+/** The ECMAScript module of each entry point: the same objects under the same names. */
+function writeModules(): void {
+  for (const entry of entries) {
+    const implementation = `./${basename(entry)}.js`
+    const names = Object.keys(createRequire(import.meta.url)(join(out, `${entry}.js`)) as object)
+    write(
+      join(out, `${entry}.mjs`),
+      `import implementation from '${implementation}'\nexport const { ${names.sort().join(', ')} } = implementation\n`,
+    )
+    write(join(out, `${entry}.d.mts`), `export * from '${implementation}'\n`)
   }
-  const text = declarationOf(readFileSync(join(esm, name), 'utf8'))
-  writeFileSync(join(esm, name), text)
-  mkdirSync(dirname(join(cjs, name)), { recursive: true })
-  writeFileSync(join(cjs, name), text)
 }
-
-for (const [name, source] of sources) {
-  if (isProgram(name)) continue
-  const { code } = transformSync(source, {
-    format: 'cjs',
-    platform: 'node',
-    target: TARGET,
-    loader: 'js',
-    define: { 'import.meta.url': '__moduleUrl' },
-    banner: source.includes('import.meta.url') ? MODULE_URL : '',
-  })
-  const bundled = `./${relative(dirname(name), 'jose.js')}`.replace('./..', '..')
-  writeFileSync(join(cjs, name), code.replace(/require\("jose"\)/g, `require(${JSON.stringify(bundled)})`))
-}
-const names = namesFromJose(sources.values())
-if (names.length > 0) await bundleJose(names)
-
-writeFileSync(join(esm, 'package.json'), '{ "type": "module", "sideEffects": false }\n')
-writeFileSync(join(cjs, 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n')
-
-for (const name of filesOf(join(root, 'lib'), '.sql')) {
-  copyFileSync(join(root, 'lib', name), join(esm, name))
-  copyFileSync(join(root, 'lib', name), join(cjs, name))
-}
-if (sources.has('cli/main.js')) chmodSync(join(esm, 'cli/main.js'), 0o755)

@@ -65,7 +65,7 @@ after(() => rmSync(work, { recursive: true, force: true }))
 describe('the tarball', () => {
   test('holds what users need and nothing else', () => {
     const wanted =
-      /^(package\.json|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|dist\/(esm|cjs)\/.*|docs\/(|api\/|api\/stores\/|decisions\/)[\w.-]+\.md|examples\/.*)$/
+      /^(package\.json|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|dist\/.*|docs\/(|decisions\/|rules\/)[\w.-]+\.md|examples\/.*)$/
     assert.deepEqual(
       packed.filter((path) => !wanted.test(path)),
       [],
@@ -89,12 +89,14 @@ describe('the tarball', () => {
     const unpacked = join(work, 'package')
     const pages = packed.filter((path) => path.endsWith('.md'))
     const dead = pages.flatMap((page) => brokenLinks(unpacked, page).map((target) => `${page}: ${target}`))
-    assert.deepEqual(dead, [])
+    // The API reference is the doc comments of the declarations, which are there: its pages stay in the repository.
+    assert.deepEqual(dead.sort(), ['README.md: docs/api/README.md', 'docs/README.md: api/README.md'])
   })
 
-  test('stays small: at most 800 KB, 4 MB unpacked', () => {
-    assert.ok(entry.size <= 800_000, `${entry.size} octets`)
-    assert.ok(entry.unpackedSize <= 4_000_000, `${entry.unpackedSize} octets unpacked`)
+  test('stays small: at most 500 KB in 300 files, 1.8 MB unpacked', () => {
+    assert.ok(entry.size <= 500_000, `${entry.size} bytes`)
+    assert.ok(entry.unpackedSize <= 1_800_000, `${entry.unpackedSize} bytes unpacked`)
+    assert.ok(packed.length <= 300, `${packed.length} files`)
   })
 
   test('has every file that the manifest names', () => {
@@ -156,11 +158,13 @@ describe('a project without any of the optional peers', () => {
     await node(folder, '--input-type=module', '-e', lines.join('\n'))
   })
 
-  test('requires every module, and never an ECMAScript module of another package', async () => {
-    const lines = modules.map((path) => `require(${JSON.stringify(path)})`)
-    const check = `const loaded = Object.keys(require.cache); if (loaded.some((path) => /node_modules.jose/.test(path))) throw new Error('jose')`
-    await node(folder, '--input-type=commonjs', '-e', [...lines, check].join('\n'))
-  })
+  for (const line of LINES)
+    test(`requires every module on Node ${line} without a warning, with the jose that is installed`, async () => {
+      const lines = modules.map((path) => `require(${JSON.stringify(path)})`)
+      const check = `if (Object.keys(require.cache).some((path) => /jose_copy/.test(path))) throw new Error('the copy of jose')`
+      writeFileSync(join(folder, 'require.cjs'), [...lines, check].join('\n'))
+      assert.equal(await run(binaryOf(line), ['require.cjs'], folder), '')
+    })
 
   test('finds the files that are not modules', async () => {
     const lines = [`${NAME}/package.json`, `${NAME}/stores/postgres.sql`].map(
@@ -170,16 +174,17 @@ describe('a project without any of the optional peers', () => {
   })
 
   test('cannot reach what is private', async () => {
-    await assert.rejects(node(folder, '-e', `require('${NAME}/dist/cjs/errors.js')`), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
+    await assert.rejects(node(folder, '-e', `require('${NAME}/dist/shared/jose.js')`), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
   })
 
-  test('exports the same names to import and to require', async () => {
+  test('exports the same objects to import and to require', async () => {
     const code = `import { createRequire } from 'node:module'
       const require = createRequire(process.cwd() + '/x')
       for (const path of ${JSON.stringify(modules)}) {
-        const names = (value) => Object.keys(value).filter((name) => name !== 'default' && name !== 'module.exports').sort().join()
-        const [a, b] = [names(await import(path)), names(require(path))]
-        if (a !== b || a === '') throw new Error(path + ': ' + a + ' is not ' + b)
+        const [imported, required] = [await import(path), require(path)]
+        const names = (value) => Object.keys(value).sort().join()
+        if (names(imported) !== names(required)) throw new Error(path + ': ' + names(imported) + ' is not ' + names(required))
+        for (const name in required) if (imported[name] !== required[name]) throw new Error(path + ': two of ' + name)
       }`
     await node(folder, '--input-type=module', '-e', code)
   })

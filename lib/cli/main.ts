@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { run } from './run.ts'
 
-const root = new URL('../../../', import.meta.url)
+const root = new URL('../../', import.meta.url)
 const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
   version: string
 }

@@ -16,7 +16,7 @@ export function publicSurface(): ReadonlyMap<string, readonly PublicName[]> {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const modules = Object.values<{ import?: { types: string } } | string>(manifest.exports)
     .flatMap((target) => (typeof target === 'string' ? [] : (target.import?.types ?? [])))
-    .map((path) => join(root, path.replace('./dist/esm/', 'lib/').replace(/\.d\.ts$/, '.ts')))
+    .map((path) => join(root, path.replace('./dist/', 'lib/').replace(/\.d\.mts$/, '.ts')))
   const { config } = ts.readConfigFile(join(root, 'tsconfig.build.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
   const program = ts.createProgram(modules, options)
