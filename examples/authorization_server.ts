@@ -143,7 +143,11 @@ export function authorizationServer(
     endpoint: `${origin}/revoke`,
   })
 
-  const pushed = createPushedRequests({ store: sessionStore, required: options.requirePushedRequests })
+  const pushed = createPushedRequests({
+    store: sessionStore,
+    required: options.requirePushedRequests,
+    requireRedirectUri: options.assertionProfile === 'fapi2', // FAPI 2.0 §5.3.2.2
+  })
   const pushedAuthorization = createPushedAuthorizationEndpoint(pushed, {
     authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
     dpop,

@@ -69,6 +69,11 @@ export interface PushedRequestsOptions {
    * `require_pushed_authorization_requests`.
    */
   readonly required?: boolean | undefined
+  /**
+   * Refuses requests without `redirect_uri`, as FAPI 2.0 requires. Default `false`: a request without it uses the only
+   * redirect URI that the client has registered.
+   */
+  readonly requireRedirectUri?: boolean | undefined
   /** Parameters of your own that are kept with the request. Default: registered parameters only. */
   readonly otherParameters?: readonly string[] | undefined
   /**
@@ -82,6 +87,7 @@ const NAMES = optionNames<PushedRequestsOptions>({
   store: true,
   lifetimeSeconds: true,
   required: true,
+  requireRedirectUri: true,
   otherParameters: true,
   maximumBytes: true,
 })
@@ -172,6 +178,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
   requireVerbs('store', store, ['create', 'get', 'end'])
   const lifetime = wholeNumber('lifetimeSeconds', options.lifetimeSeconds, 300, 5, 600)
   const isRequired = booleanOption('required', options.required, false)
+  const requiresRedirectUri = booleanOption('requireRedirectUri', options.requireRedirectUri, false)
   const kept = namesOf(options.otherParameters)
   const shares = createShares(
     wholeNumber('maximumBytes', options.maximumBytes, 268_435_456, 1_048_576, Number.MAX_SAFE_INTEGER),
@@ -211,6 +218,8 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
     const { issuer, judge } = side()
     const clientId = client.client_id
     const values = valuesOf(client, parameters)
+    if (requiresRedirectUri && values['redirect_uri'] === undefined)
+      throw refusal('parameter_missing', { clientId, description: 'The parameter redirect_uri is missing.' })
     const bytes = Buffer.byteLength(JSON.stringify(values))
     if (bytes > MOST_BYTES) {
       throw refusal('body_too_large', {

@@ -128,6 +128,20 @@ test('PA3: the whole request is judged when it is pushed, with the code the redi
     assert.deepEqual([other.status, other.json['error']], [400, 'unauthorized_client'])
   }))
 
+test('PA3: with requireRedirectUri a request without redirect_uri is refused, without it the only registered one is used', async () => {
+  const { redirect_uri: _, ...form } = REQUEST
+  for (const [requireRedirectUri, status] of [
+    [true, 400],
+    [false, 201],
+    [undefined, 201],
+  ] as const)
+    await withApp({ pushed: { requireRedirectUri } }, async (app) => {
+      const pushed = await push(app, form)
+      assert.deepEqual([pushed.status, pushed.json['error']], [status, status === 400 ? 'invalid_request' : undefined])
+      assert.equal((await push(app)).status, 201)
+    })
+})
+
 test('PA3: a client_id that is not the authenticated client is refused, and an absent one is filled in', () =>
   withApp({}, async (app) => {
     // the built-in methods refuse the first themselves; strategies of the application may not
