@@ -32,7 +32,7 @@ export function apiRoutes(parts: {
     keys: { tokens, sessions },
     dpop,
   })
-  const document = createProtectedResource({ resource, issuer, scopes, name: 'The demo API' })
+  const document = createProtectedResource({ resource, issuer, scopes, name: 'The demo API', dpop })
 
   const routes = Router()
   routes.use((req, res, next) => (req.path === document.path ? document.handler(req, res) : next()))

@@ -1,8 +1,9 @@
+import type { Dpop } from '../dpop/dpop.ts'
 import { createDocumentEndpoint } from '../endpoints/metadata.ts'
 import type { CorsOptions } from '../http/cors.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { requireIssuer } from '../issuer.ts'
-import { badOption, checkOptions, optionNames } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireVerbs } from '../options.ts'
 import { requireResourceUri } from '../resource_uri.ts'
 import { parseScope } from '../scope.ts'
 
@@ -16,6 +17,11 @@ export interface ProtectedResourceOptions {
   readonly scopes?: readonly string[] | undefined
   /** The name of the API that clients may show to users. */
   readonly name?: string | undefined
+  /**
+   * The option of the verifier: names the algorithms of DPoP proofs, and says that tokens must be bound to a key if
+   * `createDpop` has `required`. Default: neither.
+   */
+  readonly dpop?: Dpop | undefined
   /** More members (RFC 9728 §2), or others instead of the ones above; not `resource`. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
   /** `false`: no CORS headers. Default: any origin may read the document. */
@@ -39,6 +45,7 @@ const NAMES = optionNames<ProtectedResourceOptions>({
   issuer: true,
   scopes: true,
   name: true,
+  dpop: true,
   extra: true,
   cors: true,
   maxAgeSeconds: true,
@@ -63,13 +70,19 @@ function readScopes(scopes: unknown): readonly string[] | undefined {
   throw badOption('scopes', 'an array of scope values', scopes)
 }
 
+/** RFC 9728 §2. */
+const proofMembers = ({ algorithms, isRequired }: Dpop) => ({
+  dpop_signing_alg_values_supported: [...algorithms],
+  dpop_bound_access_tokens_required: isRequired,
+})
+
 /**
  * Makes the document by which clients find the authorization server of an API (RFC 9728). Mount it at `path`;
  * `requireAccessToken` names its URL in every challenge.
  */
 export function createProtectedResource(options: ProtectedResourceOptions): ProtectedResource {
   checkOptions('createProtectedResource', options, NAMES)
-  const { issuer, name, extra, cors, maxAgeSeconds } = options
+  const { issuer, name, dpop, extra, cors, maxAgeSeconds } = options
   const resource = requireResourceUri(options.resource)
   if (!isWebResource(resource)) throw badOption('resource', 'an http or https URL', resource)
   const issuers: readonly unknown[] = Array.isArray(issuer) ? issuer : [issuer]
@@ -77,6 +90,7 @@ export function createProtectedResource(options: ProtectedResourceOptions): Prot
   for (const each of issuers) requireIssuer(each)
   if (name !== undefined && typeof name !== 'string') throw badOption('name', 'a string', name)
   const scopes = readScopes(options.scopes)
+  if (dpop !== undefined) requireVerbs('dpop', dpop, ['checkProof', 'spendProof', 'getNonce'])
   if (extra !== undefined && (typeof extra !== 'object' || extra === null || Array.isArray(extra)))
     throw badOption('extra', 'an object', extra)
   const document = {
@@ -84,6 +98,7 @@ export function createProtectedResource(options: ProtectedResourceOptions): Prot
     ...(scopes === undefined ? {} : { scopes_supported: [...scopes] }),
     bearer_methods_supported: ['header'],
     ...(name === undefined ? {} : { resource_name: name }),
+    ...(dpop === undefined ? {} : proofMembers(dpop)),
     ...extra,
     resource,
   }

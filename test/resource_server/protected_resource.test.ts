@@ -5,7 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import express from 'express'
 import express4 from 'express4'
+import { createDpop } from '../../lib/dpop/index.ts'
 import { createProtectedResource } from '../../lib/resource_server/index.ts'
+import type { ProtectedResourceOptions } from '../../lib/resource_server/protected_resource.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 
 const ISSUER = 'https://as.example'
 
@@ -82,4 +85,28 @@ test('what cannot be a configuration is a TypeError that names the option', () =
     assert.throws(() => createProtectedResource({ ...good, ...options } as never), { name: 'TypeError', message })
   for (const none of [undefined, null, 7])
     assert.throws(() => createProtectedResource(none as never), /createProtectedResource needs an object/)
+})
+
+test('DP13: the document names the algorithms of proofs, and whether tokens must be bound to a key', async (t) => {
+  const { replayRegister } = createMemoryStores()
+  const documentWith = async (options: Partial<ProtectedResourceOptions>) => {
+    const { handler } = createProtectedResource({ resource: 'https://api.example', issuer: ISSUER, ...options })
+    const server = createServer(handler)
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => server.close())
+    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    return (await response.json()) as Record<string, unknown>
+  }
+  for (const required of [true, false]) {
+    const algorithms = ['ES256', 'PS256']
+    const dpop = createDpop({ tokenEndpoint: `${ISSUER}/token`, replayRegister, required, algorithms })
+    const document = await documentWith({ dpop })
+    assert.deepEqual(document['dpop_signing_alg_values_supported'], algorithms)
+    assert.equal(document['dpop_bound_access_tokens_required'], required)
+  }
+  assert.ok(!Object.keys(await documentWith({})).some((name) => name.startsWith('dpop')))
+  assert.throws(
+    () => createProtectedResource({ resource: 'https://api.example', issuer: ISSUER, dpop: {} as never }),
+    /option 'dpop'/,
+  )
 })
