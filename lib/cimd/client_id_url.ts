@@ -22,9 +22,10 @@ const isAllowedPort = ({ port }: URL, { ports }: ClientUrlRules): boolean =>
   ports === 'any' || ports.includes(port === '' ? 443 : Number(port))
 
 /**
- * Parses a URL that identifies a client or its keys (draft-ietf-oauth-client-id-metadata-document-03 §3): https, spelled
- * as the URL parser would spell it, a path other than `/`, no query, fragment and user information, a dotted host name.
- * URLs are compared as strings, so only one spelling of each is accepted. Returns `undefined` for anything else.
+ * Parses a URL that identifies a client or its keys (draft-ietf-oauth-client-id-metadata-document-03,
+ * "Client Identifier URL"): https, spelled as the URL parser would spell it, a path other than `/`, no query, fragment and
+ * user information, a dotted host name. URLs are compared as strings, so only one spelling of each is accepted. Returns
+ * `undefined` for anything else.
  */
 export function readClientUrl(text: string, rules: ClientUrlRules): URL | undefined {
   if (text.length > MOST_CHARACTERS || !VISIBLE_ASCII.test(text) || !URL.canParse(text)) return undefined

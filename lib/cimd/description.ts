@@ -21,8 +21,9 @@ const parse = (text: string): URL | undefined => (URL.canParse(text) ? new URL(t
 const isWeb = ({ protocol }: URL): boolean => protocol === 'https:' || protocol === 'http:'
 
 /**
- * Returns what a consent page should show of a client (draft-ietf-oauth-client-id-metadata-document-03 §8.5): both hosts, that
- * the name is self-given, and whether to warn about a redirect to the user's own device. Escape every string.
+ * Returns what a consent page should show of a client (draft-ietf-oauth-client-id-metadata-document-03,
+ * "OAuth Phishing Attacks"): both hosts, that the name is self-given, and whether to warn about a redirect to the user's own
+ * device. Escape every string.
  */
 export function describeClient(client: Client, redirectUri: string): ClientDescription {
   const isSelfGiven = isClientDocument(client)

@@ -140,7 +140,7 @@ function readStrings(members: Members, name: string): readonly string[] | undefi
   throw new Refused(`${name} is not an array of strings`)
 }
 
-/** Public keys, each with the members that matter (draft-03 §4.1: no private keys, no shared secrets). */
+/** Public keys, each with the members that matter ("Credential and Key Material Restrictions" of the draft). */
 function readKeys(members: Members): JwkSet | undefined {
   const jwks: unknown = members['jwks']
   if (isAbsent(jwks)) return undefined
@@ -177,7 +177,7 @@ function chooseMethod(members: Members, hasKeys: boolean, rules: MetadataRules):
   const declared = readStrings(members, 'token_endpoint_auth_methods_supported') ?? [single ?? 'none']
   const offered = declared.filter((method) => rules.methods.includes(method))
   if (offered.includes('private_key_jwt') && hasKeys) return 'private_key_jwt'
-  // draft-03 §8.2: a client that declares private_key_jwt must be required to use it
+  // "Client Authentication" of the draft: a client that declares private_key_jwt must be required to use it
   if (single === 'private_key_jwt' && !hasKeys) throw new Refused('private_key_jwt needs jwks or jwks_uri')
   if (offered.includes('none')) return 'none'
   throw new Refused(

@@ -103,7 +103,7 @@ test('CD22: the method is the plural list, else the singular, else none; what is
   refuse({ token_endpoint_auth_methods_supported: 'none' }, /not an array of strings/)
 })
 
-test('CD22: a client that declares private_key_jwt is never let in without it (draft-03 §8.2)', () => {
+test('CD22: a client that declares private_key_jwt is never let in without it', () => {
   const members = { token_endpoint_auth_method: 'private_key_jwt' }
   refuse(members, /needs jwks or jwks_uri/)
   refuse({ ...members, token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'] }, /needs jwks or jwks_uri/)
