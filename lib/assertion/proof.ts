@@ -1,5 +1,5 @@
 import { isClientDocument } from '../client_document.ts'
-import { type OAuthError, refusal } from '../errors.ts'
+import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
@@ -83,6 +83,11 @@ export interface KeySource {
   renew(seen: RemoteKeySet, now: number, clientId: string): Promise<RemoteKeySet | undefined>
   /** Notes that one of the keys has verified a signature. */
   confirm(): void
+  /**
+   * Why the last request failed; `undefined` if it did not. A client that describes itself has this: keys that cannot be
+   * fetched are then no verdict on the client, which may have changed them meanwhile.
+   */
+  findProblem?(): string | undefined
 }
 
 /** The proof by a key of this set, or the refusal that says why there is none. */
@@ -109,6 +114,20 @@ export const proofOrThrow = (outcome: Proof | OAuthError): Proof => {
   throw outcome
 }
 
+/** The keys cannot be fetched, which says nothing about the client: 503. */
+export const keysUnavailable = (
+  clientId: string | undefined,
+  detail: string | undefined,
+  cause?: unknown,
+): OAuthError =>
+  new OAuthError('temporarily_unavailable', {
+    reason: 'key_set_unavailable',
+    clientId,
+    detail,
+    cause,
+    headers: { 'Retry-After': '5' },
+  })
+
 /** The proof by a key of a remote set, which is fetched again if the known keys verify nothing. */
 export async function proofFromRemote(attempt: Attempt, source: KeySource): Promise<Proof> {
   const { client, now } = attempt
@@ -119,7 +138,12 @@ export async function proofFromRemote(attempt: Attempt, source: KeySource): Prom
     return outcome
   }
   const renewed = await source.renew(set, now, client.client_id)
-  if (renewed === undefined) throw outcome
+  if (renewed === undefined) {
+    const problem = source.findProblem?.()
+    if (problem !== undefined)
+      throw keysUnavailable(client.client_id, `the key set at jwks_uri cannot be fetched: ${problem}`)
+    throw outcome
+  }
   const proof = proofOrThrow(await proofIn(attempt, renewed.keys))
   source.confirm()
   return proof
@@ -127,11 +151,27 @@ export async function proofFromRemote(attempt: Attempt, source: KeySource): Prom
 
 /** The keys at the `jwks_uri` of a client. */
 function sourceAt({ parts, client }: Attempt, uri: string): KeySource {
-  const keySets = isClientDocument(client) ? parts.documentKeySets() : parts.keySets
-  return {
+  const isDocument = isClientDocument(client)
+  const keySets = isDocument ? parts.documentKeySets() : parts.keySets
+  const source: KeySource = {
     get: (now, clientId) => keySets.get(uri, now, clientId),
     renew: (seen, now, clientId) => keySets.renew(uri, seen, now, clientId),
     confirm: () => keySets.confirm(uri),
+  }
+  return isDocument ? { ...source, findProblem: () => keySets.findProblem(uri) } : source
+}
+
+/**
+ * The proof by a key at the `jwks_uri` of the client. If the key set cannot be fetched, that is `invalid_client`; for a
+ * client that describes itself it is a 503, as for its document, because MCP clients discard their tokens on `invalid_client`.
+ */
+async function proofAt(attempt: Attempt, uri: string): Promise<Proof> {
+  try {
+    return await proofFromRemote(attempt, sourceAt(attempt, uri))
+  } catch (error) {
+    const isFailure = error instanceof OAuthError && error.reason === 'key_set_unavailable' && error.status < 500
+    if (isFailure && isClientDocument(attempt.client)) throw keysUnavailable(error.clientId, error.detail, error)
+    throw error
   }
 }
 
@@ -148,7 +188,7 @@ function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {
       detail: 'the client has both jwks and jwks_uri (RFC 7591 section 2 forbids it)',
     })
   if (uri !== undefined) {
-    if (typeof uri === 'string') return proofFromRemote(attempt, sourceAt(attempt, uri))
+    if (typeof uri === 'string') return proofAt(attempt, uri)
     throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a string' })
   }
   if (jwks === undefined)

@@ -2,9 +2,16 @@ import type { Attempt, Check } from '../assertion/attempt.ts'
 import { AUDIENCE_CHECK } from '../assertion/audience.ts'
 import { CLAIM_CHECKS } from '../assertion/claims.ts'
 import { HEADER_CHECKS, OWN_HEADER_CHECKS, shown } from '../assertion/header.ts'
-import { describe, type KeySource, proofFromRemote, proofIn, proofOrThrow } from '../assertion/proof.ts'
+import {
+  describe,
+  type KeySource,
+  keysUnavailable,
+  proofFromRemote,
+  proofIn,
+  proofOrThrow,
+} from '../assertion/proof.ts'
 import { CLIENT_CHECK, REGISTRATION_CHECK } from '../assertion/registration.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { type OAuthError, refusal } from '../errors.ts'
 import { readFederatedCredentials, TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
 import type { Jwk } from '../keys/jwks.ts'
 import { isAbsent } from '../optional.ts'
@@ -78,13 +85,7 @@ const isSource = (keys: readonly Jwk[] | KeySource): keys is KeySource => 'get' 
 /** An issuer that does not respond as it should is the operator's: 503, and not the client's mistake. */
 const asUnavailable = (error: unknown, issuer: string, clientId: string): unknown =>
   error instanceof IssuerFailure
-    ? new OAuthError('temporarily_unavailable', {
-        reason: 'key_set_unavailable',
-        clientId,
-        detail: `the keys of the issuer ${shown(issuer)} are not available: ${error.message}`,
-        cause: error,
-        headers: { 'Retry-After': '5' },
-      })
+    ? keysUnavailable(clientId, `the keys of the issuer ${shown(issuer)} are not available: ${error.message}`, error)
     : error
 
 /** A key of the issuer verifies the signature; no other key is tried. */
