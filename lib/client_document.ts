@@ -24,8 +24,12 @@ export const DOCUMENT_METHODS = Symbol.for('passport-client-assertion-jwt:client
  * what is at it. Details are in the event `client_document.unreachable`.
  */
 export class ClientDocumentUnreachable extends Error {
-  constructor() {
+  /** Whether the host says that there is no document (404). Hosts also say that during an outage. */
+  readonly isMissing: boolean
+
+  constructor(isMissing = false) {
     super('the client ID metadata document cannot be read at the moment')
     this.name = 'ClientDocumentUnreachable'
+    this.isMissing = isMissing
   }
 }

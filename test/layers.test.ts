@@ -132,6 +132,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   keys: ['jose', 'node:crypto', 'type:node:net', 'optional.ts', 'remote'],
   'maybe_promise.ts': [],
   oauth2orize: [
+    'client_document.ts',
     'client_lookup.ts',
     'code',
     'type:consent',

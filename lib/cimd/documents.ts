@@ -137,7 +137,7 @@ interface Kept {
 }
 
 /** What came of the last request for a document: a refusal with its reason, or no document that could be judged. */
-type Outcome = Kept | { readonly refused: string } | 'unreachable'
+type Outcome = Kept | { readonly refused: string } | 'unreachable' | 'missing'
 
 /** The requests for one document. */
 interface Contact {
@@ -225,8 +225,9 @@ function publishRead(kept: Kept, before: Kept | undefined, bytes: number, millis
  * - A client of `registered` comes first, and is never read from the web.
  * - A document is requested once at a time, without redirects, from public addresses only, within bounds of time, size and
  *   number. The last valid one is used while its host fails.
- * - A document that is invalid or gone is `client_document_refused`. One that cannot be read is a 503, never
- *   `invalid_client`: clients discard their tokens on that.
+ * - A document that is invalid or was withdrawn (410) is `client_document_refused`. One that cannot be read is a 503, never
+ *   `invalid_client`: clients discard their tokens on that. A missing document (404) counts as one that cannot be read,
+ *   because hosts also respond with 404 during an outage; the authorization endpoint then shows `client_document_refused`.
  *
  * Throws a `TypeError` that names the option that is unknown or not possible.
  */
@@ -312,9 +313,10 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
 
   /** Every failure takes as long as the slowest one: how fast it was would tell something about the network here. */
   const outcomeOfFailure = async (clientId: string, failure: RemoteFailure, now: number, startedAt: number) => {
-    if (failure.isGone) return refused(clientId, `the document is gone (status ${failure.status})`)
+    if (failure.status === 410) return refused(clientId, 'the document was withdrawn (status 410)')
     const isStaleUsed = isStaleUsable(clientId, now)
     publish('client_document.unreachable', () => ({ clientId, detail: failure.message, isStaleUsed }))
+    if (failure.status === 404) return 'missing'
     const left = startedAt + request.timeoutMilliseconds - performance.now()
     if (!isStaleUsed && failure.problem !== 'busy' && left > 0)
       await new Promise((resolve) => setTimeout(resolve, left))
@@ -383,7 +385,7 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
     }
     const kept = getKept(clientId)
     if (kept !== undefined && isFresh(kept, now, staleIfError)) return { ...kept.client }
-    throw new ClientDocumentUnreachable()
+    throw new ClientDocumentUnreachable(outcome === 'missing')
   }
 
   const findDocument = (clientId: string, url: URL): Client | Promise<Client> => {

@@ -1,4 +1,5 @@
 import type { Client, FindClient } from '../client.ts'
+import { ClientDocumentUnreachable } from '../client_document.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import {
   type AuthorizationParameters,
@@ -60,13 +61,26 @@ export type ValidateDone<C extends Client = Client> = (
 
 type KnownTarget = Exclude<RedirectTarget, { readonly refused: unknown }>
 
+/**
+ * A metadata document that does not exist is a page that says so: nobody has got tokens yet that the client could discard.
+ * Rethrows every other error.
+ */
+function missingDocument(error: unknown): OAuthError {
+  const cause: unknown = error instanceof OAuthError ? error.cause : undefined
+  if (!(cause instanceof ClientDocumentUnreachable && cause.isMissing)) throw error
+  return refusal('client_document_refused', {
+    detail: 'the host of the metadata document responds with 404',
+    description: 'There is no metadata document at the client_id of the application.',
+  })
+}
+
 /** Finds the client of a request; throws what is to be shown to the person when there is none. */
 export async function findRequestedClient<C extends Client>(
   clientId: string,
   findClient: FindClient<C>,
   milliseconds: number,
 ): Promise<C> {
-  const client = await askStore(milliseconds, () => lookUpClient(findClient, clientId, {}))
+  const client = await askStore(milliseconds, () => lookUpClient(findClient, clientId, {})).catch(missingDocument)
   if (!(client instanceof OAuthError)) return client as C
   const { reason = 'client_unknown', detail, message } = client
   const description = reason === 'client_document_refused' ? message : 'The application is not registered here.'

@@ -22,11 +22,6 @@ export class RemoteFailure extends Error {
     this.problem = problem
     this.status = status
   }
-
-  /** Whether the server said that the document does not exist (404) or was withdrawn (410). */
-  get isGone(): boolean {
-    return this.status === 404 || this.status === 410
-  }
 }
 
 /** The failure for any error of the network. */

@@ -14,6 +14,7 @@ import {
 import type { Client } from '../../lib/client.ts'
 import { lookUpClient } from '../../lib/client_lookup.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { validateAuthorization } from '../../lib/oauth2orize/index.ts'
 import {
   createStoppedClock,
   type DocumentHost,
@@ -296,12 +297,10 @@ test('CD10 CD40: every network failure is the same 503, and takes as long as the
   }
 })
 
-test('CD11: 404 and 410 are a refusal; any other status, size, time and compression is a 503', async () => {
-  for (const status of [404, 410]) {
-    host.at.set('/c', document(minimal(host.url('/c')), {}, status))
-    assert.equal(await look(make(), host.url('/c')), 'client_document_refused', String(status))
-  }
-  for (const status of [201, 204, 206, 301, 400, 401, 403, 405, 418, 429, 500, 503]) {
+test('CD11: 410 is a refusal; any other status, size, time and compression is a 503', async () => {
+  host.at.set('/c', document(minimal(host.url('/c')), {}, 410))
+  assert.equal(await look(make(), host.url('/c')), 'client_document_refused')
+  for (const status of [201, 204, 206, 301, 400, 401, 403, 404, 405, 418, 429, 500, 503]) {
     host.at.set('/c', document(status === 204 ? '' : minimal(host.url('/c')), {}, status))
     assert.equal(await look(make({ remote: { timeoutMilliseconds: 150 } }), host.url('/c')), '503', String(status))
   }
@@ -358,7 +357,7 @@ test('CD15: requests are bounded at once, by the minute, for each host and in al
     setTimeout(() => {
       running -= 1
       document(minimal(`https://${request.headers.host}${request.url}`))(request, response)
-    }, 20)
+    }, 150)
   })
   const documents = make({
     budget: { maxRequestsPerHostPerMinute: 8, maxRequestsPerMinute: 12 },
@@ -387,7 +386,7 @@ test('CD15: at most 16 requests are under way at once', async () => {
     setTimeout(() => {
       running -= 1
       document(minimal(`https://${request.headers.host}${request.url}`))(request, response)
-    }, 30)
+    }, 150)
   })
   const documents = make({ remote: { timeoutMilliseconds: 5000 } })
   await Promise.all(
@@ -443,6 +442,7 @@ test('CD17: errors and invalid documents are not kept; the cool-down only delays
   clock.advance(5)
   assert.equal(typeof (await look(documents, bad)), 'object')
   // the key is the exact id
+  publish('/c/', { client_id: url })
   assert.equal(await look(documents, `${url}/`), 'client_document_refused')
 })
 
@@ -455,6 +455,7 @@ test('CD18: a valid document outlives its lifetime while its host fails, up to s
   const glitches = [
     document('', {}, 500),
     document('', {}, 429),
+    document('', {}, 404),
     document('<html>', { 'content-type': 'text/html' }),
     document(' '.repeat(20_000)),
   ]
@@ -474,9 +475,8 @@ test('CD18: a valid document outlives its lifetime while its host fails, up to s
   assert.equal(nameOf(await look(documents, url)), 'second')
 })
 
-test('CD18: a document ends at once with 404, 410 or an invalid document', async () => {
+test('CD18: a document ends at once with 410 or an invalid document', async () => {
   for (const [path, end] of [
-    ['/a', document('', {}, 404)],
     ['/b', document('', {}, 410)],
     ['/c', document('{}')],
     ['/d', document('not json')],
@@ -491,6 +491,29 @@ test('CD18: a document ends at once with 404, 410 or an invalid document', async
     host.at.set(path, document('', {}, 500))
     assert.equal(await look(documents, url), '503', 'the old document is forgotten')
   }
+})
+
+test('CD11 CD18: a missing document (404) is a page at the authorization endpoint, and elsewhere a 503', async () => {
+  const url = publish('/c')
+  host.at.set('/c', document('', {}, 404))
+  const documents = make()
+  const atAuthorization = (): Promise<unknown> =>
+    new Promise((resolve) =>
+      validateAuthorization({ findClient: documents.findClient() })(
+        { clientID: url, redirectURI: 'https://app.test/callback', type: 'code' },
+        (error, client) => resolve(error ?? client),
+      ),
+    )
+  for (const when of ['read just now', 'within the cool-down']) {
+    const shown = await atAuthorization()
+    assert.ok(shown instanceof OAuthError, when)
+    assert.deepEqual([shown.status, shown.reason], [400, 'client_document_refused'], when)
+    assert.equal(shown.message, 'There is no metadata document at the client_id of the application.')
+    assert.equal(await look(documents, url), '503', when)
+  }
+  host.at.set('/c', document('', {}, 500))
+  clock.advance(5)
+  assert.equal(Object(await atAuthorization()).status, 503)
 })
 
 test('CD18: without a request in the way, a stale document is answered within the cool-down and over the budget', async () => {

@@ -201,17 +201,20 @@ describe('with CLIENT_DOCUMENTS=on', () => {
     assert.equal(((await response.json()) as { error: string }).error, 'temporarily_unavailable')
   })
 
-  test('CD11: a document that is refused is a 400 page, and invalid_client at the token endpoint', async () => {
+  test('CD11: a document that is refused is a 400 page, and invalid_client at the token endpoint; one that is missing is 503 there', async () => {
     const client_id = `${at}/secret.json`
     documents.set('/secret.json', document(minimal(client_id, { client_secret: 'x' })))
-    for (const id of [client_id, `${at}/missing.json`]) {
+    for (const [id, sentence, status, error] of [
+      [client_id, /metadata document of the application is not accepted/, 400, 'invalid_client'],
+      [`${at}/missing.json`, /no metadata document at the client_id/, 503, 'temporarily_unavailable'],
+    ] as const) {
       const response = await fetch(urlOf(example, { client_id: id }), { redirect: 'manual' })
       assert.equal(response.status, 400)
       assert.equal(response.headers.get('location'), null)
-      assert.match(await response.text(), /metadata document of the application is not accepted/)
+      assert.match(await response.text(), sentence)
       const refused = await post('/token', { grant_type: 'refresh_token', refresh_token: 'x', client_id: id })
-      assert.equal(refused.status, 400)
-      assert.equal(((await refused.json()) as { error: string }).error, 'invalid_client')
+      assert.equal(refused.status, status)
+      assert.equal(((await refused.json()) as { error: string }).error, error)
     }
   })
 
