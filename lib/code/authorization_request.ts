@@ -83,14 +83,33 @@ export function requestedClientId({ values, unsound }: AuthorizationParameters):
 
 const FREE_PORTS = 'http://127.0.0.1 and http://[::1] (of http://localhost for application_type native)'
 
+/** The refusal of a client that is registered for no grant of this endpoint; `undefined` for any other client. */
+export function grantRefusal(client: Client): OAuthError | undefined {
+  const grantTypes = grantTypesOf(client)
+  if (grantTypes.includes('authorization_code') || grantTypes.includes('implicit')) return undefined
+  const detail = 'the client lacks authorization_code'
+  return refusal('grant_type_not_registered', { clientId: client.client_id, detail })
+}
+
 /**
- * Where the answer to a request may go: the `redirect_uri` it carries if the client registered it, or the only one the
+ * Where the response to a request may go: the `redirect_uri` it carries if the client registered it, or the only one the
  * client has. Never a URI that is not registered, nor a registered one that the rules do not allow (RFC 6749 §3.1.2.4).
+ * Without such a URI, a client without a grant for it is refused for that: it had no reason to register one.
  */
 export function redirectTarget(
-  { values, unsound }: AuthorizationParameters,
+  parameters: AuthorizationParameters,
   client: Client,
   rules: RedirectUriRules = {},
+): RedirectTarget {
+  const target = findTarget(parameters, client, rules)
+  const refused = 'refused' in target ? grantRefusal(client) : undefined
+  return refused === undefined ? target : { refused }
+}
+
+function findTarget(
+  { values, unsound }: AuthorizationParameters,
+  client: Client,
+  rules: RedirectUriRules,
 ): RedirectTarget {
   const clientId = client.client_id
   if (unsound.includes('redirect_uri')) return { refused: unsoundError('redirect_uri', clientId) }

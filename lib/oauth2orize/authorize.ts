@@ -5,6 +5,7 @@ import {
   type AuthorizationParameters,
   type AuthorizationRules,
   asksForCode,
+  grantRefusal,
   judgeAuthorizationRequest,
   type PkcePolicy,
   type RedirectTarget,
@@ -136,10 +137,15 @@ function createJudge(options: ValidateAuthorizationOptions) {
   }
 }
 
-/** The judgement of pushed requests: that of the authorization endpoint, and every refusal is thrown. */
+/**
+ * The judgement of pushed requests: that of the authorization endpoint, and every refusal is thrown. Nothing is redirected
+ * here, so the grants of the client are judged first.
+ */
 export function createPushedJudge(options: ValidateAuthorizationOptions) {
   const judge = createJudge(options)
   return async (parameters: AuthorizationParameters, client: Client): Promise<unknown> => {
+    const refused = grantRefusal(client)
+    if (refused !== undefined) throw refused
     const target = redirectTarget(parameters, client, options)
     if ('refused' in target) throw target.refused
     return judge(parameters, client, target)

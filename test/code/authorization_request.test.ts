@@ -180,6 +180,20 @@ test('A11 a client without the grant authorization_code is an unauthorized_clien
   assert.doesNotThrow(() => judge({}, {}, { ...client, grant_types: ['authorization_code'] }))
 })
 
+test('A11 a client without a grant for it is an unauthorized_client also if it has no redirect URI that fits', () => {
+  const machine: Client = { client_id: 'web', grant_types: ['client_credentials'] }
+  for (const redirect_uris of [undefined, ['https://client.example/other']])
+    for (const unsound of [[], ['redirect_uri']])
+      for (const values of [{}, { redirect_uri: 'https://client.example/cb' }]) {
+        const found = redirectTarget({ values, unsound }, { ...machine, ...(redirect_uris && { redirect_uris }) })
+        if (values.redirect_uri === undefined && redirect_uris !== undefined && unsound.length === 0)
+          assert.ok('redirectUri' in found, 'its own URI learns of it by redirect')
+        else assert.equal('refused' in found && found.refused.code, 'unauthorized_client')
+      }
+  const implicit = redirectTarget({ values: {}, unsound: [] }, { client_id: 'web', grant_types: ['implicit'] })
+  assert.equal('refused' in implicit && implicit.refused.reason, 'parameter_missing')
+})
+
 test('A24 of response modes only query is taken', () => {
   assert.doesNotThrow(() => judge({ response_mode: 'query' }))
   refused(() => judge({ response_mode: 'fragment' }), 'response_mode_unsupported', 'invalid_request')

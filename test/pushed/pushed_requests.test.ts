@@ -123,9 +123,18 @@ test('PA3: the whole request is judged when it is pushed, with the code the redi
     const repeated = await push(app, `${new URLSearchParams(REQUEST)}&scope=write`)
     assert.deepEqual([repeated.status, repeated.json['error']], [400, 'invalid_request'])
     const machine = Buffer.from(`machine:${'x'.repeat(40)}`).toString('base64')
-    const form = { ...REQUEST, client_id: 'machine', redirect_uri: 'https://machine.example/cb' }
-    const other = await push(app, form, { authorization: `Basic ${machine}` })
-    assert.deepEqual([other.status, other.json['error']], [400, 'unauthorized_client'])
+    const form: Form = { ...REQUEST, client_id: 'machine', redirect_uri: 'https://machine.example/cb' }
+    const { redirect_uri: _uri, ...withoutUri } = form
+    for (const each of [
+      form,
+      withoutUri,
+      { ...form, redirect_uri: 'https://evil.example/cb' },
+      { ...form, response_type: '' },
+      { ...form, scope: 'admin' },
+    ]) {
+      const other = await push(app, each, { authorization: `Basic ${machine}` })
+      assert.deepEqual([other.status, other.json['error']], [400, 'unauthorized_client'], JSON.stringify(each))
+    }
   }))
 
 test('PA3: with requireRedirectUri a request without redirect_uri is refused, without it the only registered one is used', async () => {
