@@ -117,6 +117,23 @@ export function parserFault(request: unknown): OAuthError | undefined {
   return refusal('misconfigured', { detail })
 }
 
+/** Whether a strategy is running now that was chosen by the credentials of its request. Strategies call verify at once. */
+let isChosen = false
+const warned = new Set<string>()
+
+/**
+ * Warns once for each function `name` of this package that a strategy calls without the request: in a chain of Passport it
+ * cannot see a second credential. Not for strategies that are chosen by the request: there is one credential then.
+ */
+export function warnWithoutRequest(name: string): void {
+  if (isChosen || warned.has(name)) return
+  warned.add(name)
+  process.emitWarning(
+    `The verify function of ${name} is called without the request, so it cannot refuse a request that presents two credentials. Pass { passReqToCallback: true } to the strategy.`,
+    { code: 'PASSPORT_CLIENT_ASSERTION_JWT_NO_REQUEST' },
+  )
+}
+
 /** Runs a strategy as Passport does: on an object of its own for each request. */
 function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Request, outcome: StrategyOutcome): void {
   const running = Object.assign(Object.create(strategy), {
@@ -126,11 +143,15 @@ function runStrategy(strategy: StrategyLike, route: RouteOptions, request: Reque
     pass: () => outcome(refused(undefined)),
     redirect: () => outcome(refused(undefined)),
   })
+  const before = isChosen
+  isChosen = true
   try {
     const pending: unknown = running.authenticate(request, route)
     if (isPromise(pending)) pending.then(undefined, (error: unknown) => outcome(broken(error)))
   } catch (error) {
     outcome(broken(error))
+  } finally {
+    isChosen = before
   }
 }
 

@@ -9,6 +9,7 @@ import { proofOf } from '../http/key_proof.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
 import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
+import type { FormParameters } from '../parameters.ts'
 
 /** An exchange of this package in the shape that oauth2orize's `server.exchange(…)` takes. */
 export interface Oauth2orizeExchange {
@@ -50,6 +51,28 @@ const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
     : undefined
 
 /**
+ * Refuses a request that presents two credentials (RFC 6749 §2.3). In a chain of Passport, a verify function that does not
+ * receive the request cannot see that.
+ */
+function requireOneCredential(
+  { headers: { authorization } }: Request,
+  parameters: FormParameters,
+  authentication: ClientAuthentication | undefined,
+): void {
+  const hasHeader = authorization !== undefined && authorization !== ''
+  const hasAssertion = parameters['client_assertion'] !== undefined || parameters['client_assertion_type'] !== undefined
+  const hasOther = hasAssertion
+    ? hasHeader || parameters['client_secret'] !== undefined
+    : hasHeader && authentication?.method === 'client_secret_post'
+  if (!hasOther) return
+  throw refusal('client_authentication_repeated', {
+    clientId: parameters['client_id'],
+    description: 'The request uses more than one client authentication method.',
+    detail: `expected one credential, got ${hasAssertion ? 'a client assertion' : 'an Authorization header'} beside another one: set passReqToCallback: true for the strategies`,
+  })
+}
+
+/**
  * Makes an oauth2orize exchange of an exchange. Its function name is the grant type, as `server.exchange(fn)` wants it.
  * It takes the client from `req.user` and the parameters from `req.body`, whoever parsed it, under the rules of
  * `readFormBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
@@ -86,9 +109,11 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     const announced = announcedForm(request.headers)
     if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })
     const parameters = requireAnnounced(parsedForm(body), announced)
+    const authentication = asAuthentication(request.authInfo)
+    requireOneCredential(request, parameters, authentication)
     return exchange.run({
       client,
-      authentication: asAuthentication(request.authInfo),
+      authentication,
       parameters,
       now: timeOf(clock),
       context: { request, parameters },

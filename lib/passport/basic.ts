@@ -22,7 +22,7 @@ export interface BasicVerify {
  * Basic. A client that is refused ends the chain of strategies with an `OAuthError` of status 401.
  *
  * Without `passReqToCallback` it has only what passport-http read: a secret with a colon is wrong, and a client assertion
- * in the same request is not seen.
+ * in the same request is not seen; a warning says so.
  */
 export function createBasicVerify(options: BasicVerifyOptions): BasicVerify {
   checkOptions('createBasicVerify', options, NAMES)

@@ -23,7 +23,8 @@ export interface ClientPasswordVerify {
  * It refuses a secret beside an `Authorization` header or a client assertion, so that a chain of strategies cannot fall
  * through from one credential to another. A client that is refused ends the chain with an `OAuthError`.
  *
- * Without `passReqToCallback` it cannot see a second credential. Use that only where `strategies` chooses the strategy.
+ * Without `passReqToCallback` it cannot see a second credential, and a chain of Passport may accept two at once; a warning
+ * says so, and the exchanges of this package refuse such a request. Use that only where `strategies` chooses the strategy.
  */
 export function createClientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
   checkOptions('createClientPasswordVerify', options, NAMES)

@@ -1,5 +1,5 @@
 import type { AuthenticatedClient } from '../client.ts'
-import { callHost } from '../hosts/passport.ts'
+import { callHost, warnWithoutRequest } from '../hosts/passport.ts'
 
 /** How a verify function of this package answers: an error, or the client, and how it authenticated. */
 export type ClientDone = (error: unknown, client?: object | false, info?: object) => void
@@ -22,6 +22,7 @@ export function verifyArguments(name: string, given: readonly unknown[]): Verify
   }
   const [clientId, clientSecret] = given.slice(-3)
   const request = given.length > 3 ? (given[given.length - 4] as object) : undefined
+  if (request === undefined) warnWithoutRequest(name)
   return { request, clientId, clientSecret, done: done as ClientDone }
 }
 

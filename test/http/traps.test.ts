@@ -477,6 +477,45 @@ test('our exchanges hold their rules in a set-up of the usual kind (O1, O11, O14
   }
 })
 
+test('G5: our exchanges refuse two credentials at once, whatever the strategies of the chain can see', async (t) => {
+  const assertion = { client_assertion: 'a.b.c', client_assertion_type: 'x' }
+  // passport-http cuts a secret at its second colon
+  const secret = { client_id: 'any', client_secret: 'a secret' }
+  const BASIC = { Authorization: basicHeader('any', 'a secret') }
+  const findClient = (id: string) => (id === 'any' ? secret : undefined)
+  for (const names of [
+    ['basic', 'oauth2-client-password'],
+    ['oauth2-client-password', 'basic'],
+  ]) {
+    const passport = new Passport()
+    passport.use(new BasicStrategy(createBasicVerify({ findClient })))
+    passport.use(new ClientPasswordStrategy(createClientPasswordVerify({ findClient })))
+    const server = oauth2orize.createServer()
+    server.exchange(toOauth2orize(echo))
+    const app = express()
+    app.use(express.urlencoded({ extended: false }))
+    app.post('/token', passport.authenticate(names, { session: false }), server.token() as RequestHandler)
+    app.use(respondWithError())
+    const route = await listen(createServer(app))
+    t.after(() => route.close())
+    const send = async (form: Record<string, string>, headers = {}) => {
+      const { status, json } = await post(route.url, { grant_type: 'echo', ...form }, headers)
+      return [status, json.error ?? json.client_id]
+    }
+    assert.deepEqual(await send(secret), [200, 'any'])
+    assert.deepEqual(await send({}, BASIC), [200, 'any'])
+    const refused = [400, 'invalid_request']
+    assert.deepEqual(await send({ ...secret, ...assertion }), refused)
+    assert.deepEqual(await send(assertion, BASIC), refused)
+    for (const header of ['Bearer x', 'Basic eA==', basicHeader('nobody', 'x'), BASIC.Authorization]) {
+      const answer = await send(secret, { Authorization: header })
+      if (names[0] === 'basic' && header === BASIC.Authorization)
+        assert.deepEqual(answer, [200, 'any'], 'a valid header is final, and the body beside it is ignored')
+      else assert.ok([400, 401].includes(Number(answer[0])), header)
+    }
+  }
+})
+
 test("Passport's and the parsers' own errors are in the table, through errorResponse (O13, O16, O30)", async (t) => {
   const events: Events['request.refused'][] = []
   t.after(onEvent('request.refused', (event) => events.push(event)))
