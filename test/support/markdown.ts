@@ -104,7 +104,7 @@ export function programsOf(blocks: readonly Block[]): Program[] {
 }
 
 /** The anchor that a heading gets: lower case, spaces to hyphens, punctuation gone. */
-const anchorOf = (heading: string): string =>
+export const anchorOf = (heading: string): string =>
   heading
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
     .trim()
