@@ -138,6 +138,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'type:consent',
     'type:dpop',
     'exchanges',
+    'hosts',
     'http',
     'issuer.ts',
     'node:crypto',

@@ -3,6 +3,7 @@ import type { Dpop } from '../dpop/dpop.ts'
 import { refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
+import { readUserProperty, setUser } from '../hosts/passport.ts'
 import { marked } from '../http/form.ts'
 import { prepare, setPrepared } from '../http/json_response.ts'
 import { setProof } from '../http/key_proof.ts'
@@ -43,7 +44,10 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
         /** The application's oauth2orize server, with its exchanges: ours and any others. */
         readonly server: ServerLike
         readonly exchanges?: undefined
-        /** The property of the request in which the server's exchanges look for the client. Default `user`. */
+        /**
+         * The property of the request in which the server's exchanges look for the client. Default: `user`, or the one of
+         * `passport.initialize({ userProperty })`.
+         */
         readonly userProperty?: string | undefined
       }
   )
@@ -73,11 +77,9 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   if (server !== undefined && exchanges !== undefined) {
     throw new TypeError("createTokenEndpoint: the options 'server' and 'exchanges' exclude each other")
   }
-  const { userProperty = 'user' } = options as { readonly userProperty?: unknown }
-  if (typeof userProperty !== 'string' || userProperty === '') {
-    throw badOption('userProperty', 'a string, not empty', userProperty)
-  }
-  if (server === undefined && userProperty !== 'user') {
+  const { userProperty } = options as { readonly userProperty?: unknown }
+  const propertyOf = readUserProperty(userProperty)
+  if (server === undefined && userProperty !== undefined) {
     throw new TypeError("createTokenEndpoint: option 'userProperty' has no effect without 'server'")
   }
   if (server === undefined && exchanges === undefined) {
@@ -86,7 +88,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   const isEnforced = booleanOption('enforceGrantTypes', options.enforceGrantTypes, true)
   return server === undefined
     ? withPlainExchanges(options, exchanges, isEnforced)
-    : withServer(options, server, isEnforced, userProperty)
+    : withServer(options, server, isEnforced, propertyOf)
 }
 
 type OptionsWithDpop = ClientEndpointOptions & { readonly dpop?: Dpop | undefined }
@@ -156,7 +158,7 @@ function withServer(
   options: OptionsWithDpop,
   server: ServerLike,
   isEnforced: boolean,
-  userProperty: string,
+  propertyOf: (request: unknown) => string,
 ): TokenEndpoint {
   requireFunction('server.token', server?.token)
   const layers = guardedLayers(server)
@@ -177,8 +179,8 @@ function withServer(
       request.user = client
       request.authInfo = how
     }
+    setUser(request, request.user, propertyOf(request))
     if (proof !== undefined) setProof(request, proof)
-    if (userProperty !== 'user') Object.assign(request, { [userProperty]: request.user })
     return new Promise((resolve, reject) => {
       prepare(response, cors)
       response.once('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more

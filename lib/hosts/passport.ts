@@ -7,6 +7,8 @@
 //   exceptions come back out of them.
 // - `passport.authenticate(name)` logs the user of a strategy in, and puts it into the session of express-session, unless it
 //   has `session: false`, `assignProperty` or a callback. The strategy gets these options, but not the callback.
+// - `passport.initialize({ userProperty })` puts the user into another property than `user`: its name is then in
+//   `request._userProperty` (0.4: in the instance of Passport, `request._passport.instance._userProperty`).
 // - Express has the `next` of the router that handles a request in `request.next`.
 // - passport-http takes a secret that begins with a colon for an empty one (lib/passport-http/strategies/basic.js).
 
@@ -101,6 +103,29 @@ export function loginFault(strategy: string, request: unknown, route: unknown): 
     return undefined
   const detail = `passport.authenticate('${strategy}') needs { session: false }: it would log the client in as a user`
   return refusal('misconfigured', { detail })
+}
+
+/** The property of the request in which Passport keeps the user: `user`, unless `passport.initialize` was given another. */
+function userPropertyOf(request: unknown): string {
+  const { _userProperty: own, _passport: known } = Object(request) as {
+    readonly _userProperty?: unknown
+    readonly _passport?: { readonly instance?: { readonly _userProperty?: unknown } }
+  }
+  const name = own ?? known?.instance?._userProperty
+  return typeof name === 'string' && name !== '' ? name : 'user'
+}
+
+/** Checks the option `userProperty`. Absent: the property in which Passport keeps the user of the request. */
+export function readUserProperty(name: unknown): (request: unknown) => string {
+  if (name === undefined) return userPropertyOf
+  if (typeof name !== 'string' || name === '') throw badOption('userProperty', 'a string that is not empty', name)
+  return () => name
+}
+
+/** Sets the client of a request where oauth2orize looks for it by default, and in the property of another name. */
+export function setUser(request: Request, user: unknown, property: string): void {
+  request.user = user
+  if (property !== 'user') Object.assign(request, { [property]: user })
 }
 
 /** The fault of a form whose body no middleware has read; `undefined` of any other request. */

@@ -20,9 +20,11 @@ import {
   createStrategyRunner,
   type PassportLike,
   type RunStrategy,
+  readUserProperty,
   requestForBasicStrategy,
   type StrategyLike,
   type StrategyOutcome,
+  setUser,
   strategyAlgorithms,
 } from '../hosts/passport.ts'
 import { badOption, booleanOption, checkOptions, requireFunction } from '../options.ts'
@@ -68,6 +70,11 @@ export type ClientAuthenticationOptions = (
 ) & {
   /** The advertised URL of the endpoint, where it is not the token endpoint. */
   readonly endpoint?: string | undefined
+  /**
+   * The property of the request in which exchanges look for the client, set in addition to `user`. Default: the one of
+   * `passport.initialize({ userProperty })`.
+   */
+  readonly userProperty?: string | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -197,7 +204,10 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
 /** How long a strategy, or a function of the application, is waited for. */
 const MOST_SECONDS = 30
 
-const OPTIONS = ['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict', 'endpoint', 'clock']
+const OPTIONS = [
+  ...['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict'],
+  ...['endpoint', 'userProperty', 'clock'],
+]
 
 /**
  * A middleware that authenticates the client of a request whose form `readFormBody` has read, by exactly one method, chosen
@@ -228,6 +238,7 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
   readonly signingAlgorithms: readonly string[]
 } {
   const { clock = systemClock, endpoint } = options
+  const propertyOf = readUserProperty(options.userProperty)
   const { run, methods, signingAlgorithms } =
     'authenticateClient' in options
       ? byFunction(options.authenticateClient, endpoint, clock)
@@ -238,10 +249,10 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
     const outcome: StrategyOutcome = (error, user, info) => {
       if (settled) return
       settled = true
-      finish(request, next, error, user, info)
+      finish(request, propertyOf(request), next, error, user, info)
     }
     try {
-      request.user = undefined
+      setUser(request, undefined, propertyOf(request))
       request.body = parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {})
       run(request, response, outcome)
     } catch (error) {
@@ -251,9 +262,9 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
   return { authenticate, methods, signingAlgorithms }
 }
 
-function finish(request: Request, next: Next, error: unknown, user: unknown, info: unknown): void {
+function finish(request: Request, property: string, next: Next, error: unknown, user: unknown, info: unknown): void {
   if (error === undefined && typeof user === 'object' && user !== null) {
-    request.user = user
+    setUser(request, user, property)
     request.authInfo = info
     callHost(request, () => next(), next)
   } else {

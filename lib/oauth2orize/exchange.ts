@@ -3,12 +3,13 @@ import { type Clock, systemClock } from '../clock.ts'
 import { asError, refusal } from '../errors.ts'
 import type { Exchange } from '../exchanges/exchange.ts'
 import { timeOf } from '../hooks.ts'
+import { readUserProperty } from '../hosts/passport.ts'
 import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import { proofOf } from '../http/key_proof.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
-import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
+import { checkOptions, optionNames, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 
 /** An exchange of this package in the shape that oauth2orize's `server.exchange(…)` takes. */
@@ -26,7 +27,10 @@ export interface ToOauth2orizeOptions {
    * Default: `req.user` itself, if it has a `client_id`.
    */
   readonly toClient?: ((user: unknown) => Client | undefined) | undefined
-  /** The property of the request that holds the authenticated client, as in oauth2orize's own exchanges. Default `user`. */
+  /**
+   * The property of the request that holds the authenticated client, as in oauth2orize's own exchanges. Default: `user`, or
+   * the one of `passport.initialize({ userProperty })`.
+   */
   readonly userProperty?: string | undefined
   /** Default: the clock of this machine. */
   readonly clock?: Clock | undefined
@@ -85,14 +89,13 @@ export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions 
 
 /** As `toOauth2orize`, from options that are checked already and may have others among them. */
 export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions): Oauth2orizeExchange {
-  const { toClient = asClient, userProperty = 'user', clock = systemClock } = options
+  const { toClient = asClient, clock = systemClock } = options
+  const propertyOf = readUserProperty(options.userProperty)
   requireFunction('toClient', toClient)
   requireFunction('exchange.run', (exchange as Exchange | undefined)?.run)
-  if (typeof userProperty !== 'string' || userProperty === '') {
-    throw badOption('userProperty', 'a string, not empty', userProperty)
-  }
 
   async function run(request: Request) {
+    const userProperty = propertyOf(request)
     const user = (request as unknown as Readonly<Record<string, unknown>>)[userProperty]
     const client = user ? toClient(user) : undefined
     if (client === undefined) {

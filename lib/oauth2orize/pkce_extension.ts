@@ -11,7 +11,8 @@ import {
  * built in). It reads all parameters, by GET and by POST, and passes them to `validateAuthorization`, which judges them.
  * It judges nothing, but throws for a request without a usable `client_id`: there is nobody to redirect to, and
  * oauth2orize would blame the response type. Members that parsers registered before it have read stay as they are, unless
- * the request has the parameter.
+ * the request has the parameter. The exception is `type`: without `response_type` in the request it is `missing`, because
+ * oauth2orize would refuse the request before its client can be told. To set `type`, register your parser after this one.
  */
 export const createRequestParser = (): ((request: ParametersRequest) => Oauth2orizeRequest) => parseRequest
 

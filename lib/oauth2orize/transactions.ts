@@ -6,6 +6,7 @@ import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
 import { returnedWrong, timeOf } from '../hooks.ts'
+import { readUserProperty } from '../hosts/passport.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
@@ -56,7 +57,7 @@ export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRu
   /** The name of the form field. Default `transaction_id`, as oauth2orize has it. */
   readonly transactionField?: string | undefined
   /**
-   * The property of the request that holds the user. Default `user`. Set it if the application uses Passport's
+   * The property of the request that holds the user. Default: `user`, or the one of `passport.initialize({ userProperty })`. Set it if the application uses Passport's
    * `assignProperty` or oauth2orize's `userProperty`, and pass `userProperty` to `server.authorization()` and
    * `server.decision()` too.
    */
@@ -159,7 +160,6 @@ export function createTransactionStore<User>(
     subjectOf,
     clock = systemClock,
     transactionField = 'transaction_id',
-    userProperty = 'user',
     pushed,
   } = options
   requireIssuer(issuer)
@@ -167,9 +167,11 @@ export function createTransactionStore<User>(
   requireVerbs('replayRegister', replayRegister, ['remember'])
   requireOptionalFunctions({ subjectOf })
   requireFunction('clock', clock)
-  for (const [name, value] of Object.entries({ transactionField, userProperty }))
-    if (typeof value !== 'string' || value === '') throw badOption(name, 'a string that is not empty', value)
-  const userOf = (request: TransactionRequest): unknown => (request as Readonly<Record<string, unknown>>)[userProperty]
+  if (typeof transactionField !== 'string' || transactionField === '')
+    throw badOption('transactionField', 'a string that is not empty', transactionField)
+  const propertyOf = readUserProperty(options.userProperty)
+  const userOf = (request: TransactionRequest): unknown =>
+    (request as Readonly<Record<string, unknown>>)[propertyOf(request)]
   const lifetime = transactionLifetimeOf(options)
   const milliseconds = timeLimitOf(options)
   const keys = keysOf(options.secret)

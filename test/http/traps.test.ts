@@ -700,6 +700,47 @@ test('O25: exchanges that look for the client in another property of the request
   assert.throws(() => createTokenEndpoint({ exchanges: [], findClient, userProperty: 'client' } as never), /no effect/)
 })
 
+test('G3: the client is found in the property of passport.initialize, and in the one that authenticateClients is given', async (t) => {
+  const passport = new Passport()
+  passport.use(new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient })))
+  const initialize = passport.initialize({ userProperty: 'client' } as never)
+  const issue = (client: unknown, _scope: unknown, done: Done) => done(null, `token of ${(client as Client).client_id}`)
+  const theirs = oauth2orize.exchange.clientCredentials({ userProperty: 'client' }, issue)
+  const server = (options: object) => {
+    const made = oauth2orize.createServer()
+    made.exchange(theirs)
+    made.exchange(toOauth2orize(echo, options))
+    return made
+  }
+  const bare = (): RequestHandler => server({ userProperty: 'client' }).token() as RequestHandler
+  const strategies = { basic: 'basic' }
+  const noLimit = { enforceGrantTypes: false }
+  const door = (options: object): RequestHandler => authenticateClients(options as never) as RequestHandler
+  const authenticateClient = createClientAuthenticator({ findClient })
+  const form = readFormBody() as RequestHandler
+  const chains: RequestHandler[][] = [
+    [initialize, form, passport.authenticate('basic', { session: false }), server({}).token() as RequestHandler],
+    [initialize, form, door({ passport, strategies }), server({}).token() as RequestHandler],
+    [initialize, form, door({ authenticateClient }), server({}).token() as RequestHandler],
+    [form, door({ passport, strategies, userProperty: 'client' }), bare()],
+    [form, door({ authenticateClient, userProperty: 'client' }), bare()],
+    [initialize, createTokenEndpoint({ server: server({}), findClient, ...noLimit }) as RequestHandler],
+    [initialize, createTokenEndpoint({ server: server({}), passport, strategies, ...noLimit }) as RequestHandler],
+  ]
+  for (const [at, chain] of chains.entries()) {
+    const app = express()
+    app.use('/token', ...chain, respondWithError() as never)
+    const route = await listen(createServer(app))
+    t.after(() => route.close())
+    const own = await post(route.url, { grant_type: 'echo' }, BASIC)
+    assert.equal(own.json.client_id, 'any', `${at}: ${own.text}`)
+    const other = await post(route.url, { grant_type: 'client_credentials' }, BASIC)
+    assert.equal(other.json.access_token, 'token of any', `${at}: ${other.text}`)
+  }
+  for (const userProperty of ['', 7])
+    assert.throws(() => door({ authenticateClient, userProperty }), /option 'userProperty'/)
+})
+
 test('exchanges and their wrapper refuse unknown options, and say what they need', () => {
   assert.throws(() => toOauth2orize(undefined as never), /option 'exchange.run'/)
   assert.throws(() => toOauth2orize(echo, { toclient: asIs } as never), /Did you mean "toClient"/)

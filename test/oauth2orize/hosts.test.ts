@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
+import { Passport } from 'passport'
 import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { onEvent } from '../../lib/events.ts'
@@ -132,6 +133,21 @@ test('O25: the user is found under userProperty, at the request, at the decision
   assert.ok(redirected(await send(`/authorize${query()}`)).searchParams.get('code'))
 })
 
+test('G3: the user is found in the property of passport.initialize', async (context) => {
+  const { side } = partsOf()
+  const server = oauth2orize.createServer({ store: side.transactions })
+  server.grant(side.grant)
+  const options = { userProperty: 'account' } as never
+  const { send } = await hostApp(context, (app) => {
+    app.use(new Passport().initialize({ userProperty: 'account' } as never), loggedIn('account'))
+    app.get('/authorize', handlers(server.authorization(options, side.validate, side.immediate)), dialog)
+    app.post('/authorize/decision', handlers(server.decision(options, side.decision as never)))
+    app.use(errorHandler(side.errors))
+  })
+  const transaction_id = await transactionOf(await send(`/authorize${query()}`))
+  assert.ok(redirected(await send('/authorize/decision', { transaction_id, allow: 'allow' })).searchParams.get('code'))
+})
+
 test('A26: members that an earlier parser has read survive, and those of the request are put over them', async (context) => {
   const { side } = partsOf()
   const server = oauth2orize.createServer({ store: side.transactions })
@@ -153,6 +169,29 @@ test('A26: members that an earlier parser has read survive, and those of the req
   await send(`/authorize${query()}`)
   assert.equal(seen?.redirectURI, 'https://client.example/cb')
   assert.equal(seen?.state, 'st')
+})
+
+test('G4: type is missing where the request has none, and a parser registered after the grant may set it', async (context) => {
+  const typeOf = async (isBefore: boolean): Promise<unknown> => {
+    const { side } = partsOf()
+    const server = oauth2orize.createServer({ store: side.transactions })
+    const own = ((_request: unknown) => ({ type: 'own' })) as never
+    if (isBefore) server.grant('*', own)
+    server.grant(side.grant)
+    if (!isBefore) server.grant('*', own)
+    let seen: Oauth2orizeRequest | undefined
+    const validate = (request: Oauth2orizeRequest, done: (error: unknown) => void) => {
+      seen = request
+      done(new OAuthError('access_denied'))
+    }
+    const { send } = await hostApp(context, (app) => {
+      app.get('/authorize', handlers(server.authorization(validate as never)))
+      app.use(errorHandler(side.errors))
+    })
+    await send(`/authorize${query({ response_type: '' })}`)
+    return seen?.type
+  }
+  assert.deepEqual([await typeOf(true), await typeOf(false)], ['missing', 'own'])
 })
 
 test('O56: without any error handler a denial, and what fails at the decision, is redirected by the grant itself', async (context) => {
