@@ -19,7 +19,7 @@ export interface JwkSet {
 export interface Client {
   readonly client_id: string
   readonly client_name?: string | undefined
-  /** One secret, or several that are all live (rotation). Octets are taken as they are, text as UTF-8. */
+  /** One secret, or several valid ones (rotation). Bytes are used unchanged, strings as UTF-8. */
   readonly client_secret?: string | Uint8Array | readonly ClientSecret[] | undefined
   /** Epoch seconds, or a `Date`, at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
   readonly client_secret_expires_at?: number | bigint | Date | undefined

@@ -31,7 +31,7 @@ const DEFAULT_COST: ScryptCost = { logN: 14, blockSize: 8, parallelization: 1 }
 
 const KEY_OCTETS = 32
 
-/** A hash that this version can not compare with: of a cost it does not take. No secret is right by it. */
+/** A hash that this version cannot verify, because of its cost. No secret matches it. */
 const isForeignHash = (value: string | Uint8Array): boolean =>
   typeof value === 'string' && HASHED.test(value) && parseHashed(value) === undefined
 
@@ -100,8 +100,8 @@ export function generateClientSecret(): { readonly secret: string; readonly hash
 }
 
 /**
- * Hashes a client secret for storage, with scrypt (RFC 7914) and a random salt of 16 octets. The result stands in
- * `client_secret` in place of the secret. Not for clients that use `client_secret_jwt`: that secret is a key, and the
+ * Hashes a client secret for storage, with scrypt (RFC 7914) and a random salt of 16 bytes. Store the result in
+ * `client_secret` instead of the secret. Not for clients that use `client_secret_jwt`: that secret is a key, and the
  * server needs it as it is.
  */
 export async function hashClientSecret(secret: string): Promise<string> {

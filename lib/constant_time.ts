@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 
 /**
- * Whether two runs of octets are the same, in a time that depends on what was presented alone: where the lengths differ, that
+ * Whether two byte strings are equal, in a time that depends on what was presented alone: where the lengths differ, that
  * is compared with itself.
  */
 export function isSameOctets(presented: Uint8Array, expected: Uint8Array): boolean {

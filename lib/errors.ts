@@ -279,13 +279,13 @@ export const codeOfReason = (reason: Reason): KnownErrorCode => CODE_OF_REASON[r
 /** What an `OAuthError` may carry beside its code. */
 export interface OAuthErrorOptions {
   readonly reason?: Reason | undefined
-  /** Sentence for the wire at verbosity `normal` and above, in place of the fixed one of the code. Never a secret. */
+  /** The `error_description` at verbosity `normal` and above, instead of the fixed sentence of the code. Never a secret. */
   readonly description?: string | undefined
   /** For operators and for verbosity `debug`: what was expected and, where it is no secret, what came. */
   readonly detail?: string | undefined
   /** The client named in the request, as far as it is known. Not necessarily authenticated. */
   readonly clientId?: string | undefined
-  /** HTTP status in place of the one of the code: 413, 415, 405. */
+  /** HTTP status instead of the default one of the code: 413, 415, 405. */
   readonly status?: number | undefined
   /** Response headers that belong to this refusal: `Allow`, `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>> | undefined

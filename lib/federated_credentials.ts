@@ -16,7 +16,7 @@ const MEMBERS: readonly string[] = ['issuer', 'subject', 'audience', 'claims', '
 /** Claims whose values platforms give to one thing only, also after it was renamed or deleted. */
 const IMMUTABLE_CLAIMS: readonly string[] = ['repository_id', 'repository_owner_id', 'project_id', 'namespace_id']
 
-/** What a record with keys of its own and federated credentials is told. */
+/** The message for a record with both its own keys and federated credentials. */
 export const TWO_ROOTS_OF_TRUST = 'federated_credentials must not be there together with jwks or jwks_uri'
 
 const isText = (value: unknown): value is string =>

@@ -14,7 +14,7 @@ export interface ScopeRules {
   /**
    * Whether `read,write` in a request is two values, as CharonOauth2 has it, and not one. Default false: RFC 6749 §3.3
    * has spaces only, and a comma belongs to the value. Scopes that are registered or stored are separated by spaces in
-   * either case, and so is what is answered; a value that holds a comma can not be asked for with it.
+   * either case, and so is the response; a value that contains a comma cannot be requested then.
    */
   readonly commaSeparatesScope?: boolean | undefined
   /** The scope of clients whose record has no `scope`, separated by spaces. Default: none. The same on all sides. */

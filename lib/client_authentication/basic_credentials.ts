@@ -20,7 +20,7 @@ const ENCODED = /[%+]/
 const malformed = (detail: string) =>
   refusal('authorization_header_malformed', { detail: `expected HTTP Basic credentials, got ${detail}` })
 
-/** RFC 6749 appendix B: `+` is a space, percent sequences are octets of UTF-8. `undefined` where that cannot be. */
+/** RFC 6749 appendix B: `+` is a space, percent sequences are bytes of UTF-8. Returns `undefined` if that fails. */
 function formDecoded(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))

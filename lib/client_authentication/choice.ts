@@ -17,7 +17,7 @@ interface CredentialRule {
   /** For the refusal of two methods at once. */
   readonly what: string
   readonly isPresent: (request: RequestHead, parameters: FormParameters) => boolean
-  /** Throws what makes the credential unusable, whoever the client is. */
+  /** Throws an error if the credential is unusable for any client. */
   readonly check?: (request: RequestHead, parameters: FormParameters) => void
 }
 

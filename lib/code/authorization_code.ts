@@ -52,10 +52,10 @@ export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   return stored
 }
 
-/** Authorization codes are 32 random octets in base64url. */
+/** Authorization codes are 32 random bytes in base64url. */
 const CODE = /^[A-Za-z0-9_-]{43}$/
 
-/** Whether a text can be a code of ours. What can not is refused before any store is asked. */
+/** Whether a string has the form of a code of this server. Others are refused before any store is called. */
 export const isCode = (code: string): boolean => CODE.test(code)
 
 /** Under which id the store knows a code: its SHA-256, so that a reader of the store cannot redeem anything. */
@@ -103,7 +103,7 @@ export function proofOf(code: AuthorizationCode, presented: PresentedProofs): Co
 }
 
 /**
- * Whether whoever presents proofs that hold is surely the one the code was issued to: only then may a replay end the
+ * Whether valid proofs show that the caller is the client the code was issued to: only then may a replay end the
  * session. A public client without PKCE proves nothing, since its id and redirect URI are no secrets.
  */
 export const isProofConclusive = (code: AuthorizationCode, client: Client): boolean =>

@@ -108,7 +108,7 @@ const REFUSAL_OF_PROOF: Readonly<
   redirect_uri_wrong: [
     'redirect_uri_mismatch',
     undefined,
-    'redirect_uri must equal the one of the authorization request, octet for octet',
+    'redirect_uri must equal the one of the authorization request, byte for byte',
   ],
   verifier_missing: ['parameter_missing', 'The parameter code_verifier is missing.', 'the code has a code_challenge'],
   verifier_unexpected: [

@@ -36,7 +36,7 @@ export function checkPrompt(values: FormParameters, clientId: string): void {
   }
 }
 
-/** Whether the request demands a new login, whoever is logged in: `prompt=login`, `prompt=select_account`, `max_age=0`. */
+/** Whether the request requires a new login, even if a user is logged in: `prompt=login`, `prompt=select_account`, `max_age=0`. */
 export function demandsLogin(values: FormParameters): boolean {
   const prompts = promptsOf(values)
   return prompts.has('login') || prompts.has('select_account') || maxAgeOf(values) === 0

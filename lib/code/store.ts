@@ -19,6 +19,6 @@ export interface CodeStore {
   find(id: string): Promise<AuthorizationCode | undefined>
   /** Adds one to the failures of the code. Atomic. Answers with their number, this one included; 0 for an unknown id. */
   countFailure(id: string): Promise<number>
-  /** Atomic: one caller is told `spent`, every later one `already_spent`. Judges nothing else, not even expiry. */
+  /** Atomic: one caller receives `spent`, every later one `already_spent`. It checks nothing else, not even expiry. */
   spend(id: string): Promise<'spent' | 'already_spent' | 'unknown'>
 }

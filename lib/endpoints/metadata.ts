@@ -41,7 +41,7 @@ export interface MetadataOptions {
   readonly responseTypes?: readonly string[] | undefined
   /** Whether authorization responses carry `iss` (RFC 9207), as those of this package do. Default true. */
   readonly issuerInResponse?: boolean | undefined
-  /** More members, or others in place of the ones above. */
+  /** Additional members, or members that replace the ones above. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 

@@ -54,7 +54,7 @@ export interface AuthorizationCodeOptions extends ScopeRules {
 /**
  * RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.6). In this order: the client's grant, the form of the parameters, the code's
  * client, its expiry, redirect URI, verifier, `permits`; then the session that the code names is opened, `permits` asked
- * once more, and the code spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
+ * again, and the code spent, last: of several requests at once exactly one spends it, and that one is answered with tokens. What is refused
  * before leaves the code as it was, but a wrong verifier is counted and the fifth kills the code.
  *
  * The tokens get the scope of the authorization request; a `scope` parameter here is ignored unless `scopeParameter`

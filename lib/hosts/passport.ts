@@ -34,7 +34,7 @@ export interface PassportLike {
   ): unknown
 }
 
-/** What a strategy is told: no login session, and which endpoint is called. */
+/** The options passed to a strategy: no login session, and the endpoint of the request. */
 type RouteOptions = { session: boolean; endpoint?: string }
 
 /** The outcome of a strategy: an error, or the user and more about it. */

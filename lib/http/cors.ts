@@ -30,7 +30,7 @@ export interface CorsHeaders {
 
 const NO_HEADERS: Headers = Object.freeze({})
 
-/** What browsers do not show to scripts unless they are told to. */
+/** Headers that browsers show to scripts only if they are listed. */
 const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce'
 
 /** A list of header names (RFC 9110 §5.1), and no longer than a browser makes it. */

@@ -65,7 +65,7 @@ const knownWithBracket = (name: string): boolean => {
   return bracket > 0 && KNOWN.has(name.slice(0, bracket))
 }
 
-/** The octets with spaces for plus signs: in a form no plus sign stands for itself. */
+/** The bytes with spaces for plus signs: in a form a plus sign always means a space. */
 function spaced(octets: Uint8Array): Uint8Array {
   if (!octets.includes(0x2b)) return octets
   const copy = new Uint8Array(octets)
@@ -87,12 +87,12 @@ function percentDecode(text: string): string {
 }
 
 /**
- * Reads an `application/x-www-form-urlencoded` body. Strict: octets and percent sequences must be UTF-8, every percent
+ * Reads an `application/x-www-form-urlencoded` body. Strict: bytes and percent sequences must be UTF-8, every percent
  * sign must begin a sequence, every name may stand once, even an unknown one or an empty value, and no more than 1000
  * names. Parameters that are empty or white space are absent from the result. Rejects with `invalid_request`.
  */
 export function parseForm(octets: Uint8Array, repeatable: readonly string[] = REPEATABLE): FormParameters {
-  if (!isUtf8(octets)) throw notUtf8('the octets are not UTF-8')
+  if (!isUtf8(octets)) throw notUtf8('the body is not UTF-8')
   const { buffer, byteOffset, byteLength } = spaced(octets)
   const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
   const parameters: Record<string, string> = Object.create(null)
@@ -145,7 +145,7 @@ export function marked(parameters: FormParameters): FormParameters {
 /**
  * What an earlier body parser left in `req.body`, held to the same rules as far as it still can be: strings only, no
  * repeats. Objects under unknown names are ignored like other unknown parameters. What cannot be seen any more is
- * whether a percent sign was stray; octets that were no UTF-8 show as U+FFFD and are refused.
+ * whether a percent sign was stray; bytes that are not UTF-8 appear as U+FFFD and are refused.
  */
 export function parsedForm(body: object, repeatable: readonly string[] = REPEATABLE): FormParameters {
   if (sound.has(body)) return body as FormParameters

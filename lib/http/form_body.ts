@@ -8,7 +8,7 @@ import type { Middleware, Request } from './message.ts'
 
 /** How request bodies are read. */
 export interface FormBodyOptions {
-  /** The largest body taken, in octets. Default 65536; a larger one is answered with 413. */
+  /** The largest accepted body, in bytes. Default 65536; the response to a larger body is 413. */
   readonly limitBytes?: number | undefined
   /**
    * Parameters that may stand more than once; their values are joined by one space. Default `resource` and `audience`
@@ -43,7 +43,7 @@ const tooLarge = (limit: number) =>
   refusal('body_too_large', {
     status: 413,
     description: 'The request body is too large.',
-    detail: `expected at most ${limit} octets`,
+    detail: `expected at most ${limit} bytes`,
   })
 
 const notAscii = () => unsupported('expected the charset UTF-8, or a form that is ASCII throughout')

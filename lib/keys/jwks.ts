@@ -120,7 +120,7 @@ export const keyIdOf = (jwk: Jwk): string | undefined => {
 
 /**
  * The keys of a set that an assertion may be signed with: those of its algorithm, and of its `kid` if it has one. Keys
- * that share a `kid` are told apart by the rest (RFC 7517 §4.5).
+ * that share a `kid` are distinguished by their other members (RFC 7517 §4.5).
  */
 export function candidatesIn(
   keys: readonly Jwk[],

@@ -16,12 +16,12 @@ export interface KeySetOptions {
   /** Whether `http:` is taken for hosts on the loopback interface. For tests and development. Default `false`. */
   readonly allowHttpLoopback?: boolean | undefined
   /**
-   * Whether an address may be connected to, in place of the rule that it is on the public internet. Asked when a name
+   * Whether an address may be connected to. Replaces the rule that only public addresses are allowed. Asked when a name
    * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address:
    * `(address) => address === '10.0.0.7' || isPublicAddress(address)`.
    */
   readonly isAllowedAddress?: IsAllowedAddress | undefined
-  /** Certificate authorities (PEM) in place of those of Node.js, as for `tls.connect`. Not with a `fetch` of one's own. */
+  /** Certificate authorities (PEM) instead of those of Node.js, as for `tls.connect`. Cannot be combined with `fetch`. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
   /**
    * Resolves host names (`net.connect`'s `lookup`). What it finds is checked all the same. Default: the hosts file and
@@ -30,13 +30,13 @@ export interface KeySetOptions {
    */
   readonly lookup?: LookupFunction | undefined
   /**
-   * Fetches in place of this package, for instance through a proxy. Size, time, status, redirects and content are
+   * Your own fetch function, for example for a proxy. Size, time, status, redirects and content are
    * checked all the same; which addresses it connects to is then its own duty.
    */
   readonly fetch?: typeof globalThis.fetch | undefined
   /** Milliseconds for the whole of a request, 100 to 30000. Default 3000. */
   readonly timeoutMilliseconds?: number | undefined
-  /** Largest answer in octets, 1024 to 1048576. Default 65536. */
+  /** The largest response in bytes, 1024 to 1048576. Default 65536. */
   readonly maxBytes?: number | undefined
   /** The most keys in a set, also in the `jwks` of a client record: 1 to 1000. Default 100. */
   readonly maxKeys?: number | undefined

@@ -53,7 +53,7 @@ export const VALIDATE_OPTIONS = optionNames<ValidateAuthorizationOptions>({
   timeoutMilliseconds: true,
 })
 
-/** The callback oauth2orize hands to a validate function. An error with a redirect URI is told to the client. */
+/** The callback that oauth2orize passes to a validate function. An error with a redirect URI is redirected to the client. */
 export type ValidateDone<C extends Client = Client> = (
   error: Error | null,
   client?: C | false,

@@ -52,7 +52,7 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   readonly extra?:
     | ((transaction: { readonly request: Oauth2orizeRequest; readonly user: User }) => Extra | Promise<Extra>)
     | undefined
-  /** How much of an error the client is told. Default `'normal'`: a fixed sentence. */
+  /** How much detail an error response contains. Default `'normal'`: a fixed sentence. */
   readonly verbosity?: Verbosity | undefined
   readonly clock?: Clock | undefined
 }

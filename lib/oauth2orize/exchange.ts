@@ -78,7 +78,7 @@ function requireOneCredential(
 
 /**
  * Makes an oauth2orize exchange of an exchange. Its function name is the grant type, as `server.exchange(fn)` wants it.
- * It takes the client from `req.user` and the parameters from `req.body`, whoever parsed it, under the rules of
+ * It takes the client from `req.user` and the parameters from `req.body`, with any body parser, under the rules of
  * `readFormBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
  * authenticate: without a client in `req.user` it refuses.
  */

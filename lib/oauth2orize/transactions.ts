@@ -44,7 +44,7 @@ export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
 export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules, TimeLimitOptions {
   /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
   readonly issuer: string
-  /** At least 32 octets, the same for all processes; or several: the first seals, all open (rotation). */
+  /** At least 32 bytes, the same in all processes; or an array: the first encrypts, all decrypt (rotation). */
   readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
   /** The client is read anew when the user has decided: it may be gone by then. */
   readonly findClient: FindClient

@@ -1,5 +1,5 @@
 /**
- * The parameters in `request.body`, whoever parsed it, as far as they say anything: own members, and not those that were
+ * The parameters in `request.body`, with any body parser, as far as they say anything: own members, and not those that were
  * sent empty (RFC 6749 §3.2). Their values may be anything.
  */
 export function sentParameters(request: unknown): Readonly<Record<string, unknown>> {

@@ -52,7 +52,7 @@ export const skipByteOrderMark = (bytes: Buffer): Buffer =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
 
 /**
- * The JSON object in these octets, strictly: valid UTF-8 without a byte order mark, an object at the top, every member
+ * The JSON object in these bytes, strictly: valid UTF-8 without a byte order mark, an object at the top, every member
  * name once at every level (RFC 7515 §10.12), at most 32 levels, or as many as `mostLevels` says. Takes time linear in the input. Throws `SyntaxError`
  * with a message that says what is wrong and quotes nothing.
  */

@@ -21,7 +21,7 @@ export interface RefreshedSession {
 export const sessionOver = (clientId: string): OAuthError =>
   refusal('session_not_found', { clientId, detail: 'the session is unknown, ended or expired' })
 
-/** No proof, or one of another key: whoever sends it does not hold the key, and must not be able to end the session. */
+/** No proof, or one with another key: the caller does not have the key, and must not be able to end the session. */
 const wrongKey = (clientId: string, presented: string | undefined): OAuthError =>
   refusal('dpop_key_mismatch', {
     clientId,

@@ -43,8 +43,8 @@ export interface SessionsOptions extends SessionSettings {
   /** Where sessions are kept. */
   readonly store: SessionStore
   /**
-   * The issuer identifier of this server, for stores that several issuers share: sessions carry it, and those of other
-   * issuers are unknown. Default: sessions are told apart by the issuer of the tokens alone.
+   * The issuer identifier of this server. Set it if several issuers share a store: sessions contain it, and those of other
+   * issuers are not found. Default: only the issuer of the tokens separates the sessions.
    */
   readonly issuer?: string | undefined
   /** Settings of one client; what it leaves out, or `undefined`, takes the general ones. Called on every use. */
@@ -58,7 +58,7 @@ export interface OpenSessionOptions {
   /** Whole epoch seconds. Default: the clock. */
   readonly now?: number | undefined
   /**
-   * Default: 32 random octets, base64url. One of your own must be used once: a store may keep what has expired, and then
+   * Default: 32 random bytes in base64url. Use your own id only once: a store may keep what has expired, and then
    * opens nothing under its id, or may have let go of it, and then does.
    */
   readonly id?: string | undefined
@@ -78,7 +78,7 @@ export interface OpenSessionOptions {
   readonly adopted?: { readonly rank?: number | undefined; readonly openedAt?: number | undefined } | undefined
   /** The issuer it belongs to. Default: the option of `createSessions`, which it must not contradict. */
   readonly issuer?: string | undefined
-  /** In place of the settings, for this session. */
+  /** Overrides the settings for this session. */
   readonly idleLifetimeSeconds?: number | undefined
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
   /** The application's own data, plain JSON. */
@@ -140,7 +140,7 @@ export interface Sessions {
     },
   ): Promise<Session | undefined>
   /**
-   * Ends a session, also one that is still being opened elsewhere: it can not be opened or moved on afterwards. True
+   * Ends a session, also one that is still being opened elsewhere: it cannot be opened or refreshed afterwards. True
    * when it was live. `markerExpiresAt` (epoch seconds) is how long an id without a session is remembered as ended, and
    * must outlive what could open that session; by default the idle lifetime, and a day at least. Look an id up first
    * that comes from outside: each unknown one that is ended leaves a marker.

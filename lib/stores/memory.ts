@@ -14,7 +14,7 @@ import { replayKey } from './replay_key.ts'
 interface MemoryStoresOptions extends CodeLimitOptions {
   /** Tells the time; default: the clock of this machine. */
   readonly clock?: Clock | undefined
-  /** Assertion ids remembered at once. Default 4,000,000 (at most 150 octets each). */
+  /** Maximum number of stored assertion ids. Default 4,000,000 (at most 150 bytes each). */
   readonly maximumAssertions?: number | undefined
   /** Assertion ids of one client remembered at once. Default 500,000. */
   readonly maximumAssertionsPerClient?: number | undefined
@@ -99,7 +99,7 @@ interface Counted {
  *
  * Bounded, and without ever dropping an entry that has not expired: a client at its limit is answered with a rejection,
  * hence 503, and cannot push out what others presented. An issuer with a fragment (`https://as.example#transaction`) names
- * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are told apart by a hash of 31
+ * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are distinguished by a hash of 31
  * bits under a random number of this process, so two of them share a limit only by a rare chance.
  */
 export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
@@ -174,7 +174,7 @@ function slotOf(text: string, seed: number): number {
 
 /**
  * How long spending a code takes: what a store across a network takes, on purpose. Copies of one request that a client sent
- * at once are all read in that time and meet the code unspent, so that they are told from a replay that comes later.
+ * at once are all read in that time and meet the code unspent, so they differ from a later replay.
  */
 const SPENDING_MILLISECONDS = 5
 

@@ -68,9 +68,9 @@ export interface PostgresStores {
    */
   migrate(): Promise<void>
   /**
-   * Deletes what has expired, a batch at a time, and answers how many rows went: call it every minute or every hour, from
-   * one process or from all. Nothing that has expired is ever handed out, so what it frees is space, and the ids of
-   * sessions: until its row is gone an expired session's id can not be opened again, from then on it can.
+   * Deletes expired rows in batches and returns how many were deleted. Call it every minute or every hour, from one process
+   * or from all. Expired rows are never returned, so this only frees space and session ids: while its row exists, the id of
+   * an expired session cannot be opened again.
    */
   prune(options?: { /** Rows for each statement. Default 5000. */ readonly batchSize?: number }): Promise<number>
 }

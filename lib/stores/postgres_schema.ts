@@ -1,6 +1,6 @@
 import { badOption, checkOptions } from '../options.ts'
 
-/** Names of the tables, without their schema: 1 to 48 octets each. */
+/** Names of the tables, without their schema: 1 to 48 bytes each. */
 export interface PostgresTables {
   /** Which assertions were used. Default `oauth_assertions`. */
   readonly assertions: string
@@ -22,7 +22,7 @@ const MOST_OCTETS = 48
 /** A name as PostgreSQL takes it whatever it contains. */
 export function quoted(option: string, name: unknown): string {
   if (typeof name !== 'string' || name === '' || name.includes('\0') || Buffer.byteLength(name) > MOST_OCTETS)
-    throw badOption(option, `a name of 1 to ${MOST_OCTETS} octets`, name)
+    throw badOption(option, `a name of 1 to ${MOST_OCTETS} bytes`, name)
   return `"${name.replaceAll('"', '""')}"`
 }
 

@@ -40,8 +40,8 @@ interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand
   /**
-   * One secret or several, each of at least 32 octets. The first signs the records of codes and sessions, all verify
-   * them: who can write to Redis but does not have one of these can not make up a code or a session.
+   * One secret or several, each with at least 32 bytes. The first signs the records of codes and sessions, all verify
+   * them: a writer to Redis without one of these secrets cannot forge a code or a session.
    */
   readonly signingKeys: string | Uint8Array | readonly (string | Uint8Array)[]
   /** What all keys begin with. Default `oauth`. */

@@ -11,8 +11,8 @@ export interface Seal {
 }
 
 /**
- * HMAC-SHA256 with the first of `secrets`; any of them verifies. The signature covers kind and id, so that a record can
- * not be put in the place of another. It does not cover age: who can write to the store can put back an older record.
+ * HMAC-SHA256 with the first of `secrets`; any of them verifies. The signature covers kind and id, so a record cannot
+ * replace another. It does not cover age: a writer to the store can restore an older record.
  */
 export function createSeal(secrets: unknown): Seal {
   const [first, ...others] = readServerSecrets('signingKeys', secrets)

@@ -10,7 +10,7 @@ export interface ContractRunner {
   readonly it: (title: string, body: () => Promise<void>) => unknown
 }
 
-/** What a suite can not see from the store. */
+/** What a suite cannot see from the store. */
 export interface ContractOptions {
   /**
    * `false` for a store that has no connection which could break: the test of that is then not listed. Default `true`: it is,

@@ -28,7 +28,7 @@ export function testReplayRegister(
 
   describe(`${title}: replay register`, () => {
     it(
-      'is told true the first time and false ever after',
+      'returns true the first time and false every time after',
       withStore(open, async ({ store, other, now }) => {
         const jti = unique('jti')
         assert.equal(await store.remember('https://issuer', 'client', jti, soon(now())), true)

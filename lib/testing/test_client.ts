@@ -19,7 +19,7 @@ export interface TestClientOptions {
   readonly clientId?: string | undefined
   /**
    * Signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512` the client has a random secret of 64
-   * octets and the method `client_secret_jwt`; with any other a key pair and the method `private_key_jwt`.
+   * bytes and the method `client_secret_jwt`; with any other a key pair and the method `private_key_jwt`.
    */
   readonly alg?: string | undefined
   /** Members for the client record, over the ones made here: `grant_types`, `scope`, `redirect_uris`, … */
@@ -28,7 +28,7 @@ export interface TestClientOptions {
   readonly clock?: Clock | undefined
 }
 
-/** What an assertion has in place of the sound values. */
+/** Values that replace the valid ones in an assertion. */
 export interface AssertionOverrides {
   /** `aud`. Default: the issuer. */
   readonly audience?: unknown

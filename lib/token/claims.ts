@@ -50,7 +50,7 @@ export interface ClaimsContext extends RequestContext {
 /** What no hook of the application may change: what a token stands for, and how long. */
 const PROTECTED = ['iss', 'sub', 'client_id', 'sid', 'styp', 'jti', 'iat', 'exp', 'g'] as const
 
-/** `claims` with what the application adds to or puts in place of them, except for the protected ones. */
+/** `claims` with the claims that the application adds or replaces, except for the protected ones. */
 export function withAdded(claims: Claims, added: Claims | undefined | null): Claims {
   if (added === undefined || added === null) return claims
   if (typeof added !== 'object' || Array.isArray(added))

@@ -5,18 +5,18 @@ import { readServerSecrets } from '../server_secrets.ts'
 import { type Key, preparedKey } from './key.ts'
 import { type Keyset, keysetOf } from './keyset.ts'
 
-/** A secret to derive keys from: text counts as its UTF-8 octets. */
+/** A secret to derive keys from. A string is encoded as UTF-8. */
 export type BaseSecret = string | Uint8Array
 
-/** Octets for one purpose out of a base secret: HKDF-SHA-256 (RFC 5869), which wants a secret of high entropy. */
+/** Derives bytes for one purpose from a base secret with HKDF-SHA-256 (RFC 5869), which needs a secret of high entropy. */
 export const derived = (secret: Uint8Array, purpose: string, octets: number): Buffer =>
   Buffer.from(hkdfSync('sha256', secret, '', `passport-client-assertion-jwt ${purpose}`, octets))
 
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
-/** The PKCS #8 frame of an Ed25519 private key (RFC 8410 §7); the 32 octets of the key follow. */
+/** The PKCS #8 frame of an Ed25519 private key (RFC 8410 §7); the 32 bytes of the key follow. */
 const ED25519_FRAME = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** 16 octets more than the order has, so that the remainder is even to 2^-128 (FIPS 186-5 A.2.1). */
+/** 16 bytes more than the order has, so that the remainder is even to 2^-128 (FIPS 186-5 A.2.1). */
 function p256Key(octets: Buffer): KeyObject {
   const scalar = (BigInt(`0x${octets.toString('hex')}`) % (P256_ORDER - 1n)) + 1n
   const d = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex')
@@ -33,7 +33,7 @@ function p256Key(octets: Buffer): KeyObject {
 /**
  * A keyset derived from one base secret, the same on every node that has it. HS256, HS384, HS512: an HMAC secret;
  * ES256 (default) and EdDSA: a key pair whose public half `exportPublicJwks` shows. Of several secrets the first signs.
- * `purpose` keeps keysets of one secret apart. The secret must be random and of 32 octets or more: HKDF does not make a
+ * `purpose` keeps keysets of one secret apart. The secret must be random and have 32 bytes or more: HKDF does not make a
  * weak one strong.
  */
 export function deriveKeyset(

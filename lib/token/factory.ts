@@ -45,7 +45,7 @@ export interface TokenFactoryOptions {
    * `at+jwt`; tokens of both types are then accepted here. With `JWT`, sign nothing else with the same key.
    */
   readonly accessTokenType?: 'at+jwt' | 'JWT' | undefined
-  /** Signs access tokens, in place of what `baseSecret` gives. */
+  /** Signs access tokens, instead of the keys derived from `baseSecret`. */
   readonly keyset?: KeysetSource | undefined
   /**
    * Signs refresh tokens. Default: HS256 derived from `baseSecret`; without one, the `keyset`, whose kinds of token are

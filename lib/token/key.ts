@@ -24,7 +24,7 @@ export interface Key {
 export interface KeyInput {
   /**
    * A private key as JWK, PEM text or `KeyObject`; a public one where it only verifies any more; for HMAC the secret, as
-   * octets, secret `KeyObject` or JWK of the type `oct`.
+   * bytes, secret `KeyObject` or JWK of the type `oct`.
    */
   readonly key: KeyObject | Readonly<Record<string, unknown>> | string | Uint8Array
   /** Default: the `kid` of a JWK, otherwise the thumbprint of the public key (RFC 7638). HMAC secrets need one. */
@@ -103,7 +103,7 @@ export function preparedKey(input: KeyInput, name: string): Key {
   try {
     imported = importedKey(input)
   } catch {
-    throw badSecretOption(`${name}.key`, 'a key as JWK, PEM, KeyObject or octets', input.key)
+    throw badSecretOption(`${name}.key`, 'a key as JWK, PEM, KeyObject or bytes', input.key)
   }
   const ownAlg = readOptional(jwk['alg'])
   const alg = input.alg ?? (ownAlg as SigningAlgorithm | undefined) ?? defaultAlgorithm(imported)

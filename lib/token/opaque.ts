@@ -39,7 +39,7 @@ const randomOctets = (octets: number): Buffer => Buffer.from(newIdentifier(octet
 /**
  * Opaque access tokens without a store: the claims, encrypted and authenticated with AES-256-GCM under a random nonce,
  * base64url. GCM bounds how many messages one key may take with random nonces, so each process derives keys of its own
- * (HMAC-SHA-256 of 16 random octets under the derived secret) and a new one after 2^20 tokens. Of several base secrets
+ * (HMAC-SHA-256 of 16 random bytes under the derived secret) and a new one after 2^20 tokens. Of several base secrets
  * the first seals and every one opens.
  */
 export function opaqueCodec(secrets: BaseSecret | readonly BaseSecret[]): OpaqueCodec {

@@ -26,7 +26,7 @@ import type { PublicJwk } from './key.ts'
 
 const DEFAULT_ACCESS_TOKEN_SECONDS = 900
 const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
-/** 16 random octets (22 characters) name a token. */
+/** The id of a token has 16 random bytes (22 characters). */
 const TOKEN_ID_OCTETS = 16
 
 /** The tokens of one answer, as RFC 6749 §5.1 spells them. */
@@ -47,14 +47,14 @@ export interface TokenSet {
 export interface TokensOptions extends TokenFactoryOptions {
   /** The issuer identifier of this server, exactly as its metadata has it. */
   readonly issuer: string
-  /** In place of the factory the other options describe. */
+  /** A factory to use instead of the one that the other options describe. */
   readonly factory?: TokenFactory | undefined
   /** Seconds an access token lives, at most as long as its session. Default 900; 1 to 31 536 000. */
   readonly accessTokenLifetimeSeconds?: number | undefined
   /** The `aud` of access tokens: the resource servers they are for. Default: the issuer. */
   readonly audience?: string | readonly string[] | undefined
   /**
-   * Claims to add to an access token, or to put in place of `aud`, `scope` and `nbf`. The protected ones (`iss`, `sub`,
+   * Claims to add to an access token. They may replace `aud`, `scope` and `nbf`. The protected ones (`iss`, `sub`,
    * `client_id`, `sid`, `styp`, `jti`, `iat`, `exp`, `g`) stay as they are, whatever it gives. It runs after the session
    * was saved; when it throws, the request fails and the presented refresh token still works.
    */

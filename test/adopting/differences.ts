@@ -119,7 +119,7 @@ export const FROM_CHARON: Readonly<Record<string, Section>> = {
     '`scope` in the answer: sorted, without repeats, `""` for none': ['T79'],
   },
   'Authorization codes': {
-    '32 random octets, HMAC at rest': ['D1'],
+    '32 random bytes, HMAC at rest': ['D1'],
     'the row is deleted, then the session is written': ['T50', 'X6'],
     'a spent code is unknown': ['D6'],
     'a replay is denied; the tokens live on': ['T51', 'D4'],
@@ -197,7 +197,7 @@ export const FROM_CHARON: Readonly<Record<string, Section>> = {
     "a scope that is not the client's: `invalid_scope`": ['T70'],
     'without the grant: `unauthorized_client`': ['T68'],
     'scope is judged before the grant': ['T71'],
-    'a public client can not be registered for it': ['T69'],
+    'a public client cannot be registered for it': ['T69'],
   },
   'Session stores': {
     '`upsert`': ['two nodes open a session of one id', 'X3'],
