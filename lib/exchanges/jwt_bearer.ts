@@ -46,9 +46,6 @@ export interface JwtBearerOptions extends ScopeRules {
 const invalidGrant = (reason: Reason, clientId: string, detail: string): OAuthError =>
   new OAuthError('invalid_grant', { reason, clientId, detail })
 
-const invalidTarget = (clientId: string, detail: string): OAuthError =>
-  new OAuthError('invalid_target', { clientId, detail })
-
 /** Whether a claim `cnf` names this key, and nothing else (RFC 9449 §6.1). */
 const isBoundTo = (cnf: unknown, thumbprint: string | undefined): boolean => {
   if (typeof cnf !== 'object' || cnf === null || thumbprint === undefined) return false
@@ -60,7 +57,10 @@ function namedResources(claim: unknown, clientId: string): readonly string[] | u
   if (claim === undefined) return undefined
   const list = Array.isArray(claim) ? claim : [claim]
   if (list.length > 0 && list.every((each): each is string => typeof each === 'string')) return list
-  throw invalidTarget(clientId, 'the claim resource must be a string or an array of strings')
+  throw refusal('resource_malformed', {
+    clientId,
+    detail: 'the claim resource must be a string or an array of strings',
+  })
 }
 
 /**
@@ -81,13 +81,17 @@ export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAsser
   const targetOf = (claim: unknown, parameter: string | undefined, clientId: string) => {
     const named = namedResources(claim, clientId)
     if (parameter !== undefined && named !== undefined && !named.includes(parameter))
-      throw invalidTarget(clientId, 'the assertion is not for the requested resource')
+      throw refusal('resource_exceeded', { clientId, detail: 'the assertion is not for the requested resource' })
     const wanted = parameter === undefined ? named : [parameter]
     if (wanted === undefined) return undefined
     const [uri, ...more] = wanted
-    if (more.length > 0) throw invalidTarget(clientId, 'the assertion is for several resources: name one of them')
+    if (more.length > 0)
+      throw refusal('resource_exceeded', {
+        clientId,
+        detail: 'the assertion is for several resources: name one of them',
+      })
     const known = resources.find((each) => each.uri === uri)
-    if (known === undefined) throw invalidTarget(clientId, 'the resource is not known here')
+    if (known === undefined) throw refusal('resource_unknown', { clientId, detail: 'the resource is not known here' })
     return known
   }
 

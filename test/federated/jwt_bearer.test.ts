@@ -175,6 +175,17 @@ test('IJ8: the resource is one that assertion and server know; the scope is what
   assert.equal(await outcome({ resource: 'https://unknown.example/' }), TARGET)
   assert.equal(await outcome({ resource: 7 }), TARGET)
   assert.equal(await outcome({ resource: [] }), TARGET)
+  const reasonOf = (claims: object, form: Record<string, string> = {}) =>
+    scene()
+      .run(idJag(claims), form)
+      .then(
+        () => 'issued',
+        (error: OAuthError) => error.reason,
+      )
+  assert.equal(await reasonOf({ resource: API }, { resource: 'https://other.example.com/' }), 'resource_exceeded')
+  assert.equal(await reasonOf({ resource: [API, 'https://other.example.com/'] }), 'resource_exceeded')
+  assert.equal(await reasonOf({ resource: 'https://unknown.example/' }), 'resource_unknown')
+  assert.equal(await reasonOf({ resource: 7 }), 'resource_malformed')
   const scopeOf = async (claims: object, form: Record<string, string> = {}) =>
     (await scene().run(idJag(claims), form)).scope
   assert.equal(await scopeOf({ scope: 'read write admin' }), 'read write')
