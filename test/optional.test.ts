@@ -52,7 +52,7 @@ test('E6: redirect_uris and grant_types of another type are client_misconfigured
   }
 })
 
-test('B5: a malformed scope of a record is never read as none: the operator must mend it', () => {
+test('T101: a malformed scope of a record is never read as none: the operator must mend it', () => {
   for (const scope of ['r"d', 'réad', ['read'], 7, 'x'.repeat(8193)])
     assert.throws(() => allowedScope({ client_id: 'c', scope } as unknown as Client, { defaultScope: 'read' }), {
       reason: 'misconfigured',

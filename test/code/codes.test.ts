@@ -159,7 +159,7 @@ test('S20: a code record of a later version is a fault, 503, and stays as it is'
   }
 })
 
-test('T43 without a challenge redirect_uri is required if the authorization request carried it, and else compared if sent', async () => {
+test('T43 E12 without a challenge redirect_uri is required if the authorization request carried it, and else compared if sent', async () => {
   const sent = await issued({ codeChallenge: undefined })
   const noVerifier = { codeVerifier: undefined }
   const missing = await sent.redeem({ ...noVerifier, redirectUri: undefined })

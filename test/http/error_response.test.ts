@@ -19,11 +19,11 @@ async function answerFor(error: unknown, options: ErrorResponseOptions = {}, hea
 
 const failure = () => refusal('client_secret_wrong', { clientId: 'c', detail: 'expected one of 2 secrets' })
 
-test('minimal tells the code alone (R72)', async () => {
+test('minimal tells the code alone (R72, T20)', async () => {
   assert.deepEqual((await answerFor(failure(), { verbosity: 'minimal' })).json, { error: 'invalid_client' })
 })
 
-test('normal tells one fixed sentence, the same for every failure of client authentication (R72)', async () => {
+test('normal tells one fixed sentence, the same for every failure of client authentication (R72, T20)', async () => {
   const texts = new Set<string>()
   for (const reason of REASONS) {
     const error = refusal(reason, { description: 'something telling', detail: 'more' })

@@ -155,7 +155,7 @@ for (const [host, listener] of Object.entries({
         assert.deepEqual([status, challenge], [401, `Bearer resource_metadata="${DOCUMENT}"`])
     })
 
-    test('RS3: nothing, or another scheme, is 401 without error, with resource_metadata and the scope', async () => {
+    test('RS3, RS19: nothing, or another scheme, is 401 without error, with resource_metadata and the scope', async () => {
       for (const headers of [
         {},
         { authorization: '' },
@@ -200,7 +200,7 @@ for (const [host, listener] of Object.entries({
       assert.match(text, /^HTTP\/1\.1 431 /)
     })
 
-    test('RS12: without all of the scope 403 names everything that the operation needs, sorted', async () => {
+    test('RS12, RS19: without all of the scope 403 names everything that the operation needs, sorted', async () => {
       const refused = await withToken('/write')
       assert.equal(refused.status, 403)
       assertRefusal(refused)
