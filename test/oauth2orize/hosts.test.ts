@@ -171,7 +171,7 @@ test('A26: members that an earlier parser has read survive, and those of the req
   assert.equal(seen?.state, 'st')
 })
 
-test('G4: type is missing where the request has none, and a parser registered after the grant may set it', async (context) => {
+test('A26: type is missing where the request has none, and a parser registered after the grant may set it', async (context) => {
   const typeOf = async (isBefore: boolean): Promise<unknown> => {
     const { side } = partsOf()
     const server = oauth2orize.createServer({ store: side.transactions })
