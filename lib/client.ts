@@ -128,8 +128,14 @@ export function grantTypesOf({ grant_types: registered }: Client): readonly stri
 export const redirectUrisOf = ({ redirect_uris: registered }: Client): readonly string[] =>
   isStrings(registered) ? registered : []
 
-/** A member of what `findClient` gave that would be misread, and what is wrong with it; `undefined` where nothing is. */
-export function findUnreadable(found: unknown): { readonly member: keyof Client; readonly detail: string } | undefined {
+/** A member of a client record that would be misread, and what is wrong with it. */
+export interface UnreadableMember {
+  readonly member: keyof Client
+  readonly detail: string
+}
+
+/** Finds a member of what `findClient` gave that would be misread; the expiry of secrets is judged apart. */
+export function findUnreadable(found: unknown): UnreadableMember | undefined {
   const record = Object(found) as Readonly<Partial<Record<keyof Client, unknown>>>
   if (typeof record.client_id !== 'string') return { member: 'client_id', detail: 'is not a string' }
   if (!isAbsent(record.scope) && typeof record.scope !== 'string') return { member: 'scope', detail: 'is not a string' }
@@ -137,14 +143,6 @@ export function findUnreadable(found: unknown): { readonly member: keyof Client;
     if (!isAbsent(record[member]) && !isStrings(record[member])) return { member, detail: 'is not an array of strings' }
   }
   return undefined
-}
-
-/** What is wrong with what `findClient` gave, in a sentence; `undefined` where nothing is. */
-export function recordProblem(found: unknown): string | undefined {
-  const problem = findUnreadable(found)
-  if (problem === undefined) return undefined
-  const { member, detail } = problem
-  return member === 'client_id' ? 'findClient gave no record with a client_id' : `${member} ${detail}`
 }
 
 /** Whether the client is a public one: registered to authenticate with nothing. */

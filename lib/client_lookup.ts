@@ -1,5 +1,5 @@
-import { type Client, type FindClient, type RequestContext, recordProblem } from './client.ts'
-import { secretProblem } from './client_secret.ts'
+import { type Client, type FindClient, findUnreadable, type RequestContext, type UnreadableMember } from './client.ts'
+import { findUnreadableExpiry } from './client_secret.ts'
 import { awaitAnswer, OAuthError, refusal, unavailable } from './errors.ts'
 import { isPromise } from './maybe_promise.ts'
 
@@ -13,6 +13,18 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 export const isRegistrableClientId = (clientId: string): boolean =>
   clientId !== '' && clientId.length <= MOST_CLIENT_ID_CHARACTERS && !UNPRINTABLE.test(clientId)
 
+/** Finds what keeps a record from being read; `undefined` where nothing does. Every look-up and `findClientProblems` ask it. */
+export const findRecordProblem = (found: unknown): UnreadableMember | undefined =>
+  findUnreadable(found) ?? findUnreadableExpiry(found as Client)
+
+/** The same as a sentence for operators. */
+export function recordProblem(found: unknown): string | undefined {
+  const problem = findRecordProblem(found)
+  if (problem === undefined) return undefined
+  const { member, detail } = problem
+  return member === 'client_id' ? 'findClient gave no record with a client_id' : `${member} ${detail}`
+}
+
 /**
  * Judges what `findClient` returned for `clientId`: the client, or the refusal. A record of another `client_id` is not
  * that client: a database may compare without regard to case.
@@ -20,7 +32,7 @@ export const isRegistrableClientId = (clientId: string): boolean =>
 export function judgeClient<C extends Client>(found: C | undefined | null, clientId: string): C | OAuthError {
   if (found === undefined || found === null)
     return refusal('client_unknown', { clientId, detail: 'no client has this client_id' })
-  const problem = recordProblem(found) ?? secretProblem(found)
+  const problem = recordProblem(found)
   if (problem !== undefined) return refusal('client_misconfigured', { clientId, detail: problem })
   return found.client_id === clientId
     ? found

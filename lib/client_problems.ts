@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import { type Client, findUnreadable, redirectUrisOf } from './client.ts'
-import { isRegistrableClientId } from './client_lookup.ts'
+import { type Client, redirectUrisOf } from './client.ts'
+import { findRecordProblem, isRegistrableClientId } from './client_lookup.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from './client_secret.ts'
 import { systemClock } from './clock.ts'
 import { isUsableRedirectUri, type RedirectUriRules } from './code/redirect_uri.ts'
@@ -130,8 +130,6 @@ function findSecretProblems({ client, method, algorithms, now }: Subject): reado
   const count = Array.isArray(secret) ? secret.length : 1
   if (secrets.length < count)
     return [error(name, 'must be a string, bytes, or an array of { value, expires_at } with non-empty values')]
-  if (secrets.some(({ expiresAt }) => Number.isNaN(expiresAt)))
-    return [error('client_secret_expires_at', 'is not a time in epoch seconds')]
   if (secrets.every(({ expiresAt }) => isSecretExpired(expiresAt, now))) return [error(name, 'has expired')]
   if (!isMac) return []
   const least = leastSecretBytes(algorithms)
@@ -228,7 +226,7 @@ export async function findClientProblems(
   options: ClientProblemOptions = {},
 ): Promise<readonly ClientProblem[]> {
   checkOptions('findClientProblems', options, NAMES)
-  const unreadable = findUnreadable(client)
+  const unreadable = findRecordProblem(client)
   if (unreadable !== undefined) return [error(unreadable.member, unreadable.detail)]
   const record = client as Client
   if (!isRegistrableClientId(record.client_id)) return [error('client_id', 'must be 1 to 1024 printable characters')]

@@ -1,5 +1,5 @@
 import { createHash, createHmac, randomBytes, scrypt } from 'node:crypto'
-import type { Client } from './client.ts'
+import type { Client, UnreadableMember } from './client.ts'
 import { isSameOctets } from './constant_time.ts'
 import { unavailable } from './errors.ts'
 import { isAbsent } from './optional.ts'
@@ -124,17 +124,20 @@ function momentOf(value: unknown): number {
   return typeof value === 'string' && /^\d{1,15}(\.\d{1,9})?$/.test(value) ? Number(value) : Number.NaN
 }
 
-/** What is wrong with the secrets of a record, as far as it would be misread; `undefined` where nothing is. */
-export function secretProblem({
+/** Finds an expiry of the secrets of a record that would be misread. */
+export function findUnreadableExpiry({
   client_secret: secret,
   client_secret_expires_at: expiresAt,
-}: Client): string | undefined {
+}: Client): UnreadableMember | undefined {
   if (isAbsent(secret) && isAbsent(expiresAt)) return undefined
   const moments: unknown[] = [expiresAt]
   if (Array.isArray(secret))
     for (const each of secret) moments.push((each as { expires_at?: unknown } | null)?.expires_at)
   return moments.some((moment) => Number.isNaN(momentOf(moment)))
-    ? 'the expiry of a secret is no number of epoch seconds, BigInt or valid Date'
+    ? {
+        member: 'client_secret_expires_at',
+        detail: 'is not a time: epoch seconds, as a number or BigInt, or a valid Date',
+      }
     : undefined
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Client, grantTypesOf, recordProblem, redirectUrisOf } from '../lib/client.ts'
-import { judgeClient } from '../lib/client_lookup.ts'
+import { type Client, grantTypesOf, redirectUrisOf } from '../lib/client.ts'
+import { judgeClient, recordProblem } from '../lib/client_lookup.ts'
 import { findClientProblems } from '../lib/client_problems.ts'
 import { redirectTarget } from '../lib/code/authorization_request.ts'
 import { isAbsent, readOptional } from '../lib/optional.ts'
@@ -57,4 +57,23 @@ test('T101: a malformed scope of a record is never read as none: the operator mu
     assert.throws(() => allowedScope({ client_id: 'c', scope } as unknown as Client, { defaultScope: 'read' }), {
       reason: 'misconfigured',
     })
+})
+
+test('E7: the expiry of a secret is judged alike by the endpoints and by findClientProblems, whatever the method', async () => {
+  const secret = { client_secret: 'x' }
+  for (const members of [
+    { ...secret, client_secret_expires_at: 'soon' },
+    { ...secret, client_secret_expires_at: new Date(Number.NaN) },
+    { token_endpoint_auth_method: 'none', client_secret_expires_at: 'soon' },
+    { client_secret: [{ value: 'x', expires_at: '2030-01-01' }] },
+    { client_secret: [{ value: 5, expires_at: {} }, { value: 'x' }] },
+  ]) {
+    const client = { client_id: 'c', ...members } as unknown as Client
+    const judged = judgeClient(client, 'c') as { reason?: string; detail?: string }
+    const [problem, ...others] = await findClientProblems(client)
+    assert.equal(judged.reason, 'client_misconfigured', JSON.stringify(members))
+    assert.deepEqual(others, [])
+    assert.equal(judged.detail, `client_secret_expires_at ${problem?.detail}`)
+    assert.deepEqual([problem?.severity, problem?.member], ['error', 'client_secret_expires_at'])
+  }
 })

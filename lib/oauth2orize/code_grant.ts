@@ -1,4 +1,5 @@
-import { type Client, recordProblem } from '../client.ts'
+import type { Client } from '../client.ts'
+import { recordProblem } from '../client_lookup.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { judgeChallenge, judgeThumbprint, offeredScope, type PkcePolicy } from '../code/authorization_request.ts'
 import { createCodes } from '../code/codes.ts'
