@@ -119,13 +119,30 @@ function findMethodProblems({ client, method, options }: Subject): readonly Foun
 const leastSecretBytes = (algorithms: readonly string[]): number =>
   Math.min(...algorithms.map((alg) => algorithmNamed(alg)?.leastBits ?? 0)) / 8
 
+const hasKeys = ({ jwks, jwks_uri: uri }: Client): boolean => !isAbsent(jwks) || !isAbsent(uri)
+
+/** Keys from two places (RFC 7591 §2). */
+const findTwoKeySets = ({ jwks, jwks_uri: uri }: Client): Found =>
+  isAbsent(jwks) || isAbsent(uri)
+    ? undefined
+    : error('jwks_uri', 'must not be there together with jwks (RFC 7591 section 2)')
+
+/** Of a client with keys and no secret: without a method it could use a secret only. */
+const findMethodMissing = (client: Client): readonly Found[] => [
+  error('token_endpoint_auth_method', 'is missing: a client with keys needs private_key_jwt'),
+  findTwoKeySets(client),
+]
+
 function findSecretProblems({ client, method, algorithms, now }: Subject): readonly Found[] {
   if (method === 'private_key_jwt' || method === 'none') return []
   const isMac = method === 'client_secret_jwt'
   if (method !== undefined && !isMac && method !== 'client_secret_basic' && method !== 'client_secret_post') return []
   const name = 'client_secret'
   const secret: unknown = readOptional(client.client_secret)
-  if (secret === undefined) return isMac && !isAbsent(client.jwks) ? [] : [error(name, 'is missing')]
+  if (secret === undefined) {
+    if (isMac && !isAbsent(client.jwks)) return []
+    return method === undefined && hasKeys(client) ? findMethodMissing(client) : [error(name, 'is missing')]
+  }
   const secrets = secretsOf(client)
   const count = Array.isArray(secret) ? secret.length : 1
   if (secrets.length < count)
@@ -154,13 +171,12 @@ function findUriProblem(uri: string, options: ClientProblemOptions): string | un
 function findFederatedProblems({ client, options }: Subject): readonly Found[] | undefined {
   const issuers = options.trustedIssuers?.issuers ?? []
   const name = 'federated_credentials'
-  const hasKeys = !isAbsent(client.jwks) || !isAbsent(client.jwks_uri)
   if (issuers.includes(client.client_id)) return [error('client_id', 'must not be that of a trusted issuer')]
   if (isAbsent(client.federated_credentials)) {
     const isSpiffeId = issuers.some((issuer) => client.client_id.startsWith(`${issuer}/`) && /^spiffe:/.test(issuer))
-    return isSpiffeId && !hasKeys ? [] : undefined
+    return isSpiffeId && !hasKeys(client) ? [] : undefined
   }
-  if (hasKeys) return [error(name, TWO_ROOTS_OF_TRUST.slice(name.length + 1))]
+  if (hasKeys(client)) return [error(name, TWO_ROOTS_OF_TRUST.slice(name.length + 1))]
   const credentials = readFederatedCredentials(client)
   if (typeof credentials === 'string') return [error(name, `cannot be used: ${credentials}`)]
   if (issuers.length === 0) return [error(name, 'cannot be used: the server trusts no issuer')]
@@ -178,8 +194,8 @@ async function findKeyProblems(subject: Subject): Promise<readonly Found[]> {
   if (federated !== undefined) return federated
   const jwks: unknown = readOptional(client.jwks)
   const uri = readOptional(client.jwks_uri)
-  if (jwks !== undefined && uri !== undefined && !isMac)
-    return [error('jwks_uri', 'must not be there together with jwks (RFC 7591 section 2)')]
+  const twoKeySets = isMac ? undefined : findTwoKeySets(client)
+  if (twoKeySets !== undefined) return [twoKeySets]
   if (uri !== undefined && !isMac) {
     const problem = findUriProblem(uri, options)
     return [problem === undefined ? undefined : error('jwks_uri', problem)]

@@ -127,6 +127,12 @@ test('every member of a record is judged, and the record of each method without 
       'token_endpoint_auth_signing_alg',
     ],
     [signing({ jwks: { keys: [es256.jwk] }, jwks_uri: 'https://client.example/jwks' }), 'jwks_uri'],
+    [{ client_id: 'c', jwks: { keys: [es256.jwk] } }, 'token_endpoint_auth_method'],
+    [{ client_id: 'c', jwks_uri: 'https://client.example/jwks' }, 'token_endpoint_auth_method'],
+    [
+      { client_id: 'c', jwks_uri: 'https://client.example/jwks', token_endpoint_auth_method: 'client_secret_basic' },
+      'client_secret',
+    ],
     [signing({}), 'jwks'],
     ...[
       'http://client.example/',
@@ -145,6 +151,22 @@ test('every member of a record is judged, and the record of each method without 
     client_secret: await hashClientSecret('x'),
   }
   assert.match((await findClientProblems(hashed))[0]?.detail ?? '', /hashed/)
+})
+
+test('E7: a client with keys and no method learns of the method, not of a secret that it does not need', async () => {
+  const keys = { jwks: { keys: [es256.jwk] }, jwks_uri: 'https://client.example/jwks' }
+  assert.deepEqual(await findClientProblems({ client_id: 'c', token_endpoint_auth_method: null, ...keys }), [
+    {
+      severity: 'error',
+      member: 'token_endpoint_auth_method',
+      detail: 'is missing: a client with keys needs private_key_jwt',
+    },
+    {
+      severity: 'error',
+      member: 'jwks_uri',
+      detail: 'must not be there together with jwks (RFC 7591 section 2)',
+    },
+  ])
 })
 
 test('the options say what the server accepts, and no problem shows a secret', async () => {
