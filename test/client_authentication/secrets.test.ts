@@ -112,5 +112,8 @@ test('R51: the expiry of a secret may be what databases return, and anything els
   for (const wrong of [new Date(NOW * 1000).toISOString(), 'soon', new Date('x'), Number.NaN, {}, true])
     await assert.rejects(send(wrong, NOW), { reason: 'client_misconfigured' }, String(wrong))
   const nested = make({ c: { client_secret: [{ value: 'one', expires_at: 'soon' }] } })
-  await assert.rejects(nested(byHeader('c', 'one'), {}, at), { reason: 'client_misconfigured', detail: /client_secret_expires_at/ })
+  await assert.rejects(nested(byHeader('c', 'one'), {}, at), {
+    reason: 'client_misconfigured',
+    detail: /client_secret_expires_at/,
+  })
 })

@@ -214,6 +214,24 @@ describe('the proof of a token request', () => {
     }
   })
 
+  test('DP6: the nonce is asked for before the client is authenticated, which would spend its assertion', async (context) => {
+    const server = await startDpopServer(context, { nonceSecret: 'n'.repeat(32) })
+    const prover = await createProver(server.clock)
+    const wrong = { ...CREDENTIALS, client_id: 'secret', client_secret: 'wrong' }
+    const asked = await server.token('public', wrong, await prover.proof())
+    assert.deepEqual([asked.status, asked.body['error']], [400, 'use_dpop_nonce'])
+    const nonce = asked.headers.get('dpop-nonce')
+    const proof = await prover.proof({ claims: { nonce } })
+    assert.equal((await server.token('public', wrong, proof)).body['error'], 'invalid_client')
+    const assertion = await server.keyed.assertion()
+    assert.equal((await server.token({ assertion }, CREDENTIALS, await prover.proof())).body['error'], 'use_dpop_nonce')
+    assert.equal(
+      (await server.token({ assertion }, CREDENTIALS, proof)).status,
+      200,
+      'neither proof nor assertion was spent',
+    )
+  })
+
   test('DP6: a nonce of the server, without a store; the window before is still good, and two nodes share the secret', async (context) => {
     const nonceSecret = 'n'.repeat(32)
     const server = await startDpopServer(context, { nonceSecret })

@@ -317,3 +317,55 @@ test('G10: endAll ends what is open also if it cannot be remembered, and says so
   await assert.rejects(broken.sessions.endAll('alice', 'oauth2'), { status: 503 })
   assert.deepEqual(await sessions.list('alice', 'oauth2'), [])
 })
+
+describe('DP10: a session that is adopted with a proof', () => {
+  const KEY = { thumbprint: 'A'.repeat(43) }
+  const OTHER = { thumbprint: 'B'.repeat(43) }
+  const publicClient: Client = { ...client, token_endpoint_auth_method: 'none' }
+  function open(presenter: Client) {
+    const sessions = createSessions({ store: createMemorySessionStore(), clock: () => START })
+    const tokens = createTokens({ issuer: ISSUER, baseSecret: SECRET })
+    const exchange = refreshToken({ sessions, tokens, adopt })
+    const present = (refresh_token: string, proof?: { thumbprint: string }) =>
+      exchange.run({ client: presenter, parameters: { refresh_token }, now: START, context: {}, proof })
+    const keys = async () => (await sessions.list('alice', 'oauth2', START)).map(({ keyThumbprint }) => keyThumbprint)
+    return { present, keys }
+  }
+
+  for (const [name, old, later] of [
+    ['of one token', {}, {}],
+    ['of an old session', { sid: 's', rank: 1 }, { sid: 's', rank: 2 }],
+  ] as const) {
+    test(`is bound to the key if the client is public, ${name}`, async () => {
+      const { present, keys } = open(publicClient)
+      const first = await present(JSON.stringify(old), KEY)
+      assert.equal(first.token_type, 'DPoP')
+      assert.deepEqual(await keys(), [KEY.thumbprint])
+      for (const proof of [undefined, OTHER]) {
+        for (const token of [JSON.stringify(old), JSON.stringify(later), String(first.refresh_token)])
+          await assert.rejects(present(token, proof), reason('dpop_key_mismatch'))
+      }
+      assert.equal((await present(JSON.stringify(later), KEY)).token_type, 'DPoP', 'a lost response can be retried')
+      const next = await present(String(first.refresh_token), KEY)
+      assert.equal((await present(String(next.refresh_token), KEY)).token_type, 'DPoP')
+      assert.deepEqual(await keys(), [KEY.thumbprint])
+    })
+  }
+
+  test('is bound by the first refresh with a proof, if it was adopted without one', async () => {
+    const { present, keys } = open(publicClient)
+    const first = await present('{}')
+    assert.equal(first.token_type, 'Bearer')
+    const bound = await present(String(first.refresh_token), KEY)
+    assert.deepEqual(await keys(), [KEY.thumbprint])
+    await assert.rejects(present(String(bound.refresh_token)), reason('dpop_key_mismatch'))
+  })
+
+  test('is not bound if the client is confidential: its tokens are', async () => {
+    const { present, keys } = open(client)
+    const first = await present('{}', KEY)
+    assert.equal(first.token_type, 'DPoP')
+    assert.deepEqual(await keys(), [undefined])
+    assert.equal((await present(String(first.refresh_token), OTHER)).token_type, 'DPoP')
+  })
+})
