@@ -1,4 +1,4 @@
-import type { AuthorizationCode } from '../lib/code/authorization_code.ts'
+import type { AuthorizationCode } from '../lib/code/code_record.ts'
 import type { Session } from '../lib/session/session.ts'
 import { CHALLENGE, REDIRECT_URI } from './setting.ts'
 

@@ -26,8 +26,8 @@ export { generateClientSecret, hashClientSecret } from './client_secret.ts'
 // Errors, events and the server
 export { type Clock, systemClock } from './clock.ts'
 // Sessions, codes and consent
-export type { AuthorizationCode } from './code/authorization_code.ts'
-export type { CodeStore } from './code/store.ts'
+export type { AuthorizationCode } from './code/code_record.ts'
+export type { CodeStore } from './code/code_store.ts'
 export { type Consent, type Consents, createConsents } from './consent/consents.ts'
 // Endpoints
 export { type Answer, createClientEndpoint } from './endpoints/client_endpoint.ts'
@@ -63,12 +63,12 @@ export { allowCors, type CorsOptions } from './http/cors.ts'
 export { type ErrorResponseOptions, respondWithError } from './http/error_response.ts'
 export { readFormBody } from './http/form_body.ts'
 export { setNoStore } from './http/no_store.ts'
-export type { Oauth2orizeExchange } from './oauth2orize/exchange.ts'
 export {
   createAuthorizationCodeExchange,
   createClientCredentialsExchange,
   createRefreshTokenExchange,
 } from './oauth2orize/exchanges.ts'
+export type { Oauth2orizeExchange } from './oauth2orize/to_oauth2orize.ts'
 export type { FormParameters } from './parameters.ts'
 // Passport
 export {
@@ -87,14 +87,14 @@ export type { Resource } from './resource/resource.ts'
 export { createResources, type Resources } from './resource/resources.ts'
 export type { Permits } from './session/permits.ts'
 export type { Permission, Session } from './session/session.ts'
+export type { SessionStore } from './session/session_store.ts'
 export { createSessions, type Sessions } from './session/sessions.ts'
 export type { SessionSettings } from './session/settings.ts'
-export type { SessionStore } from './session/store.ts'
 export type { Adopt, AdoptedPermission } from './token/adopted_token.ts'
-// Tokens and keys
-export type { AccessTokenClaims, ClaimsContext, RefreshTokenClaims } from './token/claims.ts'
 export { deriveKeyset } from './token/derived_keys.ts'
 export { createTokenFactory, type TokenFactory } from './token/factory.ts'
 export type { Key, KeyInput, PublicJwk } from './token/key.ts'
 export { createKeyset, exportPublicJwks, type Keyset } from './token/keyset.ts'
+// Tokens and keys
+export type { AccessTokenClaims, ClaimsContext, RefreshTokenClaims } from './token/token_claims.ts'
 export { createTokens, type TokenSet, type Tokens, type TokensOptions } from './token/token_set.ts'

@@ -311,3 +311,11 @@ test('every value that a file of lib/ exports is named in another file', () => {
   }
   assert.deepEqual(alone, [])
 })
+
+test('no two files of lib/ have one name, except for the entries', () => {
+  const names = files.map((file) => file.replace(/^.*\//, '')).filter((name) => name !== 'index.ts')
+  assert.deepEqual(
+    names.filter((name, at) => names.indexOf(name) !== at),
+    [],
+  )
+})

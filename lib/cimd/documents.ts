@@ -21,7 +21,7 @@ import {
   METADATA_OPTIONS,
   readClientDocument,
   readMetadataRules,
-} from './metadata.ts'
+} from './client_metadata.ts'
 
 /** How documents are requested. */
 interface DocumentRemoteOptions {

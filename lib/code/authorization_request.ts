@@ -3,7 +3,7 @@ import type { Dpop } from '../dpop/dpop.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 import { allowedScope, parseScope, registeredPart, requestedScope, type ScopeRules } from '../scope.ts'
-import { isCodeChallenge } from './challenge.ts'
+import { isCodeChallenge } from './code_challenge.ts'
 import { checkPrompt } from './prompt.ts'
 import { isSameRedirectUri, isUsableRedirectUri, type RedirectUriRules } from './redirect_uri.ts'
 

@@ -16,8 +16,8 @@ import {
   type PresentedProofs,
   proofOf,
   readableCode,
-} from './authorization_code.ts'
-import type { CodeStore } from './store.ts'
+} from './code_record.ts'
+import type { CodeStore } from './code_store.ts'
 
 /** Wrong verifiers after which a code is dead. */
 const MOST_FAILURES = 5

@@ -9,7 +9,7 @@ import { checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber }
 import { formatScope, isScopeWithin, registeredPart, registeredScope } from '../scope.ts'
 import { checkedPermission, checkedSubject } from '../session/permission.ts'
 import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
-import type { SessionStore } from '../session/store.ts'
+import type { SessionStore } from '../session/session_store.ts'
 import { readSession, readSessions } from '../session/upgrade.ts'
 
 /** The type of the session store's records that hold consent. */

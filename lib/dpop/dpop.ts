@@ -5,9 +5,9 @@ import { createPublicKeys } from '../keys/public_keys.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireVerbs, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
+import { checkProof, type DpopProof, type DpopRequest, type ProofRules } from './dpop_proof.ts'
+import { normalizeUrl } from './htu.ts'
 import { createNonces } from './nonces.ts'
-import { checkProof, type DpopProof, type DpopRequest, type ProofRules } from './proof.ts'
-import { normalizeUrl } from './url.ts'
 
 /** The options of `createDpop`. */
 export interface DpopOptions {

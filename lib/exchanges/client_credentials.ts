@@ -5,7 +5,7 @@ import type { Resources } from '../resource/resources.ts'
 import { allowedScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange } from './exchange.ts'
-import { requireResources } from './resources.ts'
+import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'client_credentials'
 

@@ -20,7 +20,7 @@ import type { Sessions } from '../session/sessions.ts'
 import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
 import type { Exchange, ExchangeRequest } from './exchange.ts'
-import { bound, requireResources, tokenTarget } from './resources.ts'
+import { bound, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'refresh_token'
 

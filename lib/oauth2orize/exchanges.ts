@@ -8,7 +8,7 @@ import {
 } from '../exchanges/client_credentials.ts'
 import { type RefreshTokenOptions, refreshToken as refreshTokenExchange } from '../exchanges/refresh_token.ts'
 import { checkOptions, optionNames } from '../options.ts'
-import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } from './exchange.ts'
+import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } from './to_oauth2orize.ts'
 
 const OF_WRAPPER = { toClient: true, userProperty: true, clock: true } as const
 const OF_SCOPE = { commaSeparatesScope: true, defaultScope: true } as const

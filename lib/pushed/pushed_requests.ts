@@ -8,7 +8,7 @@ import { booleanOption, checkOptions, expectOutcome, optionNames, requireVerbs, 
 import type { FormParameters } from '../parameters.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import { isLive, openedSession, type Session } from '../session/session.ts'
-import type { SessionStore } from '../session/store.ts'
+import type { SessionStore } from '../session/session_store.ts'
 import { readSession } from '../session/upgrade.ts'
 import { createShares } from './shares.ts'
 

@@ -7,7 +7,7 @@ import { createPublicKeys } from '../keys/public_keys.ts'
 import { isSignedBy } from '../keys/signature.ts'
 import { badOption } from '../options.ts'
 import { documentUrl } from '../remote/url.ts'
-import { checkHeader, readKeyId } from './header.ts'
+import { checkHeader, readKeyId } from './header_checks.ts'
 import { shown, type TokenSource } from './source.ts'
 
 const DEFAULT_ALGORITHMS = ['ES256', 'EdDSA', 'RS256', 'PS256'] as const

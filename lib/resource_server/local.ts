@@ -3,7 +3,7 @@ import { isJwsProblem, readCompactJws } from '../keys/compact_jws.ts'
 import { requireVerbs } from '../options.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
-import { isAccessTokenType } from './header.ts'
+import { isAccessTokenType } from './header_checks.ts'
 import { shown, type TokenSource } from './source.ts'
 
 /** The server that issues the tokens is this process, or shares its keys. */

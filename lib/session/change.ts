@@ -2,7 +2,7 @@ import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { expectOutcome } from '../options.ts'
 import type { Session } from './session.ts'
-import type { SessionStore } from './store.ts'
+import type { SessionStore } from './session_store.ts'
 
 /** How often one request reads and decides again because another node was faster. */
 const MOST_RETRIES = 5

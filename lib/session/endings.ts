@@ -3,7 +3,7 @@ import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { expectOutcome } from '../options.ts'
 import { openedSession, type Session } from './session.ts'
-import type { SessionStore } from './store.ts'
+import type { SessionStore } from './session_store.ts'
 import { readSession } from './upgrade.ts'
 
 /** How long it is remembered that all sessions of a subject were ended. */

@@ -22,6 +22,7 @@ import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
 import { idleEnd, isLive, OAUTH2_SESSION, openedSession, type Permission, type Session } from './session.ts'
+import type { SessionStore } from './session_store.ts'
 import {
   type CheckedSettings,
   checkedSettings,
@@ -29,7 +30,6 @@ import {
   lifetimesOf,
   type SessionSettings,
 } from './settings.ts'
-import type { SessionStore } from './store.ts'
 import { readSession, readSessions } from './upgrade.ts'
 
 const DAY = 86_400

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
-import type { CodeStore } from '../code/store.ts'
+import type { CodeStore } from '../code/code_store.ts'
 import { badOption, checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
-import type { SessionStore } from '../session/store.ts'
+import type { SessionStore } from '../session/session_store.ts'
 import { type BoundedCallsOptions, createBoundedCalls } from './bounded_calls.ts'
 import { type PostgresTables, postgresSchema } from './postgres_schema.ts'
 import {

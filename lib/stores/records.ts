@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { bindingOf } from '../binding.ts'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
-import type { AuthorizationCode } from '../code/authorization_code.ts'
+import type { AuthorizationCode } from '../code/code_record.ts'
 import { publish } from '../events.ts'
 import { wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { AuthorizationCode } from '../code/authorization_code.ts'
-import type { CodeStore } from '../code/store.ts'
+import type { AuthorizationCode } from '../code/code_record.ts'
+import type { CodeStore } from '../code/code_store.ts'
 import {
   AWKWARD,
   alike,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Session } from '../session/session.ts'
-import type { SessionStore } from '../session/store.ts'
+import type { SessionStore } from '../session/session_store.ts'
 import {
   AWKWARD,
   alike,

@@ -6,14 +6,6 @@ import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import {
-  type AccessTokenClaims,
-  areStrings,
-  type ClaimsContext,
-  type RefreshTokenClaims,
-  withAdded,
-  withKey,
-} from './claims.ts'
-import {
   checkedFactory,
   FACTORY_OPTION_NAMES,
   makeTokenFactory,
@@ -23,6 +15,14 @@ import {
 } from './factory.ts'
 import type { Claims } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
+import {
+  type AccessTokenClaims,
+  areStrings,
+  type ClaimsContext,
+  type RefreshTokenClaims,
+  withAdded,
+  withKey,
+} from './token_claims.ts'
 
 const DEFAULT_ACCESS_TOKEN_SECONDS = 900
 const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365

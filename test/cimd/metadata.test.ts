@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { readClientDocument, readMetadataRules } from '../../lib/cimd/client_metadata.ts'
 import { type ClientMetadataOptions, isClientDocument, readClientMetadata } from '../../lib/cimd/index.ts'
-import { readClientDocument, readMetadataRules } from '../../lib/cimd/metadata.ts'
 import type { Client } from '../../lib/client.ts'
 import { createTestClient } from '../../lib/testing/index.ts'
 import { minimal } from '../support/document_host.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { codeChallengeOf, isCodeChallenge, isCodeVerifier, isVerifierOf } from '../../lib/code/challenge.ts'
+import { codeChallengeOf, isCodeChallenge, isCodeVerifier, isVerifierOf } from '../../lib/code/code_challenge.ts'
 
 // RFC 7636 appendix B.
 const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConsents } from '../../lib/consent/consents.ts'
 import { onEvent } from '../../lib/events.ts'
+import type { SessionStore } from '../../lib/session/session_store.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
-import type { SessionStore } from '../../lib/session/store.ts'
 import { createMemorySessionStore } from '../../lib/stores/memory.ts'
 
 function setup(wrap: (store: SessionStore) => SessionStore = (same) => same) {

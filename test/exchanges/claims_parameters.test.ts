@@ -7,7 +7,7 @@ import oauth2orize from 'oauth2orize'
 import type { Client } from '../../lib/client.ts'
 import { createTokenEndpoint } from '../../lib/endpoints/token.ts'
 import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
-import { toOauth2orize } from '../../lib/oauth2orize/exchange.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/to_oauth2orize.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 
 const client: Client = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { openStores, type Stores } from '../../examples/stores.ts'
-import { codeChallengeOf } from '../../lib/code/challenge.ts'
+import { codeChallengeOf } from '../../lib/code/code_challenge.ts'
 import { createCodes } from '../../lib/code/codes.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
 import {

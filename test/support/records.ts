@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { AuthorizationCode } from '../../lib/code/authorization_code.ts'
+import type { AuthorizationCode } from '../../lib/code/code_record.ts'
 import type { Session } from '../../lib/session/session.ts'
 
 const unique = (): string => randomBytes(32).toString('base64url')

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Binding, hasSoundBinding } from '../binding.ts'
 import { type Client, isPublicClient } from '../client.ts'
-import { isVerifierOf } from './challenge.ts'
+import { isVerifierOf } from './code_challenge.ts'
 
 /** An authorization code as the store sees it: never the code itself. Moments are epoch seconds. */
 export interface AuthorizationCode extends Binding {

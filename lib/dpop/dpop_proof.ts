@@ -5,7 +5,7 @@ import { isJwsProblem, readCompactJws } from '../keys/compact_jws.ts'
 import { findMismatch, isUsableFor, type Jwk } from '../keys/jwks.ts'
 import type { PublicKeys } from '../keys/public_keys.ts'
 import { isSignedBy } from '../keys/signature.ts'
-import { normalizeUrl } from './url.ts'
+import { normalizeUrl } from './htu.ts'
 
 /** A DPoP proof (RFC 9449 §4.2) whose every member and signature were checked, except for whether it was used before. */
 export interface DpopProof {

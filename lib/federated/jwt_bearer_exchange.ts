@@ -15,7 +15,7 @@ import { OAuthError, refusal } from '../errors.ts'
 import { type JwtBearerOptions, jwtBearer, type VerifyIdentityAssertion } from '../exchanges/jwt_bearer.ts'
 import { createKeySets } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
-import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } from '../oauth2orize/exchange.ts'
+import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } from '../oauth2orize/to_oauth2orize.ts'
 import { checkOptions, oneOf, optionNames, requireVerbs, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 

@@ -1,4 +1,4 @@
-import type { AuthorizationCode } from './authorization_code.ts'
+import type { AuthorizationCode } from './code_record.ts'
 
 /**
  * Contract of the code store.
