@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { runExample } from '../support/example.ts'
+import { BOB } from '../support/example_clients.ts'
 import { startTestExample } from '../support/example_tokens.ts'
+import { createFormBrowser, type Visit } from '../support/form_browser.ts'
+import { newPkce } from '../support/pkce.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'resources-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -66,6 +69,47 @@ describe('RESOURCES_FILE names two resources beside the demo API', () => {
     const form = { grant_type: 'refresh_token', client_id: 'none', refresh_token: tokens.refresh_token }
     const refreshed = await example.call('/token', { ...form, resource: NOTES })
     assert.equal(claimsOf(refreshed['access_token'] as string)['aud'], NOTES)
+  })
+
+  test('RI13: the dialog names the resources, and comes again for another one', async () => {
+    const browser = createFormBrowser(example.url)
+    const query = (resource: readonly string[]) => {
+      const parameters = new URLSearchParams({
+        response_type: 'code',
+        client_id: 'none',
+        redirect_uri: 'https://app.example.com/cb',
+        scope: 'profile',
+        code_challenge: newPkce().challenge,
+        code_challenge_method: 'S256',
+      })
+      for (const each of resource) parameters.append('resource', each)
+      return `${example.url}/authorize?${parameters}`
+    }
+    const textOf = ({ text }: Visit): string => text.replace(/<[^>]+>/g, '')
+    let page = await browser.submit(await browser.visit(query([NOTES, CALENDAR])), '/login', BOB)
+    assert.match(textOf(page), new RegExp(`This is for ${NOTES} and ${CALENDAR}\\.`))
+    await browser.submit(page, '/decision', {}, 'allow')
+    assert.ok((await browser.visit(query([CALENDAR]))).redirectedTo?.searchParams.get('code'), 'allowed before')
+    page = await browser.visit(query([`${example.issuer}/api`]))
+    assert.match(textOf(page), new RegExp(`This is for ${example.issuer}/api\\.`))
+  })
+
+  test('RI3: an unknown resource is sent back to the client as invalid_target', async () => {
+    const url = new URL(`${example.url}/authorize`)
+    url.search = new URLSearchParams({
+      response_type: 'code',
+      client_id: 'none',
+      redirect_uri: 'https://app.example.com/cb',
+      state: 's1',
+      code_challenge: newPkce().challenge,
+      code_challenge_method: 'S256',
+      resource: 'https://other.example',
+    }).toString()
+    const { redirectedTo } = await createFormBrowser(example.url).visit(url.href)
+    assert.deepEqual(
+      ['error', 'state', 'iss'].map((name) => redirectedTo?.searchParams.get(name)),
+      ['invalid_target', 's1', example.issuer],
+    )
   })
 
   test('RI16: the metadata document lists them', async () => {

@@ -156,6 +156,40 @@ test('RI12: with several refuse a token request must name one resource', async (
   assert.equal((await run(byCode, { code: sent, resource: C })).claims?.aud, C)
 })
 
+test('with unknown ignore, a malformed, unknown or ungranted resource counts as not sent', async () => {
+  const lenient = { unknown: 'ignore' } as const
+  const resources = createResources(LIST, lenient)
+  for (const sent of ['nonsense', `${A}#x`, 'https://other.example', Array.from({ length: 9 }, () => A).join(' ')]) {
+    assert.deepEqual(await resources.request(sent, 'read', context), [], sent)
+    assert.deepEqual(await createResources(LIST, { ...lenient, default: C }).request(sent, '', context), [C], sent)
+    const required = createResources(LIST, { ...lenient, required: true })
+    await assert.rejects(required.request(sent, '', context), target('resource_malformed'), sent)
+  }
+  // one that is known does not save the others: the parameter counts as not sent
+  assert.deepEqual(await resources.request(`${A} https://other.example`, '', context), [])
+  assert.deepEqual(await resources.request(`${A}/`, 'read', context), [A])
+
+  const { run, byCode, byRefresh, byClient, code } = server(resources)
+  const { body, claims } = await run(byCode, { code: await code([A, B]), resource: C })
+  assert.deepEqual(claims?.aud, [A, 'urn:b'], 'not granted: the whole grant')
+  const refresh = (resource: string) =>
+    run(byRefresh, { refresh_token: String(body.refresh_token), resource }, client, NOW + 60)
+  assert.deepEqual((await refresh('nonsense')).claims?.aud, [A, 'urn:b'])
+  assert.deepEqual((await run(byCode, { code: await code([A, B]), resource: B })).claims?.aud, 'urn:b')
+  // a grant without resources still takes none
+  assert.equal((await run(byCode, { code: await code(undefined), resource: A })).claims?.aud, issuer)
+  const limited = { ...client, resources: [A] }
+  assert.equal((await run(byClient, { resource: C }, limited)).claims?.aud, A)
+  assert.equal((await run(byClient, { resource: 'https://other.example' })).claims?.aud, issuer)
+})
+
+test('with unknown ignore, a function that fails is still a 503, and a scope that fits nothing still invalid_scope', async () => {
+  const down = createResources(() => Promise.reject(new Error('down')), { unknown: 'ignore' })
+  await assert.rejects(down.request(A, '', context), { status: 503 })
+  const resources = createResources(LIST, { unknown: 'ignore' })
+  await assert.rejects(resources.request(B, 'read', context), { code: 'invalid_scope' })
+})
+
 test('RI13: remembered consent counts for the resources it was given for', async () => {
   const consents = createConsents({ store: createMemoryStores({ clock }).sessionStore, clock })
   const permission = { subject: 'alice', clientId: 'app', scope: 'read' }

@@ -214,6 +214,21 @@ for (const [host, listener] of Object.entries({
       assert.equal((await withToken('/write', { scope: 'administrator write' })).status, 403)
     })
 
+    test('RS19: 400, 401, 403 and 503 are JSON and no-store, and have a challenge unless it is a server error', async () => {
+      const rows = [
+        [await call('/whoami', { authorization: 'Bearer a b' }), 400, 'invalid_request'],
+        [await call('/whoami'), 401, undefined],
+        [await withToken('/whoami', { aud: 'https://other.example' }), 401, 'invalid_token'],
+        [await withToken('/write', { scope: '' }), 403, 'insufficient_scope'],
+        [await withToken('/down'), 503, 'temporarily_unavailable'],
+      ] as const
+      for (const [answer, status, error] of rows) {
+        assertRefusal(answer)
+        assert.deepEqual([answer.status, JSON.parse(answer.body).error], [status, error])
+        assert.equal(answer.challenge === null, status === 503, String(status))
+      }
+    })
+
     test('RS13: a login that is too old or too weak is 401 with acr_values and max_age', async () => {
       const good = { acr: 'silver', auth_time: NOW - 60 }
       assert.equal((await withToken('/recent', good)).status, 200)

@@ -106,8 +106,10 @@ export async function authorizationApp({
   })
   const authorize = server.authorization(side.validate, side.immediate)
   const dialog: express.RequestHandler = (request, response) => {
-    const { oauth2 } = request as unknown as { oauth2: { transactionID: string; req: { scope: string[] } } }
-    response.json({ transaction_id: oauth2.transactionID, scope: oauth2.req.scope })
+    const { oauth2 } = request as unknown as {
+      oauth2: { transactionID: string; req: { scope: string[]; resources?: string[] } }
+    }
+    response.json({ transaction_id: oauth2.transactionID, scope: oauth2.req.scope, resources: oauth2.req.resources })
   }
   app.get('/authorize', authorize as express.RequestHandler, dialog)
   app.post('/authorize', authorize as express.RequestHandler, dialog)
