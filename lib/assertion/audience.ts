@@ -102,7 +102,7 @@ const shown = (aud: unknown): string => (aud === undefined ? 'none' : JSON.strin
 
 export const AUDIENCE_CHECK: Check = {
   name: 'aud',
-  title: 'aud is this server',
+  title: 'aud names this server',
   needs: ['envelope'],
   run(attempt) {
     const { parts, context, rules, audience } = attempt

@@ -89,7 +89,7 @@ const dateOf = (seconds: number): string =>
 export const IDENTITY_CHECKS: readonly Check[] = [
   {
     name: 'sub',
-    title: 'sub can be a client id',
+    title: 'sub has the form of a client id',
     needs: ['envelope'],
     run(attempt) {
       attempt.clientId = checkSubject(attempt.envelope.claims)
@@ -98,7 +98,7 @@ export const IDENTITY_CHECKS: readonly Check[] = [
   },
   {
     name: 'client_id',
-    title: 'The parameter client_id, if there is one, equals sub',
+    title: 'The parameter client_id, if present, equals sub',
     needs: ['clientId'],
     run({ parameter, clientId }) {
       if (parameter !== undefined && parameter !== clientId)
@@ -113,7 +113,7 @@ export const IDENTITY_CHECKS: readonly Check[] = [
 /** `perClient` may change its rule. */
 export const ISSUER_CHECK: Check = {
   name: 'iss',
-  title: ({ requireIssuerIsSubject }) => (requireIssuerIsSubject ? 'iss is the client too' : 'iss is there'),
+  title: ({ requireIssuerIsSubject }) => (requireIssuerIsSubject ? 'iss equals sub' : 'iss is present'),
   needs: ['envelope', 'clientId'],
   run: ({ envelope, clientId, rules }) => checkIssuer(envelope.claims, clientId, rules),
   report: ({ envelope }) => String(envelope.claims['iss']),
@@ -122,7 +122,7 @@ export const ISSUER_CHECK: Check = {
 export const CLAIM_CHECKS: readonly Check[] = [
   {
     name: 'time',
-    title: 'Not expired, not too old, not of the future (exp, iat, nbf)',
+    title: 'Not expired, not too old, not in the future (exp, iat, nbf)',
     needs: ['envelope'],
     run(attempt) {
       attempt.expiresAt = checkTimes(attempt.envelope.claims, attempt.now, attempt.rules)
@@ -131,7 +131,7 @@ export const CLAIM_CHECKS: readonly Check[] = [
   },
   {
     name: 'jti',
-    title: ({ jti }) => (jti === 'required' ? 'jti is there and usable' : 'jti is usable, if there is one'),
+    title: ({ jti }) => (jti === 'required' ? 'jti is present and valid' : 'jti, if present, is valid'),
     needs: ['envelope'],
     run(attempt) {
       attempt.jti = checkId(attempt.envelope.claims, attempt.rules)

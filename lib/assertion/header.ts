@@ -78,7 +78,7 @@ function checkKeyIdPresent(kid: unknown, rules: AssertionRules): void {
 export const HEADER_CHECKS: readonly Check[] = [
   {
     name: 'alg',
-    title: 'The algorithm is one the server accepts',
+    title: 'The server accepts the algorithm',
     needs: ['envelope'],
     run(attempt) {
       const { rules, context } = attempt
@@ -95,7 +95,7 @@ export const HEADER_CHECKS: readonly Check[] = [
   },
   {
     name: 'kid',
-    title: 'The key id is a string, if there is one',
+    title: 'The key id, if present, is a string',
     needs: ['envelope'],
     run(attempt) {
       attempt.kid = checkKeyId(attempt.envelope.header)
@@ -108,14 +108,14 @@ export const HEADER_CHECKS: readonly Check[] = [
 export const OWN_HEADER_CHECKS: readonly Check[] = [
   {
     name: 'typ',
-    title: 'The type (typ) is one of a client assertion',
+    title: 'The type (typ) is allowed for a client assertion',
     needs: ['envelope'],
     run: ({ envelope, rules }) => checkTyp(envelope.header, rules),
     report: ({ envelope }) => String(envelope.header['typ'] ?? 'none'),
   },
   {
     name: 'kid_present',
-    title: 'The key is named (kid), as the profile requires',
+    title: 'The key id (kid) is present, as the profile requires',
     needs: ['envelope'],
     run: ({ envelope, rules }) => checkKeyIdPresent(envelope.header['kid'], rules),
     applies: ({ requireKeyId }) => requireKeyId,

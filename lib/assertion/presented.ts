@@ -94,7 +94,7 @@ function checkSize(attempt: Attempt): void {
 export const PRESENTED_CHECKS: readonly Check[] = [
   {
     name: 'request',
-    title: 'The request presents one assertion and nothing else',
+    title: 'The request has one assertion and no other credentials',
     needs: [],
     run: findPresented,
     online: true,
@@ -108,7 +108,7 @@ export const PRESENTED_CHECKS: readonly Check[] = [
   },
   {
     name: 'form',
-    title: 'A signed JWT in its one strict spelling',
+    title: 'A signed JWT in the strict encoding',
     needs: ['assertion'],
     run(attempt) {
       attempt.envelope = openEnvelope(attempt.assertion)

@@ -64,7 +64,7 @@ function acceptClient(attempt: Attempt, looked: Client | OAuthError): void {
 
 export const CLIENT_CHECK: Check = {
   name: 'client',
-  title: 'The client is known',
+  title: 'The client exists',
   needs: ['clientId'],
   run(attempt) {
     const looked = lookUpClient(attempt.parts.findClient, attempt.clientId, attempt.context)
@@ -86,7 +86,7 @@ function checkJku({ envelope, client, rules }: Attempt): void {
 
 export const JKU_CHECK: Check = {
   name: 'jku',
-  title: 'The URL of the key set (jku) is the registered one, if there is one',
+  title: 'The URL of the key set (jku), if present, is the registered one',
   needs: ['envelope', 'client'],
   run: checkJku,
   report: ({ envelope }) => (envelope.header['jku'] === undefined ? 'none' : undefined),

@@ -107,7 +107,7 @@ export function federatedChecks(parts: IssuerParts): readonly Check[] {
   return [
     {
       name: 'trusted_issuer',
-      title: isSpiffe ? 'A JWT-SVID of a trust domain that is trusted' : 'A token of an issuer that is trusted (iss)',
+      title: isSpiffe ? 'A JWT-SVID from a trusted trust domain' : 'A token from a trusted issuer (iss)',
       needs: ['envelope'],
       run: () => {}, // that is why these are the checks
       report: () => issuer,
@@ -126,7 +126,7 @@ export function federatedChecks(parts: IssuerParts): readonly Check[] {
     REGISTRATION_CHECK,
     {
       name: 'federated_credential',
-      title: 'One of the federated credentials of the client fits (issuer, sub, claims)',
+      title: 'A federated credential of the client matches (issuer, sub, claims)',
       needs: ['envelope', 'client'],
       run: (attempt) => matchCredential(attempt, parts),
       report: ({ envelope }) => String(envelope.claims['sub']),
