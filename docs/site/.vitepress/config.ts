@@ -100,6 +100,17 @@ function linkOnSite(href: string, file: string): string {
   return `/${name.replace(/(index)?\.md$/, '')}${anchor === undefined ? '' : `#${anchor}`}`
 }
 
+/** The tables of rules have six columns: they use the width of the window. */
+const RULES_STYLE =
+  '.rules .container,.rules .content,.rules .content-container{max-width:none!important}' +
+  '.rules .vp-doc td{vertical-align:top;font-size:13px;line-height:20px}.rules .vp-doc td:nth-child(2){min-width:240px}'
+
+/** Tests are named on the site, and linked in the repository only. */
+const isTestFile = (href: string, file: string): boolean =>
+  !/^[a-z]+:|^[#/]/i.test(href) && relative(root, join(dirname(file), href)).startsWith('test/')
+
+const NOT_LINKED = { isLinked: false }
+
 /** The file in the repository; `path` is where it is after the rewrites. */
 const realPathOf = ({ realPath, path }: { realPath?: string; path: string }): string => realPath ?? path
 
@@ -107,7 +118,13 @@ export default defineConfig({
   title: 'passport-client-assertion-jwt',
   description: 'Modern client authentication and safe tokens for Passport, oauth2orize and Express',
   lang: 'en',
-  head: [['link', { rel: 'icon', href: `data:image/svg+xml,${encodeURIComponent(ICON)}` }]],
+  head: [
+    ['link', { rel: 'icon', href: `data:image/svg+xml,${encodeURIComponent(ICON)}` }],
+    ['style', {}, RULES_STYLE],
+  ],
+  transformPageData(page) {
+    if (page.relativePath.startsWith('rules/')) Object.assign(page.frontmatter, { aside: false, pageClass: 'rules' })
+  },
   srcDir: '../..',
   outDir: '../../.tmp/site',
   cacheDir: '../../.tmp/vitepress',
@@ -126,11 +143,22 @@ export default defineConfig({
     languageAlias: { cjs: 'js' },
     config(markdown) {
       const before = markdown.renderer.rules.link_open
+      const after = markdown.renderer.rules.link_close
       markdown.renderer.rules.link_open = (tokens, index, options, env, self) => {
         const token = tokens[index]
-        token?.attrSet('href', linkOnSite(token.attrGet('href') ?? '', realPathOf(env)))
+        const href = token?.attrGet('href') ?? ''
+        const close = tokens.slice(index).find(({ type }) => type === 'link_close')
+        if (token && close && isTestFile(href, realPathOf(env))) {
+          close.meta = NOT_LINKED
+          return '<span>'
+        }
+        token?.attrSet('href', linkOnSite(href, realPathOf(env)))
         return before?.(tokens, index, options, env, self) ?? self.renderToken(tokens, index, options)
       }
+      markdown.renderer.rules.link_close = (tokens, index, options, env, self) =>
+        tokens[index]?.meta === NOT_LINKED
+          ? '</span>'
+          : (after?.(tokens, index, options, env, self) ?? self.renderToken(tokens, index, options))
     },
   },
   themeConfig: {
