@@ -129,7 +129,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'token',
   ],
   'issuer.ts': ['options.ts'],
-  keys: ['jose', 'node:crypto', 'type:node:net', 'optional.ts', 'remote'],
+  keys: ['jose', 'node:crypto', 'optional.ts', 'remote'],
   'maybe_promise.ts': [],
   oauth2orize: [
     'client_document.ts',

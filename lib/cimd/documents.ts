@@ -1,4 +1,3 @@
-import type { LookupFunction } from 'node:net'
 import type { Client, FindClient } from '../client.ts'
 import { ClientDocumentUnreachable, DOCUMENT_METHODS } from '../client_document.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -7,13 +6,13 @@ import { publish } from '../events.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
-import { type IsAllowedAddress, isLoopbackAddress } from '../remote/address.ts'
+import { isLoopbackAddress } from '../remote/address.ts'
 import { createRequestBudget } from '../remote/budget.ts'
 import { readLifetimeSeconds } from '../remote/cache_control.ts'
 import { getDocument } from '../remote/document.ts'
 import { networkFailure, type RemoteFailure } from '../remote/failure.ts'
 import { createRateLimit } from '../remote/rate.ts'
-import { type RemoteDocument, type RemoteRequest, readRemoteOptions } from '../remote/request.ts'
+import { type RemoteDocument, type RemoteOptions, type RemoteRequest, readRemoteOptions } from '../remote/request.ts'
 import { isLoopbackHost, readClientUrl } from './client_id_url.ts'
 import {
   type ClientMetadata,
@@ -24,21 +23,7 @@ import {
 } from './client_metadata.ts'
 
 /** How documents are requested. */
-interface DocumentRemoteOptions {
-  /** Certificate authorities (PEM) instead of those of Node.js, as for `tls.connect`. Not with a `fetch` of your own. */
-  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
-  /** Resolves host names (`net.connect`'s `lookup`). Which addresses it may find is checked all the same. */
-  readonly lookup?: LookupFunction | undefined
-  /**
-   * Fetches instead of this package, for instance through a proxy. Size, time, status, redirects and content are checked all
-   * the same; which addresses it connects to is then its own duty.
-   */
-  readonly fetch?: typeof globalThis.fetch | undefined
-  /** Whether an address may be connected to. Default: public addresses only. */
-  readonly isAllowedAddress?: IsAllowedAddress | undefined
-  /** Milliseconds for the whole of a request, 100 to 30000. Default 3000. */
-  readonly timeoutMilliseconds?: number | undefined
-}
+type DocumentRemoteOptions = Omit<RemoteOptions, 'allowHttpLoopback' | 'maxBytes'>
 
 /** How many requests are made for documents. */
 interface DocumentBudget {

@@ -38,6 +38,23 @@ export interface AuthorizationRules extends RedirectUriRules, ScopeRules {
   readonly dpop?: Dpop | undefined
 }
 
+/** The parameters that the authorization endpoint judges: each may be sent once. */
+export const JUDGED_PARAMETERS: readonly string[] = [
+  'response_type',
+  'client_id',
+  'redirect_uri',
+  'scope',
+  'state',
+  'code_challenge',
+  'code_challenge_method',
+  'response_mode',
+  'nonce',
+  'prompt',
+  'max_age',
+  'login_hint',
+  'dpop_jkt',
+]
+
 /** The parameters of an authorization request as they were sent (RFC 6749 §4.1.1). What was sent empty is absent. */
 export interface AuthorizationParameters {
   readonly values: FormParameters

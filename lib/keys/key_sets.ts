@@ -1,43 +1,16 @@
-import type { LookupFunction } from 'node:net'
 import { type OAuthError, refusal, unavailable } from '../errors.ts'
 import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
-import type { IsAllowedAddress } from '../remote/address.ts'
 import { createRequestBudget } from '../remote/budget.ts'
 import { readLifetimeSeconds } from '../remote/cache_control.ts'
 import { getDocument } from '../remote/document.ts'
 import { RemoteFailure } from '../remote/failure.ts'
 import { type AdmitRequest, createRateLimit } from '../remote/rate.ts'
-import { type RemoteDocument, readRemoteOptions } from '../remote/request.ts'
+import { REMOTE_OPTIONS, type RemoteDocument, type RemoteOptions, readRemoteOptions } from '../remote/request.ts'
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
 
 /** How remote key sets (`jwks_uri`) are fetched and kept. */
-export interface KeySetOptions {
-  /** Whether `http:` is taken for hosts on the loopback interface. For tests and development. Default `false`. */
-  readonly allowHttpLoopback?: boolean | undefined
-  /**
-   * Whether an address may be connected to. Replaces the rule that only public addresses are allowed. Asked when a name
-   * is resolved and again for the connected socket. Loosen it for key servers inside one's own network, by exact address:
-   * `(address) => address === '10.0.0.7' || isPublicAddress(address)`.
-   */
-  readonly isAllowedAddress?: IsAllowedAddress | undefined
-  /** Certificate authorities (PEM) instead of those of Node.js, as for `tls.connect`. Cannot be combined with `fetch`. */
-  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
-  /**
-   * Resolves host names (`net.connect`'s `lookup`). What it finds is checked all the same. Default: the hosts file and
-   * DNS queries that end with the request. `dns.lookup` asks the other sources of the system as well, but occupies a
-   * thread of the pool of Node.js while a name server is silent.
-   */
-  readonly lookup?: LookupFunction | undefined
-  /**
-   * Your own fetch function, for example for a proxy. Size, time, status, redirects and content are
-   * checked all the same; which addresses it connects to is then its own duty.
-   */
-  readonly fetch?: typeof globalThis.fetch | undefined
-  /** Milliseconds for the whole of a request, 100 to 30000. Default 3000. */
-  readonly timeoutMilliseconds?: number | undefined
-  /** The largest response in bytes, 1024 to 1048576. Default 65536. */
-  readonly maxBytes?: number | undefined
+export interface KeySetOptions extends RemoteOptions {
   /** The most keys in a set, also in the `jwks` of a client record: 1 to 1000. Default 100. */
   readonly maxKeys?: number | undefined
   /**
@@ -65,13 +38,7 @@ export interface KeySetOptions {
 }
 
 const NAMES = optionNames<KeySetOptions>({
-  allowHttpLoopback: true,
-  isAllowedAddress: true,
-  ca: true,
-  lookup: true,
-  fetch: true,
-  timeoutMilliseconds: true,
-  maxBytes: true,
+  ...REMOTE_OPTIONS,
   maxKeys: true,
   cacheLifetimeSeconds: true,
   cooldownSeconds: true,

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { AuthorizationParameters } from '../code/authorization_request.ts'
+import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authorization_request.ts'
 import { refusal } from '../errors.ts'
 import type { PushedRequestMark } from '../pushed/pushed_requests.ts'
 
@@ -12,22 +12,7 @@ export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'header
   readonly originalUrl?: string
 }
 
-/** The parameters that the authorization endpoint judges: each may be sent once. */
-const KNOWN: ReadonlySet<string> = new Set([
-  'response_type',
-  'client_id',
-  'redirect_uri',
-  'scope',
-  'state',
-  'code_challenge',
-  'code_challenge_method',
-  'response_mode',
-  'nonce',
-  'prompt',
-  'max_age',
-  'login_hint',
-  'dpop_jkt',
-])
+const KNOWN: ReadonlySet<string> = new Set(JUDGED_PARAMETERS)
 
 /** Those that a server for pushed requests judges. */
 export const KNOWN_WITH_REFERENCE: ReadonlySet<string> = new Set([...KNOWN, 'request', 'request_uri'])

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
-import type { AuthorizationParameters } from '../code/authorization_request.ts'
+import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authorization_request.ts'
 import { afterLogin, demandsLogin } from '../code/prompt.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { newIdentifier } from '../identifier.ts'
@@ -32,18 +32,7 @@ const RECORD_BYTES = 1024
  * that this package rejects (`request`, `request_uri`, `registration`) are not among them.
  */
 const KEPT: readonly string[] = [
-  'response_type',
-  'client_id',
-  'redirect_uri',
-  'scope',
-  'state',
-  'code_challenge',
-  'code_challenge_method',
-  'response_mode',
-  'nonce',
-  'prompt',
-  'max_age',
-  'login_hint',
+  ...JUDGED_PARAMETERS,
   'display',
   'ui_locales',
   'claims_locales',
@@ -52,7 +41,6 @@ const KEPT: readonly string[] = [
   'claims',
   'resource',
   'authorization_details',
-  'dpop_jkt',
   'grant_management_action',
   'grant_id',
   'issuer_state',

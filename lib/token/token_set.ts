@@ -63,6 +63,20 @@ export interface TokensOptions extends TokenFactoryOptions {
     | undefined
 }
 
+/** What an access token is issued for. */
+interface AccessTokenRequest {
+  /** Of the access token; '' for none. Not checked here. */
+  readonly scope: string
+  readonly now: number
+  readonly context: RequestContext
+  /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
+  readonly audience?: string | readonly string[] | undefined
+  /** For the event and the `claims` hook. */
+  readonly grantType?: string | undefined
+  /** The key to bind the access token to, from the request. */
+  readonly proof?: { readonly thumbprint: string } | undefined
+}
+
 /** Issues and verifies the tokens of this server. Publishes `token.issued` for each answer. */
 export interface Tokens {
   readonly issuer: string
@@ -73,39 +87,20 @@ export interface Tokens {
    */
   issue(
     session: Session,
-    options: {
+    options: AccessTokenRequest & {
       readonly client: Client
-      /** Of the access token; '' for none. Not checked here. */
-      readonly scope: string
       /** Of the refresh token; `undefined` issues none, because the client keeps the one it has. */
       readonly generation: number | undefined
-      readonly now: number
-      readonly context: RequestContext
-      /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
-      readonly audience?: string | readonly string[] | undefined
-      /** For the event and the `claims` hook. */
-      readonly grantType?: string | undefined
-      /** The key to bind the access token to, from the request. */
-      readonly proof?: { readonly thumbprint: string } | undefined
     },
   ): Promise<TokenSet>
   /** An access token without a session, and without a refresh token: for the client itself (RFC 6749 §4.4), or for `subject`. */
   issueForClient(
     client: Client,
-    options: {
+    options: AccessTokenRequest & {
       /** Default: the client. */
       readonly subject?: string | undefined
       /** Default: the option `accessTokenLifetimeSeconds`. */
       readonly lifetimeSeconds?: number | undefined
-      readonly scope: string
-      readonly now: number
-      readonly context: RequestContext
-      /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
-      readonly audience?: string | readonly string[] | undefined
-      /** For the event and the `claims` hook. */
-      readonly grantType?: string | undefined
-      /** The key to bind the access token to, from the request. */
-      readonly proof?: { readonly thumbprint: string } | undefined
     },
   ): Promise<TokenSet>
   /**
