@@ -376,10 +376,13 @@ export function withChallenge(error: unknown): unknown {
 const RETRY_AFTER_SECONDS = '5'
 
 /** A store or look-up failed: 503 with `Retry-After`, and nothing about the cause on the wire. */
-export const unavailable = (cause: unknown): OAuthError =>
+export const unavailable = (
+  cause: unknown,
+  detail = cause === undefined ? 'a store or look-up failed without saying why' : undefined,
+): OAuthError =>
   refusal('store_unavailable', {
     cause,
-    ...(cause === undefined ? { detail: 'a store or look-up failed without saying why' } : {}),
+    detail,
     headers: { 'Retry-After': RETRY_AFTER_SECONDS },
   })
 

@@ -1,3 +1,5 @@
+import { answerOf, unavailable } from './errors.ts'
+
 /**
  * Contract of the replay register: it remembers which assertion ids were used (RFC 7523 §3 point 7).
  *
@@ -10,4 +12,21 @@
 export interface ReplayRegister {
   /** True the first time, false ever after until `expiresAt` (epoch seconds). Atomic. */
   remember(issuer: string, clientId: string, jti: string, expiresAt: number): Promise<boolean>
+}
+
+/**
+ * Notes the use of an id, and returns whether it is the first one. Rejects with a 503 if the register fails, or resolves with
+ * anything but a boolean. Everything of this package that is used once is used with this function.
+ */
+export async function isFirstUse(
+  register: ReplayRegister,
+  issuer: string,
+  clientId: string,
+  jti: string,
+  expiresAt: number,
+): Promise<boolean> {
+  const isFirst: unknown = await answerOf(() => register.remember(issuer, clientId, jti, expiresAt))
+  if (typeof isFirst === 'boolean') return isFirst
+  const detail = `replayRegister.remember must resolve with a boolean, got ${typeof isFirst}`
+  throw unavailable(new TypeError(detail), detail)
 }

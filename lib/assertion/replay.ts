@@ -1,5 +1,5 @@
-import { answerOf, refusal, unavailable } from '../errors.ts'
-import type { ReplayRegister } from '../replay_register.ts'
+import { refusal } from '../errors.ts'
+import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
 import type { Check } from './attempt.ts'
 
 /** Takes note of the assertion, once. Everything that could be refused without this has been. */
@@ -11,11 +11,8 @@ async function spend(
   expiresAt: number,
   clientId: string,
 ): Promise<void> {
-  const isFirst: unknown = await answerOf(() => register.remember(issuer, author, jti, expiresAt))
-  if (isFirst === true) return
-  if (isFirst === false)
-    throw refusal('assertion_replayed', { clientId, detail: 'an assertion with this jti was used before' })
-  throw unavailable(new TypeError(`replayRegister.remember must resolve with a boolean, got ${typeof isFirst}`))
+  if (await isFirstUse(register, issuer, author, jti, expiresAt)) return
+  throw refusal('assertion_replayed', { clientId, detail: 'an assertion with this jti was used before' })
 }
 
 export const REPLAY_CHECK: Check = {

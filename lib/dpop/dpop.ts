@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { answerOf, refusal, unavailable } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { algorithmNamed } from '../keys/algorithms.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireVerbs, wholeNumber } from '../options.ts'
-import type { ReplayRegister } from '../replay_register.ts'
+import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import { checkProof, type DpopProof, type DpopRequest, type ProofRules } from './dpop_proof.ts'
 import { normalizeUrl } from './htu.ts'
@@ -122,10 +122,8 @@ export function createDpop(options: DpopOptions): Dpop {
     async spendProof({ thumbprint, jti, issuedAt, url }) {
       const id = createHash('sha256').update(`${url} ${jti}`).digest('base64url') // a URL has no space
       const expiresAt = Math.ceil(issuedAt) + lifetimeSeconds + 1
-      const isFirst: unknown = await answerOf(() => replayRegister.remember(NAMESPACE, thumbprint, id, expiresAt))
-      if (isFirst === true) return
-      if (isFirst === false) throw refusal('dpop_proof_replayed', { detail: 'a proof with this jti was used before' })
-      throw unavailable(new TypeError(`replayRegister.remember must resolve with a boolean, got ${typeof isFirst}`))
+      if (await isFirstUse(replayRegister, NAMESPACE, thumbprint, id, expiresAt)) return
+      throw refusal('dpop_proof_replayed', { detail: 'a proof with this jti was used before' })
     },
   }
 }

@@ -1,7 +1,7 @@
-import { type Client, grantTypesOf } from '../client.ts'
+import type { Client } from '../client.ts'
 import type { Dpop } from '../dpop/dpop.ts'
 import { refusal } from '../errors.ts'
-import type { Exchange } from '../exchanges/exchange.ts'
+import { type Exchange, requireGrant } from '../exchanges/exchange.ts'
 import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
 import { readUserProperty, setUser } from '../hosts/passport.ts'
 import { marked } from '../http/form.ts'
@@ -116,9 +116,7 @@ function requireGrantType(
 ): string {
   const grantType = requiredParameter(parameters, 'grant_type')
   if (!isOffered(grantType)) throw refusal('grant_type_unsupported', { clientId: client?.client_id })
-  if (isEnforced && client !== undefined && !grantTypesOf(client).includes(grantType)) {
-    throw refusal('grant_type_not_registered', { clientId: client.client_id })
-  }
+  if (isEnforced && client !== undefined) requireGrant(client, grantType)
   return grantType
 }
 

@@ -12,7 +12,7 @@ import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
-import type { Exchange } from './exchange.ts'
+import { type Exchange, requireGrant } from './exchange.ts'
 import { bound, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'authorization_code'
@@ -82,12 +82,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
     async run({ client, parameters, now, context, proof }) {
       const keyThumbprint = proof?.thumbprint
       const clientId = client.client_id
-      if (!grantTypesOf(client).includes(GRANT_TYPE)) {
-        throw refusal('grant_type_not_registered', {
-          clientId,
-          detail: `${GRANT_TYPE} is not among the client's grant_types`,
-        })
-      }
+      requireGrant(client, GRANT_TYPE)
       const code = requiredParameter(parameters, 'code')
       const codeVerifier = parameters['code_verifier']
       if (codeVerifier !== undefined && !isCodeVerifier(codeVerifier)) {

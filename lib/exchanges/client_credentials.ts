@@ -1,10 +1,8 @@
-import { grantTypesOf, isPublicClient } from '../client.ts'
-import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import type { Resources } from '../resource/resources.ts'
 import { allowedScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
-import type { Exchange } from './exchange.ts'
+import { type Exchange, requireGrant } from './exchange.ts'
 import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'client_credentials'
@@ -33,14 +31,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context, proof }) {
       const clientId = client.client_id
-      if (isPublicClient(client) || !grantTypesOf(client).includes(GRANT_TYPE)) {
-        throw refusal('grant_type_not_registered', {
-          clientId,
-          detail: isPublicClient(client)
-            ? `a public client may not use ${GRANT_TYPE}`
-            : `${GRANT_TYPE} is not among the client's grant_types`,
-        })
-      }
+      requireGrant(client, GRANT_TYPE, false)
       const scope = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
       const target =
         resources === undefined ? { scope } : await resources.targetOfClient(parameters['resource'], scope, client)

@@ -1,4 +1,5 @@
-import type { Client, ClientAuthentication, RequestContext } from '../client.ts'
+import { type Client, type ClientAuthentication, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
+import { refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
@@ -40,4 +41,16 @@ export interface Exchange {
   readonly grantType: string
   /** Serves one request of an authenticated client. */
   run(request: ExchangeRequest): Promise<TokenResponse>
+}
+
+/** Throws unless the client is registered for the grant type. A grant that is not for public clients refuses each of them. */
+export function requireGrant(client: Client, grantType: string, isForPublicClients = true): void {
+  const isBarred = !isForPublicClients && isPublicClient(client)
+  if (!isBarred && grantTypesOf(client).includes(grantType)) return
+  throw refusal('grant_type_not_registered', {
+    clientId: client.client_id,
+    detail: isBarred
+      ? `a public client may not use ${grantType}`
+      : `${grantType} is not among the client's grant_types`,
+  })
 }

@@ -1,10 +1,10 @@
-import { type Client, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
+import type { Client, RequestContext } from '../client.ts'
 import { answerOf, OAuthError, type Reason, refusal } from '../errors.ts'
 import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
 import { allowedScope, registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
-import type { Exchange } from './exchange.ts'
+import { type Exchange, requireGrant } from './exchange.ts'
 
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const LONGEST_SECONDS = 86_400
@@ -116,13 +116,7 @@ export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAsser
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context, proof }) {
       const clientId = client.client_id
-      if (isPublicClient(client) || !grantTypesOf(client).includes(GRANT_TYPE))
-        throw refusal('grant_type_not_registered', {
-          clientId,
-          detail: isPublicClient(client)
-            ? 'a public client may not exchange assertions'
-            : `${GRANT_TYPE} is not among the client's grant_types`,
-        })
+      requireGrant(client, GRANT_TYPE, false)
       const assertion = await verify(requiredParameter(parameters, 'assertion'), { client, now, context })
       const { issuer, sub, claims } = assertion
       if (claims['client_id'] !== clientId)

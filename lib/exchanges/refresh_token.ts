@@ -1,4 +1,4 @@
-import { type Client, grantTypesOf } from '../client.ts'
+import type { Client } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { askYesOrNo } from '../hooks.ts'
 import { isAbsent } from '../optional.ts'
@@ -19,7 +19,7 @@ import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
-import type { Exchange, ExchangeRequest } from './exchange.ts'
+import { type Exchange, type ExchangeRequest, requireGrant } from './exchange.ts'
 import { bound, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'refresh_token'
@@ -158,12 +158,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
     async run(request) {
       const { client, parameters, now, context, proof } = request
       const clientId = client.client_id
-      if (!grantTypesOf(client).includes(GRANT_TYPE)) {
-        throw refusal('grant_type_not_registered', {
-          clientId,
-          detail: `${GRANT_TYPE} is not among the client's grant_types`,
-        })
-      }
+      requireGrant(client, GRANT_TYPE)
       const presented = await presentedBy(requiredParameter(parameters, 'refresh_token'), request)
       const { subject, generation, rank } = presented
       const granted = registeredPart(presented.scope, allowedScope(client, rules))

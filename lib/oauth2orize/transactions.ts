@@ -5,13 +5,13 @@ import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
-import { returnedWrong, timeOf } from '../hooks.ts'
+import { timeOf } from '../hooks.ts'
 import { readUserProperty } from '../hosts/passport.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import type { PushedRequestMark, PushedRequests } from '../pushed/pushed_requests.ts'
-import type { ReplayRegister } from '../replay_register.ts'
+import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import { askStore, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import {
@@ -278,10 +278,9 @@ export function createTransactionStore<User>(
   }
 
   async function spendTransaction(content: Content, clientId: string): Promise<void> {
-    const isFirst: unknown = await askStore(milliseconds, () =>
-      replayRegister.remember(namespace, content.subject, content.id, content.expiresAt),
+    const isFirst = await askStore(milliseconds, () =>
+      isFirstUse(replayRegister, namespace, content.subject, content.id, content.expiresAt),
     )
-    if (typeof isFirst !== 'boolean') throw returnedWrong('replayRegister.remember', 'true or false')
     if (!isFirst) {
       throw retriable(
         refusal('transaction_spent', { clientId, description: 'The form was sent before. Please try again.' }),

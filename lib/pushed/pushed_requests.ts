@@ -6,7 +6,7 @@ import { answerOf, refusal } from '../errors.ts'
 import { newIdentifier } from '../identifier.ts'
 import { booleanOption, checkOptions, expectOutcome, optionNames, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
-import type { ReplayRegister } from '../replay_register.ts'
+import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
 import { isLive, openedSession, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/session_store.ts'
 import { readSession } from '../session/upgrade.ts'
@@ -276,9 +276,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
       const { issuer, replayRegister, transactionLifetimeSeconds } = side()
       // A form that was made at the last second of the request can be sent for that long.
       const until = expiresAt + transactionLifetimeSeconds
-      const isFirst: unknown = await answerOf(() => replayRegister.remember(`${issuer}#pushed`, clientId, id, until))
-      if (typeof isFirst !== 'boolean')
-        throw refusal('misconfigured', { detail: 'replayRegister.remember must return true or false' })
+      const isFirst = await isFirstUse(replayRegister, `${issuer}#pushed`, clientId, id, until)
       if (!isFirst) throw invalid(clientId, 'the user has decided on the request before')
       // So that it cannot be loaded either. If this fails, it can be loaded until it expires, but not decided on.
       await answerOf(() => store.end(id, expiresAt)).catch(() => undefined)
