@@ -257,7 +257,7 @@ function sendPage({ code, message, retry }: ShownError, path: string, response: 
   response.setHeader('Content-Type', 'text/html; charset=utf-8')
   response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
   response.end(
-    `<!doctype html><html lang="en"><meta charset="utf-8"><title>Error</title><h1>This did not work</h1><p>${escaped(
+    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Error</title><h1>This did not work</h1><p>${escaped(
       message,
     )}</p><p><code>${escaped(code)}</code></p>${link}</html>`,
   )

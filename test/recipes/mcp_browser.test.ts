@@ -46,10 +46,15 @@ for (const [size, viewport] of Object.entries(SIZES))
       if (folder !== undefined) await page.screenshot({ path: join(folder, `${size}-${name}.png`), fullPage: true })
     }
 
-    /** No page is wider than the screen. */
+    /** A phone shows a page without a viewport as wide as a desktop's, and tiny. */
+    const openPage = (): Promise<Page> => browser.newPage({ viewport, isMobile: size === 'phone' })
+
+    /** No page is wider than the screen, and none is shown smaller than it is. */
     const assertFits = async (page: Page): Promise<void> => {
-      const width = await page.evaluate('document.documentElement.scrollWidth')
-      assert.ok(Number(width) <= viewport.width, `${width} pixels wide`)
+      const widths = await page.evaluate('[document.documentElement.scrollWidth, window.innerWidth]')
+      const [content = 0, shown = 0] = widths as readonly number[]
+      assert.ok(content <= viewport.width, `${content} pixels wide`)
+      assert.equal(shown, viewport.width)
     }
 
     const textOf = async (page: Page): Promise<string> => (await page.textContent('body')) ?? ''
@@ -57,7 +62,7 @@ for (const [size, viewport] of Object.entries(SIZES))
     /** Opens the URLs that a client hands to the browser; `answer` is what the person does on the pages. */
     const storeOf = (clientId: string, answer: (page: Page) => Promise<void>): Store =>
       createStore(clientId, callback.url, async (url) => {
-        const page = await browser.newPage({ viewport })
+        const page = await openPage()
         try {
           await page.goto(url.href)
           await answer(page)
@@ -116,7 +121,7 @@ for (const [size, viewport] of Object.entries(SIZES))
         code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
         code_challenge_method: 'S256',
       }).toString()
-      const page = await browser.newPage({ viewport })
+      const page = await openPage()
       await page.goto(url.href)
       await logIn(page)
       const text = await textOf(page)
@@ -127,6 +132,23 @@ for (const [size, viewport] of Object.entries(SIZES))
       assert.equal(await page.locator('img').count(), 0)
       await keepPicture(page, 'consent-web')
       await assertFits(page)
+      await page.close()
+    })
+
+    test('the page for a client without a document, or with one that is refused, says so and fits the screen', async () => {
+      const refused = documents.publish('/secret.json', { ...CLAUDE_CODE, client_secret: 'x' })
+      const page = await openPage()
+      for (const [client_id, sentence] of [
+        [refused.replace('secret', 'missing'), 'There is no metadata document at the client_id of the application.'],
+        [refused, 'The metadata document of the application is not accepted here.'],
+      ] as const) {
+        const query = new URLSearchParams({ response_type: 'code', client_id })
+        const response = await page.goto(`${world.issuer}/authorize?${query}`)
+        assert.equal(response?.status(), 400)
+        assert.ok((await textOf(page)).includes(sentence))
+        await keepPicture(page, 'refused')
+        await assertFits(page)
+      }
       await page.close()
     })
 
