@@ -9,6 +9,7 @@ import { ALL_ALGORITHMS, algorithmNamed, isSameAlgorithm } from './keys/algorith
 import { findKeyProblem } from './keys/judgement.ts'
 import { readInlineKeys } from './keys/jwks.ts'
 import { createPublicKeys, type PublicKeys } from './keys/public_keys.ts'
+import { ignoreRejection } from './maybe_promise.ts'
 import { isAbsent, readOptional } from './optional.ts'
 import { checkOptions, optionNames } from './options.ts'
 import { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
@@ -164,7 +165,9 @@ function findUriProblem(uri: string, options: ClientProblemOptions): string | un
   if (url.protocol === 'http:') return undefined
   const isAllowed = options.isAllowedAddress ?? isPublicAddress
   const host = url.hostname === 'localhost' ? '127.0.0.1' : hostOf(url)
-  return isIP(host) === 0 || isAllowed(host) === true ? undefined : 'must not lead to an address that is not public'
+  return isIP(host) === 0 || ignoreRejection<unknown>(isAllowed(host)) === true
+    ? undefined
+    : 'must not lead to an address that is not public'
 }
 
 /** What keeps a client from authenticating with tokens of trusted issuers; `undefined` for one that has keys of its own. */

@@ -2,7 +2,7 @@
 
 import type { Clock } from './clock.ts'
 import { answerOf, awaitAnswer, OAuthError, refusal } from './errors.ts'
-import { isPromise } from './maybe_promise.ts'
+import { ignoreRejection, isPromise } from './maybe_promise.ts'
 
 /** What an option must return. */
 export const returnedWrong = (option: string, expected: string): OAuthError =>
@@ -48,11 +48,6 @@ export async function askYesOrNo(option: string, ask: () => boolean | Promise<bo
   const answer: unknown = await answerOf(ask)
   if (typeof answer === 'boolean') return answer
   throw returnedWrong(option, 'true or false')
-}
-
-/** A promise where none is allowed: it is refused, and may still reject. */
-const ignoreRejection = (value: unknown): void => {
-  if (isPromise(value)) Promise.resolve(value).catch(() => undefined)
 }
 
 /** Calls a hook that must return at once. `isSound` judges what it returns; `expected` says what that is. */

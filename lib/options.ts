@@ -95,6 +95,12 @@ export function expectOutcome<T extends string>(verb: string, value: T, outcomes
   throw new TypeError(`${verb} of the store must return one of ${outcomes.join(', ')}, got ${shown(value)}`)
 }
 
+/** What a store counted; throws, which the caller makes a 503, unless it is a number. */
+export function expectCount(verb: string, value: number): number {
+  if (Number.isSafeInteger(value)) return value
+  throw new TypeError(`${verb} of the store must return a whole number, got ${shown(value)}`)
+}
+
 /** Throws unless `value` is a function. */
 export function requireFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw badOption(name, 'a function', value)

@@ -1,7 +1,10 @@
-// Every function that sessions, tokens, exchanges and endpoints take, handed in wrong in every way. None becomes a hang, an
-// unhandled rejection, a mistake of the client, or a server error that does not name the option.
+// Every function that the public entries take, handed in wrong in every way. None becomes a hang, an unhandled rejection, a
+// mistake of the client, or a server error that does not name the option. The list of functions is read from the types.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, mock, test } from 'node:test'
 import { createCodes } from '../lib/code/codes.ts'
 import { createConsents } from '../lib/consent/consents.ts'
@@ -12,12 +15,17 @@ import { createTokenEndpoint } from '../lib/endpoints/token.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { onEvent } from '../lib/events.ts'
 import { refreshToken } from '../lib/exchanges/refresh_token.ts'
+import { getDocument } from '../lib/remote/document.ts'
+import { readRemoteOptions } from '../lib/remote/request.ts'
 import { createSessions } from '../lib/session/sessions.ts'
 import { createMemoryStores } from '../lib/stores/memory.ts'
 import { deriveKeyset } from '../lib/token/derived_keys.ts'
 import { createTokenFactory } from '../lib/token/factory.ts'
 import { createTokens } from '../lib/token/token_set.ts'
+import { functionOptions } from './support/function_options.ts'
+import { ROWS } from './support/host_function_rows.ts'
 import { echo, findClient, listen, post, SECRET } from './support/token_route.ts'
+import { checkRow } from './support/wrong_functions.ts'
 
 type Given = (...given: never[]) => unknown
 
@@ -350,4 +358,128 @@ describe('functions of the application that are wrong in every way', () => {
     await route.close()
     stop()
   })
+})
+
+describe('the functions of all options, wrong in every way', () => {
+  for (const [name, row] of Object.entries(ROWS)) test(name, () => checkRow(row))
+})
+
+test('a lookup that calls back with the wrong thing fails its own request', async () => {
+  const wrong = [undefined, null, 7, '', 'text', [], [undefined], [7], [{}], [{ address: 7 }], [{ address: 'text' }]]
+  for (const found of wrong) {
+    const lookup = (_host: string, _options: object, callback: (...given: unknown[]) => void): void => {
+      setImmediate(callback, null, found)
+    }
+    const request = { ...readRemoteOptions('keySets', { timeoutMilliseconds: 1000 }, { accept: '*/*' }), lookup }
+    const started = Date.now()
+    await assert.rejects(getDocument(new URL('https://keys.example/'), request as never), { name: 'RemoteFailure' })
+    assert.ok(Date.now() - started < 900, `at once for ${JSON.stringify(found)}`)
+  }
+})
+
+test('an isAllowedAddress that throws fails its own request, also when it is asked of the connected socket', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  for (const last of [0, 1]) {
+    let calls = 0
+    const isAllowedAddress = (): boolean => {
+      if (calls++ >= last) throw new Error('of the application')
+      return true
+    }
+    const options = { isAllowedAddress, timeoutMilliseconds: 1000 }
+    const url = new URL(`https://localhost:${port}/`)
+    const fetching = getDocument(url, readRemoteOptions('keySets', options, { accept: '*/*' }))
+    await assert.rejects(fetching, { name: 'RemoteFailure', message: 'of the application' })
+  }
+  server.close()
+})
+
+/** What the tests above and those of two other files hold, by the row that does it. */
+const HELD_BY: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  'host_functions.test.ts': {
+    'permits of introspection': ['createIntrospection(options).permits'],
+    mayAsk: ['createIntrospection(options).mayAsk'],
+    'adopt of revocation': ['createRevocation(options).adopt'],
+    'perClient of sessions': ['createSessions(options).perClient'],
+    'clock of sessions': ['createSessions(options).clock'],
+    'clock of consents': ['createConsents(options).clock'],
+    'sign of a token factory': ['createTokens(options).factory.sign'],
+    'verify of a token factory': ['createTokens(options).factory.verify'],
+    'jwks of a token factory': ['createTokens(options).factory.jwks'],
+    keyset: ['createTokens(options).keyset'],
+    refreshTokenKeyset: ['createTokens(options).refreshTokenKeyset'],
+    claims: ['createTokens(options).claims'],
+    'the function of a document endpoint': ['createDocumentEndpoint(document)'],
+  },
+  'passport/host_mistakes.test.ts': {
+    'findClient of basicVerify': ['createBasicVerify(options).findClient'],
+    'findClient of clientPasswordVerify': ['createClientPasswordVerify(options).findClient'],
+    'findClient of PublicClientStrategy': ['PublicClientStrategy(options).findClient'],
+    'verifyAssertion of the strategy': ['Strategy(options).verifyAssertion'],
+    'verify of the strategy': ['Strategy(verify)'],
+  },
+  // `createAuthorizationSide` hands its options to the other functions of the entry.
+  'oauth2orize/host_mistakes.test.ts': {
+    "'findClient'": ['createAuthorizationSide', 'validateAuthorization', 'createSealedTransactions'].map(
+      (name) => `${name}(options).findClient`,
+    ),
+    "'subjectOf'": [
+      'createAuthorizationSide',
+      'createCodeGrant',
+      'checkRememberedConsent',
+      'createSealedTransactions',
+    ].map((name) => `${name}(options).subjectOf`),
+    "'askAgain'": ['createAuthorizationSide(options).askAgain', 'checkRememberedConsent(options).askAgain'],
+    "'authenticatedAt'": [
+      'createAuthorizationSide(options).authenticatedAt',
+      'checkRememberedConsent(options).authenticatedAt',
+    ],
+    "'pkce'": ['createAuthorizationSide', 'validateAuthorization', 'createCodeGrant'].map(
+      (name) => `${name}(options).pkce`,
+    ),
+    "'extra'": ['createAuthorizationSide(options).extra', 'createCodeGrant(options).extra'],
+    "'clock'": ['createAuthorizationSide', 'createCodeGrant', 'checkRememberedConsent', 'createSealedTransactions'].map(
+      (name) => `${name}(options).clock`,
+    ),
+    "'replayRegister.remember'": ['createAuthorizationSide', 'createSealedTransactions'].map(
+      (name) => `${name}(options).replayRegister.remember`,
+    ),
+    "'codes.add'": ['createAuthorizationSide(options).codes.add', 'createCodeGrant(options).codes.add'],
+    "describe('showError'": [
+      'createAuthorizationSide(options).showError',
+      'respondWithAuthorizationError(options).showError',
+    ],
+  },
+}
+
+/** Functions that are not written for this package: those of Passport, oauth2orize, Express and test runners. */
+const OF_HOSTS =
+  /\((app|open)\)$|\.passport\.authenticate$|\.strategies\.\w+\.authenticate$|\.server\.token$|^test\w+\(options\)\.(describe|it)$/
+
+/** Verbs of the code store that issuing a code does not use. */
+const UNUSED = /^(createAuthorizationSide|createCodeGrant)\(options\)\.codes\.(find|countFailure|spend)$/
+
+test('each function that a public option, parameter or store takes has a row', () => {
+  const held = new Set(Object.values(ROWS).flatMap(({ covers }) => covers))
+  for (const [file, rows] of Object.entries(HELD_BY)) {
+    const source = readFileSync(new URL(file, import.meta.url), 'utf8')
+    for (const [row, covers] of Object.entries(rows)) {
+      assert.ok(source.includes(row), `${file} has the row ${row}`)
+      for (const each of covers) held.add(each)
+    }
+  }
+  const options = functionOptions()
+  assert.ok(options.length > 200)
+  const needed = options.filter((each) => !OF_HOSTS.test(each) && !UNUSED.test(each))
+  assert.deepEqual(
+    needed.filter((each) => !held.has(each)),
+    [],
+    'without a row',
+  )
+  assert.deepEqual(
+    [...held].filter((each) => !options.includes(each)),
+    [],
+    'a row for what is no option',
+  )
 })

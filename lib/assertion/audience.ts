@@ -1,5 +1,6 @@
 import type { RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
+import { callHook } from '../hooks.ts'
 import { isIssuer, requireIssuer, warnOfInsecureIssuer } from '../issuer.ts'
 import { badOption } from '../options.ts'
 import type { Check, ServerNames } from './attempt.ts'
@@ -17,26 +18,24 @@ function checkName(option: string, value: ServerName | undefined): void {
 /** The issuer of a request. A function is the application's: what it returns is checked each time. */
 function issuerOf(name: ServerName, context: RequestContext): string {
   if (typeof name !== 'function') return name
-  const value: unknown = name(context)
-  if (!isIssuer(value))
-    throw refusal('misconfigured', { detail: "option 'issuer' returned no issuer identifier for this request" })
+  const value = callHook<string>('issuer', () => name(context), isIssuer, 'an issuer identifier at once')
   warnOfInsecureIssuer(value)
   return value
 }
 
 function named(option: string, name: ServerName | undefined, context: RequestContext): string | undefined {
   if (typeof name !== 'function') return name
-  const value: unknown = name(context)
-  if (isName(value)) return value
-  throw refusal('misconfigured', { detail: `option '${option}' returned no absolute URL for this request` })
+  return callHook(option, () => name(context), isName, 'an absolute URL at once')
 }
 
 function namesFor(options: RuleOptions, rules: AssertionRules, context: RequestContext): ServerNames {
   const issuer = issuerOf(options.issuer, context)
-  if (options.audience !== undefined) {
-    const listed: unknown = typeof options.audience === 'function' ? options.audience(context) : options.audience
-    if (!isTextList(listed))
-      throw refusal('misconfigured', { detail: `option 'audience' returned no array of strings` })
+  const { audience } = options
+  if (audience !== undefined) {
+    const listed =
+      typeof audience === 'function'
+        ? callHook<readonly string[]>('audience', () => audience(context), isTextList, 'an array of strings at once')
+        : audience
     return { issuer, audiences: listed, typedAudiences: listed, takesEndpoint: false }
   }
   const audiences = [issuer]

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { isSameAlgorithm } from '../keys/algorithms.ts'
-import { isPromise } from '../maybe_promise.ts'
+import { ignoreRejection, isPromise } from '../maybe_promise.ts'
 import { readOptional } from '../optional.ts'
 import type { Attempt, Check } from './attempt.ts'
 import { rulesForClient } from './rules.ts'
@@ -51,7 +51,7 @@ function acceptClient(attempt: Attempt, looked: Client | OAuthError): void {
     })
   if (perClient === undefined) return
   try {
-    const own = perClient(looked, { issuer })
+    const own = ignoreRejection(perClient(looked, { issuer }))
     if (own === undefined || own === null) return
     // a promise has none of the rules, and would be taken for none
     if (isPromise(own)) throw new TypeError('perClient must return at once, got a promise')

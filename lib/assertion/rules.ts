@@ -1,6 +1,7 @@
 import type { Client, RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { type AssertionMethod, algorithmNamed, allowedAlgorithms } from '../keys/algorithms.ts'
+import { ignoreRejection } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, wholeNumber } from '../options.ts'
 import { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './profiles.ts'
 
@@ -157,7 +158,7 @@ const chosenBy =
   (choose: (context: RequestContext) => readonly string[], methods: readonly AssertionMethod[]) =>
   (context: RequestContext): readonly string[] => {
     try {
-      return allowedAlgorithms(choose(context), methods)
+      return allowedAlgorithms(ignoreRejection(choose(context)), methods)
     } catch (cause) {
       throw refusal('misconfigured', { detail: "option 'algorithms' returned no algorithms for this request", cause })
     }

@@ -2,6 +2,7 @@ import type { Client, JwkSet } from '../client.ts'
 import { markClientDocument } from '../client_document.ts'
 import { checkRedirectUriRules, isUsableRedirectUri, type RedirectUriRules } from '../code/redirect_uri.ts'
 import { PRIVATE_MEMBERS } from '../keys/public_keys.ts'
+import { ignoreRejection } from '../maybe_promise.ts'
 import { isAbsent, readOptional } from '../optional.ts'
 import { badOption, booleanOption, checkOptions, optionNames } from '../options.ts'
 import { parseJsonObject, skipByteOrderMark } from '../remote/strict_json.ts'
@@ -210,7 +211,9 @@ function readGrantTypes(members: Members, rules: MetadataRules): readonly string
 }
 
 function readScope(members: Members, clientId: string, base: URL | undefined, rules: MetadataRules): string {
-  const option: unknown = isString(rules.scope) ? rules.scope : rules.scope({ clientId, host: base?.host })
+  const option: unknown = isString(rules.scope)
+    ? rules.scope
+    : ignoreRejection<unknown>(rules.scope({ clientId, host: base?.host }))
   const allowed = isString(option) ? parseScope(option) : undefined
   if (allowed === undefined)
     throw badOption('scope', 'a function that returns scope values separated by spaces', option)

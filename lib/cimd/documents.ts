@@ -3,6 +3,7 @@ import { ClientDocumentUnreachable, DOCUMENT_METHODS } from '../client_document.
 import { type Clock, systemClock } from '../clock.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
@@ -374,8 +375,7 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
   }
 
   const findDocument = (clientId: string, url: URL): Client | Promise<Client> => {
-    const now = clock()
-    if (!Number.isFinite(now)) throw new TypeError('the clock returned no number')
+    const now = timeOf(clock)
     const kept = getKept(clientId)
     return kept !== undefined && isFresh(kept, now) ? { ...kept.client } : readDocument(clientId, url, now)
   }

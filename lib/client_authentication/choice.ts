@@ -1,4 +1,5 @@
 import { type OAuthError, OAuthError as ProtocolError, refusal } from '../errors.ts'
+import { ignoreRejection } from '../maybe_promise.ts'
 import type { FormParameters } from '../parameters.ts'
 import { BUILT_IN } from './built_in.ts'
 import type { AuthenticationMethod, BuiltInMethod, Credential, RequestHead } from './method.ts'
@@ -76,7 +77,7 @@ const guardedPresents =
   (request, parameters) => {
     let answer: unknown
     try {
-      answer = (presents as CredentialRule['isPresent'])(request, parameters)
+      answer = ignoreRejection((presents as CredentialRule['isPresent'])(request, parameters))
     } catch (cause) {
       if (cause instanceof ProtocolError && cause.status < 500) throw cause
       throw refusal('misconfigured', { detail: `presents of the method ${method} failed`, cause })

@@ -7,7 +7,7 @@ import type {
 } from '../client.ts'
 import { lookUpClient } from '../client_lookup.ts'
 import { awaitAnswer, OAuthError, refusal, unavailable } from '../errors.ts'
-import { isPromise } from '../maybe_promise.ts'
+import { ignoreRejection, isPromise } from '../maybe_promise.ts'
 import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
 import { BUILT_IN, builtInMethods } from './built_in.ts'
 import type { Choice } from './choice.ts'
@@ -71,7 +71,7 @@ function clientIdOf(methods: readonly AuthenticationMethod[], { request, paramet
   for (const { method, readClientId } of methods) {
     let clientId: unknown
     try {
-      clientId = readClientId?.(request, parameters)
+      clientId = ignoreRejection(readClientId?.(request, parameters))
     } catch (cause) {
       if (cause instanceof OAuthError && cause.status < 500) throw cause
       throw refusal('misconfigured', { detail: `readClientId of the method ${method} failed`, cause })

@@ -4,7 +4,7 @@ import { answerOf, type OAuthError, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { askYesOrNo } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
-import { expectOutcome, requireVerbs, wholeNumber } from '../options.ts'
+import { expectCount, expectOutcome, requireVerbs, wholeNumber } from '../options.ts'
 import {
   type AuthorizationCode,
   BOUND_CODE_VERSION,
@@ -227,7 +227,7 @@ export function createCodes(options: CodesOptions): Codes {
 
   /** The failure that reaches the limit also spends the code, so that no request that has already read it succeeds. */
   async function countFailure(id: string): Promise<void> {
-    const failures = await answerOf(() => store.countFailure(id))
+    const failures = await answerOf(async () => expectCount('countFailure', await store.countFailure(id)))
     if (failures >= MOST_FAILURES) await answerOf(() => store.spend(id))
   }
 

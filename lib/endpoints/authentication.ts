@@ -5,10 +5,9 @@ import {
   type ClientAuthenticatorOptions,
   makeAuthenticator,
 } from '../client_authentication/authenticator.ts'
-import { callHook } from '../hooks.ts'
+import { callHook, returnedWrong } from '../hooks.ts'
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
-import { isAbsent } from '../optional.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
 import { ENDPOINT_OPTIONS } from './shell.ts'
 import type { EndpointAuthentication } from './turn.ts'
@@ -73,10 +72,14 @@ export function createAuthentication(
   const { endpoint } = options
   if ('strategies' in options && options.strategies !== undefined) return byStrategies(options, endpoint)
   const authenticateClient = authenticatorOf(options as Exclude<AuthenticationOptions, PassportAuthentication>)
-  const { methods, signingAlgorithms } = authenticateClient
+  const { methods = [], signingAlgorithms = [] } = authenticateClient
   return {
-    authenticate: ({ request, parameters, now }) =>
-      authenticateClient(request, parameters, endpoint === undefined ? { request, now } : { request, now, endpoint }),
+    authenticate: async ({ request, parameters, now }) => {
+      const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
+      const authenticated = await authenticateClient(request, parameters, context)
+      if (asClient(authenticated?.client) !== undefined) return authenticated
+      throw returnedWrong('authenticateClient', 'a promise of { client, authentication }')
+    },
     methods,
     signingAlgorithms,
   }
@@ -100,7 +103,7 @@ function byStrategies(options: PassportAuthentication, endpoint: string | undefi
     callHook(
       'toClient',
       () => toClient(user),
-      (value) => isAbsent(value) || asClient(value) !== undefined,
+      (value) => value === undefined || value === null || asClient(value) !== undefined,
       'a client at once, or undefined',
     ) ?? undefined
   const { authenticate: middleware, ...facts } = authenticationBy({ ...options, endpoint })

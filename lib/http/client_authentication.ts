@@ -186,14 +186,19 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
     run(request, _response, outcome) {
       const now = timeOf(clock)
       const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
-      Promise.resolve(authenticateClient(request, request.body as FormParameters, context)).then(
+      new Promise((resolve) => resolve(authenticateClient(request, request.body as FormParameters, context))).then(
         (answer: unknown) => {
           const { client, authentication } = Object(answer) as Partial<AuthenticatedClient>
           const detail = 'authenticateClient must resolve with { client, authentication }'
-          if (typeof client === 'object' && client !== null) outcome(undefined, client, authentication)
+          if (typeof client?.client_id === 'string') outcome(undefined, client, authentication)
           else outcome(asError(publishFailure(refusal('misconfigured', { detail }))))
         },
-        (error: unknown) => outcome(error instanceof OAuthError ? error : asError(publishFailure(asError(error)))),
+        (cause: unknown) => {
+          const detail = "the option 'authenticateClient' threw or rejected"
+          outcome(
+            cause instanceof OAuthError ? cause : asError(publishFailure(refusal('unexpected', { cause, detail }))),
+          )
+        },
       )
     },
     methods: authenticateClient.methods,

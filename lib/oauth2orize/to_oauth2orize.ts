@@ -1,8 +1,8 @@
 import type { Client, ClientAuthentication } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, refusal } from '../errors.ts'
-import type { Exchange } from '../exchanges/exchange.ts'
-import { timeOf } from '../hooks.ts'
+import type { Exchange, TokenResponse } from '../exchanges/exchange.ts'
+import { callHook, returnedWrong, timeOf } from '../hooks.ts'
 import { readUserProperty } from '../hosts/passport.ts'
 import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
@@ -47,6 +47,9 @@ const asClient = (user: unknown): Client | undefined =>
   typeof user === 'object' && user !== null && typeof (user as Client).client_id === 'string'
     ? (user as Client)
     : undefined
+
+const isClientOrNone = (value: unknown): boolean =>
+  value === undefined || value === null || asClient(value) !== undefined
 
 /** `req.authInfo` if one of this package's strategies put it there. */
 const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
@@ -97,8 +100,10 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
   async function run(request: Request) {
     const userProperty = propertyOf(request)
     const user = (request as unknown as Readonly<Record<string, unknown>>)[userProperty]
-    const client = user ? toClient(user) : undefined
-    if (client === undefined) {
+    const client = user
+      ? callHook<Client | undefined>('toClient', () => toClient(user), isClientOrNone, 'a client at once, or undefined')
+      : undefined
+    if (!client) {
       throw refusal('client_authentication_missing', {
         detail: `expected an authenticated client in req.${userProperty}`,
       })
@@ -114,7 +119,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     const parameters = requireAnnounced(parsedForm(body), announced)
     const authentication = asAuthentication(request.authInfo)
     requireOneCredential(request, parameters, authentication)
-    return exchange.run({
+    const tokens: unknown = await exchange.run({
       client,
       authentication,
       parameters,
@@ -122,6 +127,8 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
       context: { request, parameters },
       proof: proofOf(request),
     })
+    if (typeof tokens !== 'object' || tokens === null) throw returnedWrong('exchange.run', 'a token response')
+    return tokens as TokenResponse
   }
 
   // The promise is for who wants to know when it is over. It never rejects, unless `next` throws.

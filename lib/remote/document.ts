@@ -1,6 +1,7 @@
 import { type ClientRequest, get as getHttp, type IncomingMessage, type RequestOptions } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import { ignoreRejection, isPromise } from '../maybe_promise.ts'
 import { type IsAllowedAddress, isLoopbackAddress, isPublicAddress } from './address.ts'
 import { networkFailure, RemoteFailure } from './failure.ts'
 import { getByFetch } from './fetched.ts'
@@ -11,15 +12,27 @@ import { hostOf } from './url.ts'
 /** Name resolution that returns allowed addresses only, so that the address that was checked is the one connected to. */
 const guardedLookup =
   (resolve: LookupFunction, isAllowed: IsAllowedAddress): LookupFunction =>
-  (hostname, options, callback) =>
-    resolve(hostname, { ...options, all: true }, (failure, found, family) => {
-      if (failure) return callback(failure, '', 0)
+  (hostname, options, callback) => {
+    const fail = (failure: unknown): void => callback(networkFailure(failure), '', 0)
+    const receive = (...[failure, found, family]: Parameters<typeof callback>): void => {
+      if (failure) throw failure
       const addresses = typeof found === 'string' ? [{ address: found, family: family ?? 4 }] : found
       const allowed = addresses.filter(({ address }) => isAllowed(address))
       const first = allowed[0]
-      if (first === undefined) return callback(new RemoteFailure('address', 'the host has no public address'), '', 0)
-      return options.all ? callback(null, allowed) : callback(null, first.address, first.family)
+      if (first === undefined) throw new RemoteFailure('address', 'the host has no public address')
+      if (options.all) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    }
+    // The function may be the application's: what goes wrong in it, or with what it finds, is a failure of this request.
+    const pending: unknown = resolve(hostname, { ...options, all: true }, (...given) => {
+      try {
+        receive(...given)
+      } catch (failure) {
+        fail(failure)
+      }
     })
+    if (isPromise(pending)) pending.then(undefined, fail)
+  }
 
 /** Returns why a response is rejected before its body is read. */
 function headProblem({ statusCode, headers }: IncomingMessage, request: RemoteRequest): RemoteFailure | undefined {
@@ -48,13 +61,8 @@ function getGuarded(url: URL, options: RemoteRequest): Promise<RemoteDocument> {
   const isHttp = url.protocol === 'http:'
   // http: is accepted for the loopback interface only, so no other address may respond.
   const asked = isHttp ? isLoopbackAddress : (options.isAllowedAddress ?? isPublicAddress)
-  const isAllowed: IsAllowedAddress = (address) => asked(address) === true // a promise is not a yes
   const host = hostOf(url)
   return new Promise((resolve, reject) => {
-    if (isIP(host) !== 0 && !isAllowed(host)) {
-      reject(new RemoteFailure('address', 'the host is not a public address'))
-      return
-    }
     let request: ClientRequest | undefined
     const resolution = options.lookup === undefined ? startResolution(options.timeoutMilliseconds) : undefined
     let settled = false
@@ -71,6 +79,18 @@ function getGuarded(url: URL, options: RemoteRequest): Promise<RemoteDocument> {
       () => fail(new RemoteFailure('time', `no complete response within ${options.timeoutMilliseconds} ms`)),
       options.timeoutMilliseconds,
     )
+    const isAllowed: IsAllowedAddress = (address) => {
+      try {
+        return ignoreRejection<unknown>(asked(address)) === true // a promise is not a yes
+      } catch (failure) {
+        fail(failure)
+        return false
+      }
+    }
+    if (isIP(host) !== 0 && !isAllowed(host)) {
+      fail(new RemoteFailure('address', 'the host is not a public address'))
+      return
+    }
     const settings: RequestOptions & { ca?: RemoteOptions['ca'] } = {
       agent: false,
       headers: { accept: options.accept, 'accept-encoding': 'identity' },

@@ -1,7 +1,10 @@
 import { OAuthError } from '../errors.ts'
+import { callHook } from '../hooks.ts'
 import { checkOptions, requireFunction, requireVerbs } from '../options.ts'
 import type { AccessToken } from './access_token.ts'
 import type { AccessTokenVerifier } from './verifier.ts'
+
+const isError = (value: unknown): boolean => value instanceof Error
 
 /**
  * Makes the `verifier` of the MCP SDK's `requireBearerAuth`. The SDK knows refusals by its own error class, which
@@ -29,7 +32,9 @@ export function toMcpVerifier(
       try {
         return await verifier.verify(token)
       } catch (error) {
-        throw error instanceof OAuthError && error.status < 500 ? createError(error.message) : error
+        if (!(error instanceof OAuthError) || error.status >= 500) throw error
+        const { message } = error
+        throw callHook<Error>('createError', () => createError(message), isError, 'an Error at once')
       }
     },
   }

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { callHook, timeOf } from '../hooks.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
 import { createErrorWriter, type Verbosity } from '../http/error_response.ts'
 import { answerJson } from '../http/json_response.ts'
@@ -61,6 +62,7 @@ const NAMES = optionNames<AccessTokenRequirements>({
 })
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+const isUrl = (value: unknown): boolean => typeof value === 'string' && /^https?:/i.test(value) && URL.canParse(value)
 const NOT_PRINTABLE = /[^\x20-\x7e]/
 
 /** The wanted values of an option that is a string with spaces, or an array. */
@@ -179,7 +181,7 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
 
   async function check(request: Request, response: Response): Promise<AccessToken> {
     const sent = readCredentials(request)
-    const now = clock()
+    const now = timeOf(clock)
     const token = await verify(sent, now, request, response)
     if (!isAuthenticated(token, acr, maxAge, now))
       throw publishInsufficient(refusal('authentication_insufficient', { detail: 'acr or auth_time' }), token)
@@ -194,7 +196,8 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
     const nonce = dpop.getNonce(now)
     if (nonce !== undefined && !response.headersSent) response.setHeader('DPoP-Nonce', nonce)
     const { method = '', headers } = request
-    return verifier.verify(sent.token, { now, proof: { proof: headers['dpop'], method, url: requestUrl(request) } })
+    const url = callHook<string>('requestUrl', () => requestUrl(request), isUrl, 'the URL of the request at once')
+    return verifier.verify(sent.token, { now, proof: { proof: headers['dpop'], method, url } })
   }
 
   return (request, response, next) => {

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Dpop } from '../dpop/dpop.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import type { KeySetOptions } from '../keys/key_sets.ts'
 import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
@@ -208,20 +209,22 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
     resource,
     ...(dpop === undefined ? undefined : { dpop }),
     async verify(token, context = {}) {
-      const now = context.now ?? clock()
-      const checkClaims = (claims: Claims): void =>
-        checkTokenClaims(claims, rules, now, isIntrospected, context.proof !== undefined)
-      const attempt: Attempt = { token, now, checkClaims, authentic: undefined }
+      let attempt: Attempt | undefined
       try {
+        const now = context.now ?? timeOf(clock)
+        if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the time must be a number' }) // nothing expires
         checkSize(token)
         if (dpop?.isRequired && context.proof === undefined)
           throw refusal('token_bound', { detail: 'the token was sent without a DPoP proof, and one is required' })
+        const checkClaims = (claims: Claims): void =>
+          checkTokenClaims(claims, rules, now, isIntrospected, context.proof !== undefined)
+        attempt = { token, now, checkClaims, authentic: undefined }
         const claims = await source(attempt)
         if (context.proof !== undefined) await checkProof(context.proof, token, claims, now)
         return toAccessToken(token, claims, resource)
       } catch (cause) {
         const error = cause instanceof OAuthError ? cause : refusal('unexpected', { cause })
-        publishRefusal(error, attempt.authentic)
+        publishRefusal(error, attempt?.authentic)
         throw error
       }
     },

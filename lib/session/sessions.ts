@@ -11,6 +11,7 @@ import {
   badOption,
   checkOptions,
   epochSeconds,
+  expectCount,
   expectOutcome,
   optionNames,
   requireFunction,
@@ -324,6 +325,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     return answers.filter((answer) => answer === 'ended').length
   }
 
+  const endAllOf = (subject: string, type: string): Promise<number> =>
+    answerOf(async () => expectCount('endAll', await store.endAll(subject, type)))
+
   return {
     open,
     get,
@@ -362,7 +366,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     async end(id, now = timeOf(clock), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
       epochSeconds('now', now)
       epochSeconds('markerExpiresAt', markerExpiresAt)
-      const ended = (await answerOf(() => store.end(id, markerExpiresAt))) === 'ended'
+      const outcome = await answerOf(async () =>
+        expectOutcome('end', await store.end(id, markerExpiresAt), ['ended', 'unknown']),
+      )
+      const ended = outcome === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))
       return ended
     },
@@ -376,7 +383,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       // First, so that an adoption that does not see it has opened what is ended next.
       const remembered = type === OAUTH2_SESSION ? endings.remember(subject, issuer, timeOf(clock)) : Promise.resolve()
       const [failure] = await Promise.allSettled([remembered])
-      const count = (await endOwn(subject, type)) ?? (await answerOf(() => store.endAll(subject, type)))
+      const count = (await endOwn(subject, type)) ?? (await endAllOf(subject, type))
       publish('sessions.ended', () => ({ subject, type, count }))
       if (failure?.status === 'rejected') throw failure.reason // what is open has ended; what is not yet here may come
       return count

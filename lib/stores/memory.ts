@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
 import type { AuthorizationCode } from '../code/code_record.ts'
 import type { CodeStore } from '../code/code_store.ts'
+import { timeOf } from '../hooks.ts'
 import { checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
@@ -48,9 +49,10 @@ const OPTIONS = optionNames<MemoryStoresOptions>({
 
 const settings = (caller: string, options: MemoryStoresOptions) => {
   checkOptions(caller, options, OPTIONS)
-  if (options.clock !== undefined) requireFunction('clock', options.clock)
+  const { clock } = options
+  if (clock !== undefined) requireFunction('clock', clock)
   return {
-    clock: options.clock ?? systemClock,
+    clock: clock === undefined ? systemClock : () => timeOf(clock),
     maximumAssertions: wholeNumber('maximumAssertions', options.maximumAssertions, 4_000_000, 1, MOST),
     maximumAssertionsPerClient: wholeNumber(
       'maximumAssertionsPerClient',

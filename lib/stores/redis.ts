@@ -101,7 +101,11 @@ export function createRedisStores(options: RedisStoresOptions): RedisStores {
   const replayRegister: ReplayRegister = {
     async remember(issuer, clientId, jti, expiresAt) {
       const key = keyOf('j', replayKey(issuer, clientId, jti, 'base64url'))
-      return (await send(key, 'SET', '1', 'NX', 'EXAT', String(expiresAt + CLOCK_DIFFERENCE_SECONDS))) !== null
+      const reply = await send(key, 'SET', '1', 'NX', 'EXAT', String(expiresAt + CLOCK_DIFFERENCE_SECONDS))
+      // A function that forgets to return the reply must not turn off the protection.
+      if (reply !== 'OK' && reply !== null)
+        throw new TypeError(`option 'command' must return the reply of Redis, got ${typeof reply} for SET`)
+      return reply === 'OK'
     },
   }
 
@@ -117,6 +121,8 @@ export function createRedisStores(options: RedisStoresOptions): RedisStores {
       const value = `0 0 ${seal.close('code', code.id, JSON.stringify(copyCode(code)))}`
       const reply = await send(keyOf('c', code.id), 'SET', value, 'NX', 'EXAT', String(unspentUntil(code)))
       if (reply === null) throw new Error('a code with this id was added before')
+      if (reply !== 'OK')
+        throw new TypeError(`option 'command' must return the reply of Redis, got ${typeof reply} for SET`)
       return 'added'
     },
     async find(id) {

@@ -2,6 +2,7 @@ import { KeyObject } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import type { Client, FindClient, JwkSet } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import { timeOf } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
@@ -136,7 +137,7 @@ export async function createTestClient(options: TestClientOptions): Promise<Test
   const client: Client = { ...signer.client, ...options.client, client_id: clientId }
 
   const assertion = async (overrides: AssertionOverrides = {}): Promise<string> => {
-    const iat = overrides.now ?? clock()
+    const iat = overrides.now ?? timeOf(clock)
     const signedBy = overrides.foreignKey === true ? await signerFor(alg) : signer
     const header = { alg, kid: signer.kid, typ: 'client-authentication+jwt', ...overrides.header }
     const claims = {

@@ -12,7 +12,7 @@ export interface PublicName {
 }
 
 /** The modules that package.json exports, as files, and a program of them. */
-function readModules(): { readonly modules: readonly string[]; readonly program: ts.Program } {
+export function readModules(): { readonly modules: readonly string[]; readonly program: ts.Program } {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const modules = Object.values<{ import?: { types: string } } | string>(manifest.exports)
     .flatMap((target) => (typeof target === 'string' ? [] : (target.import?.types ?? [])))
@@ -23,7 +23,7 @@ function readModules(): { readonly modules: readonly string[]; readonly program:
 }
 
 /** What a module exports, with aliases resolved. */
-function exportsOf(program: ts.Program, file: string): { readonly name: string; readonly target: ts.Symbol }[] {
+export function exportsOf(program: ts.Program, file: string): { readonly name: string; readonly target: ts.Symbol }[] {
   const checker = program.getTypeChecker()
   const source = program.getSourceFile(file)
   const module = source && checker.getSymbolAtLocation(source)
