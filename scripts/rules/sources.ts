@@ -12,7 +12,8 @@ const TEXTS: Readonly<Record<string, { readonly url: string; readonly fragment: 
   },
   'OpenID Discovery': { url: 'https://openid.net/specs/openid-connect-discovery-1_0.html', fragment: 'rfc.section.' },
   'FAPI 2.0': { url: 'https://openid.net/specs/fapi-security-profile-2_0-final.html', fragment: 'section-' },
-  CIMD: { url: `${DRAFT}client-id-metadata-document-03.html`, fragment: 'section-' },
+  // The version whose section numbers were read. Numbers differ between versions.
+  CIMD: { url: `${DRAFT}client-id-metadata-document-02.html`, fragment: 'section-' },
   'ID-JAG': { url: `${DRAFT}identity-assertion-authz-grant-04.html`, fragment: 'section-' },
   SPIFFE: { url: `${DRAFT}spiffe-client-auth-02.html`, fragment: 'section-' },
 }
