@@ -12,7 +12,7 @@ import { redisServer, without } from './support/programs.ts'
 import { newCode, newSession } from './support/records.ts'
 import { startRedis } from './support/redis_server.ts'
 
-// C15: three steps, each on all nodes before the next. Two nodes are at most one step apart, and each accepts all the other makes.
+// J7: three steps, each on all nodes before the next. Two nodes are at most one step apart, and each accepts all the other makes.
 
 const [OLD, NEW] = ['the old secret of this server, 32 bytes', 'the new secret of this server, 32 bytes']
 const STEPS = [[OLD], [OLD, NEW], [NEW, OLD], [NEW]] as const

@@ -43,7 +43,7 @@ test('with the options of the page it decides as the seed did', async () => {
   assert.equal(await seed.outcome({ aud: ISSUER }), 'assertion_audience_mismatch')
   assert.equal(await seed.outcome({ aud: [aud] }), 'assertion_audience_mismatch')
   assert.match(page, /^ {2}maxLifetimeSeconds: 31,/m)
-  // F7: the seed refused where now - iat > 30
+  // the seed refused where now - iat > 30
   assert.equal(await seed.outcome({ aud, iat: NOW - 30, exp: NOW + 600 }), 'accepted')
   assert.equal(await seed.outcome({ aud, iat: NOW - 31, exp: NOW + 600 }), 'assertion_too_old')
   assert.equal(await seed.outcome({ aud, exp: NOW - 1 }), 'assertion_expired')

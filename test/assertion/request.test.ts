@@ -36,7 +36,7 @@ test('R1 the assertion is read from own members of a POSTed form body and from n
     assert.deepEqual([action, argument], ['fail', undefined], where)
   }
   const unparsed = await runStrategy(strategy, post)
-  assert.equal(unparsed.action, 'error', 'C13: a form that no middleware has parsed')
+  assert.equal(unparsed.action, 'error', 'O1: a form that no middleware has parsed')
   const inherited = await refusalOf(verify(Object.create(form())))
   assert.equal(inherited.reason, 'client_authentication_missing')
 })

@@ -1,4 +1,4 @@
-// F2: tokens of one old session (`sid`) stand for one session here, on every store.
+// G10: tokens of one old session (`sid`) stand for one session here, on every store.
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { PGlite } from '@electric-sql/pglite'

@@ -14,7 +14,7 @@ import { createTokens } from '../../lib/token/token_set.ts'
 import { pkcePair } from '../support/authorization_app.ts'
 import { everySchedule } from '../support/schedules.ts'
 
-// B15: a code is redeemed and presented again, while store calls fail before or after they took effect, or take effect late.
+// D4: a code is redeemed and presented again, while store calls fail before or after they took effect, or take effect late.
 
 const NOW = 1_800_000_000
 const ISSUER = 'https://as.example'

@@ -374,7 +374,7 @@ test('T61: scope may narrow, never widen; it is within what the session has and 
   assert.equal(
     (await refresh(token, {}, silent)).scope,
     undefined,
-    'B5: no scope is registered, and there is no default',
+    'T101: no scope is registered, and there is no default',
   )
 })
 
