@@ -46,7 +46,13 @@ const tooLarge = (limit: number) =>
     detail: `expected at most ${limit} bytes`,
   })
 
-const notAscii = () => unsupported('expected the charset UTF-8, or a form that is ASCII throughout')
+/** Clients in such a charset often percent-encode in it, too. Nothing tells that from UTF-8, so they learn what to send. */
+const notAscii = () =>
+  refusal('content_type_unsupported', {
+    status: 415,
+    description: `A form in this charset must be ASCII. Send ${FORM} without a charset, and percent-encode other characters as UTF-8.`,
+    detail: 'expected the charset UTF-8, or a form that is ASCII throughout',
+  })
 
 /** Reads the headers of a form. Throws unless they announce one that is not compressed, in UTF-8 or with ASCII alone. */
 export function announcedForm(headers: Request['headers']): AnnouncedForm {

@@ -296,6 +296,14 @@ test('T5: a form that is ASCII throughout is accepted with the charset ISO-8859-
         assert.equal(await send('ISO-8859-1', `${form}&b=%C3%A9`), 415)
         assert.equal(await send('UTF-8', `${form}&b=%C3%A9`), 200)
         assert.equal(await send('utf-16', form), 415)
+        const headers = { ...BASIC, 'Content-Type': 'application/x-www-form-urlencoded; charset=ISO-8859-1' }
+        const response = await fetch(url, { method: 'POST', headers, body: Buffer.from(`${form}&b=é`, 'latin1') })
+        assert.deepEqual(await response.json(), {
+          error: 'invalid_request',
+          error_description:
+            'A form in this charset must be ASCII. Send application/x-www-form-urlencoded without a charset, ' +
+            'and percent-encode other characters as UTF-8.',
+        })
       })
     }
   }
