@@ -40,12 +40,22 @@ export function apiRoutes(parts: {
   routes.all('/api/scope/:name', guardByScope)
   routes.get(['/api/whoami', '/api/scope/:name'], whoami)
   routes.all(['/api/whoami', '/api/scope/:name'], methodNotAllowed)
+  // Express passes on a path that it cannot decode, such as /api/scope/%ff, as an error.
+  routes.use((error: unknown, req: Request, res: Response, next: (error: unknown) => void) => {
+    if (error instanceof URIError && req.path.startsWith('/api/')) noSuchScope(req, res)
+    else next(error)
+  })
   return routes
 
   function guardByScope(req: Request, res: Response, next: () => void): void {
     const { name } = req.params
-    if (typeof name !== 'string' || !SCOPE_VALUE.test(name)) res.status(404).json({ error: 'not_found' })
+    if (typeof name !== 'string' || !SCOPE_VALUE.test(name)) noSuchScope(req, res)
     else requireAccessToken(verifier, { scope: name, requestUrl })(req, res, next)
+  }
+
+  /** Without a good token the response has a challenge, as everywhere in this API. */
+  function noSuchScope(req: Request, res: Response): void {
+    requireAccessToken(verifier, { requestUrl })(req, res, () => res.status(404).json({ error: 'not_found' }))
   }
 }
 

@@ -68,8 +68,19 @@ for (const path of ['', '/tenant/one'])
         (await get(`${path}/api/scope/notes.read`)).challenge,
         /^Bearer scope="notes\.read", resource_metadata=/,
       )
-      for (const name of ['%22', '%20', 'a%22b', 'x'.repeat(200)])
-        assert.equal((await get(`${path}/api/scope/${name}`, token)).status, 404)
+    })
+
+    test('a name that no scope can have: 404 as JSON with a token, and without one the challenge of the API', async () => {
+      const token = await example.clientToken('profile')
+      for (const name of ['%22', '%20', 'a%22b', 'x'.repeat(200), '%ff', '%', '%zz', '%C3']) {
+        const known = await get(`${path}/api/scope/${name}`, token)
+        assert.deepEqual([known.status, known.body], [404, { error: 'not_found' }], name)
+        for (const sent of [undefined, `${token}x`]) {
+          const refused = await get(`${path}/api/scope/${name}`, sent)
+          assert.equal(refused.status, 401, name)
+          assert.match(refused.challenge, /^Bearer .*resource_metadata="http/, name)
+        }
+      }
     })
 
     test('RS14: a revoked token and those of an ended session are refused at once', async () => {
