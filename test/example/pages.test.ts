@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { type RunningExample, startExample } from '../support/example.ts'
 import { ALICE, BOB, USERS } from '../support/example_clients.ts'
@@ -884,4 +885,12 @@ describe('the pages', () => {
       }
     })
   })
+})
+
+test('the README names the buttons of the consent form as the page has them', () => {
+  const read = (file: string): string => readFileSync(new URL(`../../examples/${file}`, import.meta.url), 'utf8')
+  for (const attributes of ['name="allow" value="allow"', 'name="cancel"'])
+    assert.ok(read('pages.ts').includes(attributes))
+  const readme = read('README.md')
+  assert.ok(readme.includes('`name="allow" value="allow"`') && readme.includes('is named `cancel`'))
 })
