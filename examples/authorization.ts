@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { type ErrorRequestHandler, type Request, type RequestHandler, Router, urlencoded } from 'express'
 import oauth2orize from 'oauth2orize'
 import {
@@ -16,7 +17,7 @@ import {
   getRetryQuery,
   type Oauth2orizeTransaction,
 } from 'passport-client-assertion-jwt/oauth2orize'
-import { displayName } from './clients.ts'
+import { displayName, homeOf } from './clients.ts'
 import { type LoginHandlers, requestOf } from './login.ts'
 import type { Logins } from './logins.ts'
 import { onlyMethods } from './methods.ts'
@@ -53,7 +54,7 @@ export function authorizationRoutes(options: {
     ...parts,
     askAgain: askAgainForDocuments,
     showError: ({ status, code, message, retry }, request, response) => {
-      if (code === 'invalid_request_uri') return sendPage(response, status, messagePage('This did not work', message))
+      if (code === 'invalid_request_uri') return showUsedUp(status, message, request as Request, response)
       const query = retry?.slice(1) ?? requestOf(request as Request)
       const [text, link] =
         query === ''
@@ -62,6 +63,15 @@ export function authorizationRoutes(options: {
       return sendPage(response, status, messagePage('This did not work', text, link))
     },
   })
+  /** A pushed request can only be pushed again: the way on leads through the app. */
+  async function showUsedUp(status: number, message: string, req: Request, response: ServerResponse): Promise<void> {
+    const clientId = new URLSearchParams(requestOf(req) || queryOf(req)).get('client_id')
+    const client = clientId === null ? undefined : await parts.findClient(clientId, {})
+    const href = client ? homeOf(client) : undefined
+    const link = client && href !== undefined ? { href, text: `Go to ${displayName(client)}` } : undefined
+    sendPage(response, status, messagePage('This did not work', message, link))
+  }
+
   const server = oauth2orize.createServer({ store: authorization.transactions })
   server.grant(authorization.grant)
 

@@ -71,6 +71,14 @@ export function displayName(client: Client): string {
   return (client_name || host || client_id).replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, '')
 }
 
+/** The page of a client that the user can go back to: what its record says, or else the host of its redirect URI. */
+export function homeOf(client: Client & { readonly client_uri?: unknown }): string | undefined {
+  const home = client.client_uri
+  if (typeof home === 'string' && /^https?:\/\//i.test(home) && URL.canParse(home)) return home
+  const redirect = client.redirect_uris?.find((uri) => /^https:\/\//i.test(uri) && URL.canParse(uri))
+  return redirect === undefined ? undefined : `${new URL(redirect).origin}/`
+}
+
 const isError = ({ severity }: ClientProblem): boolean => severity === 'error'
 
 /** The part of the record, and what is wrong with it. */

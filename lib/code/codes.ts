@@ -86,9 +86,11 @@ export interface RedeemOptions {
 export interface Codes {
   /**
    * Issues a code: 32 random bytes, base64url. The store sees its SHA-256 only. Rejects with 503 if the store fails, or
-   * if the user has too many live codes of this client (`too_many_codes`).
+   * if the user has too many live codes of this client (`too_many_codes`). `code`: another one, which was not issued before.
    */
-  issue(permission: CodePermission, now: number): Promise<string>
+  issue(permission: CodePermission, now: number, code?: string): Promise<string>
+  /** Whether a code can still be redeemed, or cannot any more. Rejects with 503 if the store fails. */
+  stateOf(code: string, now: number): Promise<'unknown' | 'unused' | 'over'>
   /**
    * Redeems a code: looks at everything that can refuse it, then spends it in one atomic step. A wrong verifier is
    * counted if client and redirect URI are right; the fifth kills the code. Rejects with 503 if the store fails.
@@ -143,8 +145,7 @@ export function createCodes(options: CodesOptions): Codes {
     LONGEST_KEEP_SECONDS,
   )
 
-  async function issue(permission: CodePermission, now: number): Promise<string> {
-    const code = newIdentifier()
+  async function issue(permission: CodePermission, now: number, code = newIdentifier()): Promise<string> {
     const sessionId = newIdentifier()
     const { subject, clientId, extra = {} } = permission
     const expiresAt = now + lifetime
@@ -179,6 +180,15 @@ export function createCodes(options: CodesOptions): Codes {
     }
     publish('code.issued', () => ({ clientId, subject, sessionId }))
     return code
+  }
+
+  async function stateOf(code: string, now: number): Promise<'unknown' | 'unused' | 'over'> {
+    const found = await answerOf(async () => {
+      const stored = await store.find(codeId(code))
+      return stored === undefined ? undefined : readableCode(stored)
+    })
+    if (found === undefined) return 'unknown'
+    return found.spent || found.failures >= MOST_FAILURES || found.expiresAt < now ? 'over' : 'unused'
   }
 
   async function redeem(code: string, presented: PresentedProofs, redeeming: RedeemOptions): Promise<Redemption> {
@@ -254,7 +264,7 @@ export function createCodes(options: CodesOptions): Codes {
     }
   }
 
-  return { issue, redeem }
+  return { issue, stateOf, redeem }
 }
 
 const published = ({ clientId, subject, sessionId }: AuthorizationCode, proven: boolean): void =>

@@ -9,12 +9,27 @@ import { createPushedJudge, createValidate, VALIDATE_OPTIONS } from './authorize
 import { type CodeGrantOptions, createGrant, GRANT_OPTIONS } from './code_grant.ts'
 import { readDecision } from './decision.ts'
 import { CONSENT_OPTIONS, createImmediate, type RememberedConsentOptions } from './remembered_consent.ts'
+import { createRepeatedForms, type RepeatedForms } from './repeated_forms.ts'
 import {
   createTransactionStore,
   type SealedTransactionsOptions,
   TRANSACTION_OPTIONS,
   transactionLifetimeOf,
 } from './transactions.ts'
+
+type ErrorMiddleware = ReturnType<typeof createErrorMiddleware>
+
+/** The error middleware, after forms that were sent twice got the response of the first time. */
+function withRepeatedForms(errors: ErrorMiddleware, forms: RepeatedForms | undefined): ErrorMiddleware {
+  if (forms === undefined) return errors
+  // Four parameters: that is how Express knows error middleware.
+  return function onRepeatedForm(error, request, response, next) {
+    forms.repeat(error, request, response).then(
+      (isSent) => (isSent ? undefined : errors(error, request, response, next)),
+      (fault: unknown) => errors(fault, request, response, next),
+    )
+  }
+}
 
 /** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
 export interface AuthorizationOptions<User = unknown, C extends Client = Client>
@@ -59,11 +74,12 @@ export function createAuthorizationSide<User = unknown, C extends Client = Clien
   checkOptions('createAuthorizationSide', options, NAMES)
   const { pushed } = options
   if (pushed !== undefined) requireVerbs('pushed', pushed, ['connect', 'push', 'load', 'spend', 'isRequiredFor'])
+  const repeatedForms = pushed === undefined ? undefined : createRepeatedForms(options)
   const side = {
     /** For `oauth2orize.createServer({ store })`. */
     transactions: createTransactionStore<User>(options),
     /** For `server.grant(…)`. */
-    grant: createGrant<User>(options),
+    grant: createGrant<User>({ ...options, repeatedForms }),
     /** For `server.authorization(validate, …)`. */
     validate: createValidate<C>(options),
     /** For `server.authorization(…, immediate)`. */
@@ -74,7 +90,7 @@ export function createAuthorizationSide<User = unknown, C extends Client = Clien
      */
     decision: readDecision,
     /** Error middleware for the authorization and decision routes. */
-    errors: createErrorMiddleware(options),
+    errors: withRepeatedForms(createErrorMiddleware(options), repeatedForms),
   }
   // last: options that cannot be used must not occupy it
   pushed?.connect({

@@ -22,6 +22,8 @@ import { checkDpop } from './dpop_option.ts'
 import { parseRequest } from './pkce_extension.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 import { createPushedParser } from './pushed_parser.ts'
+import type { RepeatedForms } from './repeated_forms.ts'
+import { sentFormOf } from './sent_form.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
@@ -123,11 +125,13 @@ export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>)
 /** What the authorization side adds. */
 interface GrantSide {
   readonly pushed?: PushedRequests | undefined
+  readonly repeatedForms?: RepeatedForms | undefined
 }
 
 /** `createCodeGrant` for options that may have more names. */
 export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): Oauth2orizeGrant {
-  const { issuer, consents, subjectOf, extra, defaultScope, dpop, pushed, resources, clock = systemClock } = options
+  const { issuer, consents, subjectOf, extra, defaultScope, dpop, resources, clock = systemClock } = options
+  const { pushed, repeatedForms } = options
   requireIssuer(issuer)
   checkDpop(dpop)
   if (consents !== undefined) requireVerbs('consents', consents, ['remember'])
@@ -150,8 +154,10 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
     if (client === undefined || redirectURI === undefined) {
       throw refusal('misconfigured', { detail: 'the transaction has no client or no redirect URI' })
     }
+    const form = sentFormOf(request)
     if (decision.allow !== true) {
       await spendPushed(request, client)
+      if (form !== undefined) await repeatedForms?.recordDenial(form)
       throw refusal('user_denied', { clientId: client.client_id, description: 'The user has denied the request.' })
     }
     const { values } = parametersOf(request)
@@ -182,7 +188,8 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
       ...bound,
     }
     await spendPushed(request, client)
-    return askStore(milliseconds, () => codes.issue(permission, now))
+    const code = form && repeatedForms?.codeOf(form)
+    return askStore(milliseconds, () => codes.issue(permission, now, code))
   }
 
   /** What the request was judged to be for, if the server still knows it. Other validate functions than ours judge nothing. */

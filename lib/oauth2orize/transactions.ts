@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
 import type { RedirectUriRules } from '../code/redirect_uri.ts'
-import { asError, type OAuthError, refusal } from '../errors.ts'
+import { asError, OAuthError, refusal } from '../errors.ts'
 import { timeOf } from '../hooks.ts'
 import { readUserProperty } from '../hosts/passport.ts'
 import { requireIssuer } from '../issuer.ts'
@@ -23,6 +23,7 @@ import {
 } from './authorization_parameters.ts'
 import { findRequestedClient } from './authorize.ts'
 import { pathOf, restartOf, setRestart, withRetry } from './retry.ts'
+import { type SentForm, setSentForm, withRepeatedForm } from './sent_form.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
 /** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
@@ -261,9 +262,7 @@ export function createTransactionStore<User>(
     const req = toOauth2orizeRequest({ values: content.values, unsound: [] })
     const target = redirectTarget({ values: content.values, unsound: [] }, client, options)
     if ('refused' in target) throw target.refused
-    if (content.pushed === undefined) await spendTransaction(content, clientId)
-    else await spendPushed(content.pushed, clientId)
-    return {
+    const transaction = {
       client,
       redirectURI: target.redirectUri,
       req: {
@@ -275,6 +274,9 @@ export function createTransactionStore<User>(
       info: content.info,
       transactionID: sealed,
     }
+    if (content.pushed === undefined) await spendTransaction(content, clientId)
+    else await spendPushed(content.pushed, { ...content, sealed, transaction })
+    return transaction
   }
 
   async function spendTransaction(content: Content, clientId: string): Promise<void> {
@@ -290,11 +292,17 @@ export function createTransactionStore<User>(
   }
 
   /** The forms of one pushed request are used up together: whichever the user sends first. */
-  async function spendPushed(mark: PushedRequestMark, clientId: string): Promise<void> {
+  async function spendPushed(mark: PushedRequestMark, { id, subject, expiresAt, sealed, transaction }: SentForm) {
+    const clientId = transaction.client.client_id
     if (pushed === undefined) {
       throw refusal('misconfigured', { clientId, detail: 'the form is of a pushed request, and the option is not set' })
     }
-    await askStore(milliseconds, () => pushed.spend(mark, clientId))
+    const form = { id, subject, expiresAt, sealed, transaction }
+    await askStore(milliseconds, () => pushed.spend(mark, clientId)).catch((error: unknown) => {
+      const isSpent = error instanceof OAuthError && error.reason === 'request_uri_invalid'
+      throw isSpent ? withRepeatedForm(error, form) : error
+    })
+    setSentForm(transaction.req, form)
   }
 
   return {

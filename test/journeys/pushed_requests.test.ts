@@ -279,6 +279,13 @@ for (const [name, skip, startStore] of [
       const arrivals = answers.flatMap(({ redirectedTo }) => redirectedTo ?? [])
       assert.equal(arrivals.length, 1, answers.map(({ status }) => status).join())
       assert.ok(arrivals[0])
+      const won = answers[0]?.redirectedTo === undefined ? there : here
+      const again = await won.browser.submit(won.consent, '/decision', {}, 'allow')
+      assert.equal(
+        again.redirectedTo?.searchParams.get('code'),
+        arrivals[0].searchParams.get('code'),
+        'PA7: sent twice',
+      )
       assert.equal((await redeem(arrivals[0])).scope, 'profile')
       for (const at of [url.href, atOther]) assert.equal((await here.browser.visit(at)).status, 400)
     } finally {

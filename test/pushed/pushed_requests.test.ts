@@ -334,7 +334,6 @@ test('PA7: a reload and a login in between load it again, until the user has dec
     const second = await transactionOf(await app.authorizeWith(reference))
     assert.ok(codeOf(await app.post('/authorize/decision', { transaction_id: second })))
     await assertPage(await app.post('/authorize/decision', { transaction_id: first }), 'invalid_request_uri')
-    await assertPage(await app.post('/authorize/decision', { transaction_id: second }), 'invalid_request_uri')
     await assertPage(await app.authorizeWith(reference), 'invalid_request_uri')
   }))
 
@@ -349,6 +348,86 @@ test('PA7: two forms sent at once, by the same or another user, give one code', 
     assert.equal(answers.filter(({ status }) => status === 303).length, 1)
     assert.equal(answers.filter(({ status }) => status === 400).length, 3)
   }))
+
+const redeemed = (app: App, code: string) =>
+  app.redeem('web', { code, redirect_uri: REQUEST.redirect_uri, code_verifier: verifier })
+
+test('PA7: a form that is sent twice gets the same code twice, until the code is redeemed; then a page', () =>
+  withApp({ options: { secret: ['s'.repeat(32), 't'.repeat(32)] } }, async (app) => {
+    const transaction_id = await transactionOf(await app.authorizeWith(await referenceOf(app)))
+    const send = (user?: string) => app.post('/authorize/decision', { transaction_id, allow: 'allow' }, user)
+    const first = await Promise.all([send(), send(), send()])
+    const again = await send()
+    const codes = new Set([...first, again].map(codeOf))
+    assert.equal(codes.size, 1, 'one code')
+    assert.equal(locationOf(again).get('state'), 's1')
+    assert.equal(locationOf(again).get('iss'), ISSUER)
+    assert.equal((await send('mallory')).status, 403)
+    assert.equal((await redeemed(app, [...codes][0] ?? '')).token_type, 'Bearer')
+    await assertPage(await send(), 'invalid_request_uri')
+    await assert.rejects(redeemed(app, [...codes][0] ?? ''), { code: 'invalid_grant' })
+  }))
+
+test('PA7: a repeated form gets no code that has expired, and none of another form', async () => {
+  let now = 1_800_000_000
+  await withApp({ now: () => now }, async (app) => {
+    const reference = await referenceOf(app)
+    const form = await transactionOf(await app.authorizeWith(reference))
+    const twin = await transactionOf(await app.authorizeWith(reference))
+    const code = codeOf(await app.post('/authorize/decision', { transaction_id: form }))
+    await assertPage(await app.post('/authorize/decision', { transaction_id: twin }), 'invalid_request_uri')
+    now += 60
+    assert.equal(codeOf(await app.post('/authorize/decision', { transaction_id: form })), code)
+    now += 1
+    await assertPage(await app.post('/authorize/decision', { transaction_id: form }), 'invalid_request_uri')
+  })
+})
+
+test('PA7: a node that rotated the secret repeats the code of one that has not', async () => {
+  const [old, fresh] = ['s'.repeat(32), 't'.repeat(32)]
+  const stores = createMemoryStores()
+  await withApp({ stores, options: { secret: [old, fresh] } }, (one) =>
+    withApp({ stores, options: { secret: [fresh, old] } }, async (two) => {
+      const transaction_id = await transactionOf(await one.authorizeWith(await referenceOf(one)))
+      const code = codeOf(await one.post('/authorize/decision', { transaction_id }))
+      assert.equal(codeOf(await two.post('/authorize/decision', { transaction_id })), code)
+    }),
+  )
+})
+
+test('PA7: a denial that is sent twice is told twice; what contradicts the first decision gets a page', () =>
+  withApp({}, async (app) => {
+    const formOf = async () => transactionOf(await app.authorizeWith(await referenceOf(app)))
+    const [denied, allowed] = [await formOf(), await formOf()]
+    const send = (transaction_id: string, answer: Form) =>
+      app.post('/authorize/decision', { transaction_id, ...answer })
+    const deny = { cancel: 'cancel' }
+    for (let time = 0; time < 3; time += 1) {
+      const parameters = locationOf(await send(denied, deny))
+      assert.deepEqual(
+        [parameters.get('error'), parameters.get('state'), parameters.get('iss')],
+        ['access_denied', 's1', ISSUER],
+      )
+    }
+    await assertPage(await send(denied, { allow: 'allow' }), 'invalid_request_uri')
+    assert.ok(codeOf(await send(allowed, { allow: 'allow' })))
+    await assertPage(await send(allowed, deny), 'invalid_request_uri')
+  }))
+
+test('PA7: when the store of the codes is down, a repeated form gets a 503', async () => {
+  const stores = createMemoryStores()
+  let isDown = false
+  const { codeStore } = stores
+  const find: typeof codeStore.find = (id) => (isDown ? Promise.reject(new Error('down')) : codeStore.find(id))
+  await withApp({ stores: { ...stores, codeStore: { ...codeStore, find } } }, async (app) => {
+    const transaction_id = await transactionOf(await app.authorizeWith(await referenceOf(app)))
+    const code = codeOf(await app.post('/authorize/decision', { transaction_id }))
+    isDown = true
+    await assertPage(await app.post('/authorize/decision', { transaction_id }), 'temporarily_unavailable', 503)
+    isDown = false
+    assert.equal(codeOf(await app.post('/authorize/decision', { transaction_id })), code)
+  })
+})
 
 test('PA7: a denial uses the request up, and so does consent that was remembered', () =>
   withApp({}, async (app) => {
