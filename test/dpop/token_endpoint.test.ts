@@ -97,6 +97,8 @@ describe('the proof of a token request', () => {
       'no URL': [{ claims: { htu: undefined } }, 'dpop_url_mismatch'],
       'another host': host('https://evil.example/token'),
       'another scheme': host('http://as.example/token'),
+      'another port': host('https://as.example:8443/token'),
+      'the port of another scheme': host('https://as.example:80/token'),
       'another path': host('https://as.example/token/'),
       'another case of the path': host('https://as.example/TOKEN'),
       credentials: host('https://a@as.example/token'),
