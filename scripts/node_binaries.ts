@@ -29,3 +29,14 @@ export function binaryOf(line: string): string {
   if (status !== 0 || !existsSync(binary)) throw new Error(`cannot install ${name}@${line}`)
   return binary
 }
+
+/** This Node if it is 22 or later, or one of the registry: for programs that need it. `undefined` if there is none; with CI set it throws. */
+export function findNode22(): string | undefined {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath
+  try {
+    return binaryOf('22')
+  } catch (error) {
+    if (process.env['CI']) throw error
+    return undefined
+  }
+}

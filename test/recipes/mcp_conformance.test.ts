@@ -8,24 +8,13 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { binaryOf } from '../../scripts/node_binaries.ts'
+import { findNode22 } from '../../scripts/node_binaries.ts'
 import { createFormBrowser } from '../support/form_browser.ts'
 import { ALICE, CLAUDE_CODE, startDocumentHost, startMcpWorld } from '../support/mcp_world.ts'
 
 const SUITE = new URL('../../node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url)
 
 const SCRATCH = fileURLToPath(new URL('../../.tmp', import.meta.url))
-
-/** The suite needs Node 22. An older one runs it with a Node from the registry. */
-function findNode(): string | undefined {
-  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath
-  try {
-    return binaryOf('22')
-  } catch (error) {
-    if (process.env['CI']) throw error
-    return undefined
-  }
-}
 
 async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -48,7 +37,7 @@ const checksBelow = (folder: string): Check[] =>
     .flatMap((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Check[])
 
 test('the MCP conformance suite finds no failure and nothing to warn of in the authorization server', async (t) => {
-  const node = findNode()
+  const node = findNode22()
   if (node === undefined) return t.skip('no Node 22')
   const documents = await startDocumentHost()
   t.after(() => documents.close())
