@@ -12,3 +12,12 @@ export function requiredParameter(parameters: FormParameters, name: string): str
   if (value === undefined) throw refusal('parameter_missing', { description: `The parameter ${name} is missing.` })
   return value
 }
+
+/** RFC 6749 appendix B: `+` is a space, percent sequences are bytes of UTF-8. Returns `undefined` if that fails. */
+export function formDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return undefined
+  }
+}

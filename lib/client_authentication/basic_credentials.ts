@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { refusal } from '../errors.ts'
+import { formDecoded } from '../parameters.ts'
 
 /** A client identifier and a secret as presented. Neither is empty. */
 export interface Credentials {
@@ -19,15 +20,6 @@ const ENCODED = /[%+]/
 
 const malformed = (detail: string) =>
   refusal('authorization_header_malformed', { detail: `expected HTTP Basic credentials, got ${detail}` })
-
-/** RFC 6749 appendix B: `+` is a space, percent sequences are bytes of UTF-8. Returns `undefined` if that fails. */
-function formDecoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return undefined
-  }
-}
 
 /**
  * Reads an `Authorization` header of the Basic scheme (RFC 7617 §2): scheme in any case, one space, Base64 with its

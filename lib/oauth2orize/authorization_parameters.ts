@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authorization_request.ts'
 import { refusal } from '../errors.ts'
+import { formDecoded } from '../parameters.ts'
 import type { PushedRequestMark } from '../pushed/pushed_requests.ts'
 
 /** A request as far as its parameters go: Express's, or Node's own with a parsed body on it. */
@@ -23,15 +24,6 @@ const REPEATABLE = 'resource'
 /** Bytes of all names and values together, as JSON. A transaction carries them through a form of at most 64 KiB. */
 const MOST_BYTES = 32_768
 
-/** A string of form encoding, or `undefined` if it is not UTF-8 or a percent sequence is broken. */
-function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch {
-    return undefined
-  }
-}
-
 type Pair = readonly [name: string, value: unknown]
 
 /** The parameters of the query, from the URL itself: what the host's query parser makes of them does not matter. */
@@ -43,8 +35,8 @@ export function* queryPairs({ url = '', query }: ParametersRequest): Generator<P
   }
   for (const pair of (url.slice(start + 1).split('#', 1)[0] ?? '').split('&')) {
     const equals = pair.indexOf('=')
-    const name = decoded(equals < 0 ? pair : pair.slice(0, equals))
-    if (name !== undefined) yield [name, decoded(equals < 0 ? '' : pair.slice(equals + 1))]
+    const name = formDecoded(equals < 0 ? pair : pair.slice(0, equals))
+    if (name !== undefined) yield [name, formDecoded(equals < 0 ? '' : pair.slice(equals + 1))]
   }
 }
 

@@ -36,6 +36,19 @@ const ioSettings = {
   retryStrategy: () => 500,
 } as const
 
+/** Both clients have one interface, and the same types under two names. */
+async function ioStore(client: IoRedis | IoValkey): Promise<Opened> {
+  client.on('error', quiet)
+  await client.connect()
+  const { sessionStore: store } = createRedisStores({
+    command: (args) => (client as IoRedis).call(...args),
+    signingKeys,
+    timeoutMilliseconds,
+    reconnect: () => client.disconnect(true),
+  })
+  return { store, close: () => client.disconnect() }
+}
+
 const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> = {
   'node-redis': async (port) => {
     const client = createClient({
@@ -58,30 +71,8 @@ const redisClients: Readonly<Record<string, (port: number) => Promise<Opened>>> 
     })
     return { store, close: () => client.destroy() }
   },
-  ioredis: async (port) => {
-    const client = new IoRedis(port, '127.0.0.1', { ...ioSettings, socketTimeout: 3000 })
-    client.on('error', quiet)
-    await client.connect()
-    const { sessionStore: store } = createRedisStores({
-      command: (args) => client.call(...args),
-      signingKeys,
-      timeoutMilliseconds,
-      reconnect: () => client.disconnect(true),
-    })
-    return { store, close: () => client.disconnect() }
-  },
-  iovalkey: async (port) => {
-    const client = new IoValkey(port, '127.0.0.1', ioSettings)
-    client.on('error', quiet)
-    await client.connect()
-    const { sessionStore: store } = createRedisStores({
-      command: (args) => client.call(...args),
-      signingKeys,
-      timeoutMilliseconds,
-      reconnect: () => client.disconnect(true),
-    })
-    return { store, close: () => client.disconnect() }
-  },
+  ioredis: async (port) => ioStore(new IoRedis(port, '127.0.0.1', { ...ioSettings, socketTimeout: 3000 })),
+  iovalkey: async (port) => ioStore(new IoValkey(port, '127.0.0.1', ioSettings)),
   'valkey-glide': async (port) => {
     const create = () => GlideClient.createClient({ addresses: [{ host: '127.0.0.1', port }], requestTimeout: 1500 })
     let client = await create()

@@ -22,6 +22,26 @@ const first = (ports: readonly number[]): number => ports[0] ?? 0
 const hosts = (ports: readonly number[]) => ports.map((port) => ({ host: '127.0.0.1', port }))
 Logger.setLoggerConfig('off')
 
+const IO_SETTINGS = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  lazyConnect: true,
+}
+const ioCluster = (as: RedisCredentials | undefined) => ({
+  enableOfflineQueue: false,
+  lazyConnect: true,
+  redisOptions: { ...as },
+})
+
+/** ioredis and iovalkey have one interface, and the same types under two names. */
+async function ioConnection(given: IoRedis | IoRedisCluster | IoValkey | IoValkeyCluster): Promise<RedisConnection> {
+  const client = given as IoRedis
+  client.on('error', quiet)
+  await client.connect()
+  return { command: (args) => client.call(...args), close: async () => client.disconnect() }
+}
+
 // Each as its users would set it up for this package: nothing queues up while there is no connection, and a command
 // whose answer was lost is not sent a second time.
 export const redisClients: Readonly<Record<string, ConnectRedis>> = {
@@ -31,36 +51,8 @@ export const redisClients: Readonly<Record<string, ConnectRedis>> = {
     await client.connect()
     return { command: (args) => client.sendCommand(args), close: async () => client.destroy() }
   },
-  ioredis: async (ports, as) => {
-    const client = new IoRedis(first(ports), '127.0.0.1', {
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      lazyConnect: true,
-      ...as,
-    })
-    client.on('error', quiet)
-    await client.connect()
-    return {
-      command: (args) => client.call(...args),
-      close: async () => client.disconnect(),
-    }
-  },
-  iovalkey: async (ports, as) => {
-    const client = new IoValkey(first(ports), '127.0.0.1', {
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      lazyConnect: true,
-      ...as,
-    })
-    client.on('error', quiet)
-    await client.connect()
-    return {
-      command: (args) => client.call(...args),
-      close: async () => client.disconnect(),
-    }
-  },
+  ioredis: async (ports, as) => ioConnection(new IoRedis(first(ports), '127.0.0.1', { ...IO_SETTINGS, ...as })),
+  iovalkey: async (ports, as) => ioConnection(new IoValkey(first(ports), '127.0.0.1', { ...IO_SETTINGS, ...as })),
   'valkey-glide': async (ports, as) => {
     const client = await GlideClient.createClient({
       addresses: hosts(ports),
@@ -84,26 +76,8 @@ export const redisClusterClients: Readonly<Record<string, ConnectRedis>> = {
       close: async () => cluster.destroy(),
     }
   },
-  'ioredis cluster': async (ports, as) => {
-    const cluster = new IoRedisCluster(hosts(ports), {
-      enableOfflineQueue: false,
-      lazyConnect: true,
-      redisOptions: { ...as },
-    })
-    cluster.on('error', quiet)
-    await cluster.connect()
-    return { command: ([name = '', ...rest]) => cluster.call(name, ...rest), close: async () => cluster.disconnect() }
-  },
-  'iovalkey cluster': async (ports, as) => {
-    const cluster = new IoValkeyCluster(hosts(ports), {
-      enableOfflineQueue: false,
-      lazyConnect: true,
-      redisOptions: { ...as },
-    })
-    cluster.on('error', quiet)
-    await cluster.connect()
-    return { command: ([name = '', ...rest]) => cluster.call(name, ...rest), close: async () => cluster.disconnect() }
-  },
+  'ioredis cluster': async (ports, as) => ioConnection(new IoRedisCluster(hosts(ports), ioCluster(as))),
+  'iovalkey cluster': async (ports, as) => ioConnection(new IoValkeyCluster(hosts(ports), ioCluster(as))),
   'valkey-glide cluster': async (ports, as) => {
     const cluster = await GlideClusterClient.createClient({
       addresses: hosts(ports),
