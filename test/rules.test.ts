@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { isKnownErrorCode } from '../lib/errors.ts'
+import { isKnownErrorCode, REASONS } from '../lib/errors.ts'
 import { urlOfSource } from '../scripts/rules/sources.ts'
 import { isReason, readReason, readRules, renderPage, renderPages } from '../scripts/rules/tables.ts'
 import { idsIn, testsOfRules, titlesIn } from '../scripts/rules/titles.ts'
@@ -58,6 +58,14 @@ test('every reason is one of the package, and every error a code it knows', () =
       assert.ok(isReason(name), `${id}: ${name}`)
       assert.ok(error === undefined || isKnownErrorCode(error), `${id}: ${error}`)
     }
+})
+
+test('every reason of the package has a rule', () => {
+  const named = new Set(rules.flatMap(({ reasons }) => reasons.map((each) => readReason(each).name)))
+  assert.deepEqual(
+    REASONS.filter((reason) => !named.has(reason)),
+    [],
+  )
 })
 
 test('every option is one that applications can write', () => {
