@@ -3,7 +3,7 @@ export const isPromise = <T>(value: T | Promise<T>): value is Promise<T> =>
   typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
 
 /**
- * For a value that must be there at once. A promise in its place is refused by whoever judges the value; what it rejects
+ * For a value that must be there at once. The function that judges the value refuses a promise; what the promise rejects
  * with later must not end the process.
  */
 export function ignoreRejection<T>(value: T): T {

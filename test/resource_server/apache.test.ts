@@ -39,12 +39,14 @@ describe('mod_oauth2 of Apache', { skip: without(apacheOauth2) }, () => {
     const jwks = createDocumentEndpoint(tokens.jwks())
     serve = (request, response) =>
       request.url === '/introspect' ? introspection(request, response) : jwks(request, response)
-    const checks = `Require oauth2_claim aud:${RESOURCE}\nOAuth2TargetPass headers=off`
+    const aud = `Require oauth2_claim aud:${RESOURCE}`
+    const checks = `${aud}\nOAuth2TargetPass headers=off`
+    const onlyBearer = `<RequireAll>\n${aud}\nRequire oauth2_claim token_type:Bearer\n</RequireAll>\nOAuth2TargetPass headers=off`
     const { client_id, client_secret } = CLIENT
     const introspect = `introspect.ssl_verify=false&introspect.auth=client_secret_basic&client_id=${client_id}&client_secret=${client_secret}&expiry=0`
     apache = await startApache({
       '/keys': `AuthType oauth2\nOAuth2TokenVerify jwks_uri ${issuer}/jwks jwks_uri.ssl_verify=false&verify.exp=required\n${checks}`,
-      '/asked': `AuthType oauth2\nOAuth2TokenVerify introspect ${issuer}/introspect ${introspect}\n${checks}`,
+      '/asked': `AuthType oauth2\nOAuth2TokenVerify introspect ${issuer}/introspect ${introspect}\n${onlyBearer}`,
     })
   })
   after(async () => {
@@ -78,6 +80,13 @@ describe('mod_oauth2 of Apache', { skip: without(apacheOauth2) }, () => {
       assert.equal((await call(path, (await issue(tokensFor('https://other.example'))).token))[0], 401)
     })
   }
+
+  test('DP11: by introspection, with token_type:Bearer, it refuses a token that is bound to a key', async () => {
+    const { token } = await issue(tokensFor(RESOURCE, { claims: () => ({ cnf: { jkt: 'x'.repeat(43) } }) }))
+    assert.equal((await call('/asked', token))[0], 401)
+    // Its JWT verification does not look at cnf: docs/resource-server.md says so. If this changes, change the page.
+    assert.deepEqual(await call('/keys', token), [200, true])
+  })
 
   test('by introspection it refuses a token that was revoked, and one of an ended session', async () => {
     const { token, session } = await issue()
