@@ -130,11 +130,11 @@ describe('recipe: an application with users becomes the authorization server of 
       const host = await startDocumentHost()
       t.after(() => host.close())
       let later = 0
-      const clock = (): number => Date.now() / 1000 + later
+      const clock = (): number => Math.floor(Date.now() / 1000) + later
       const { remote } = host.options
       const world = await startMcpWorld({
         ...host.options,
-        remote: { ...remote, timeoutMilliseconds: 300 },
+        remote: { ...remote, timeoutMilliseconds: 2000 },
         staleIfErrorSeconds: 0,
         clock,
       })
