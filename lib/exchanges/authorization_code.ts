@@ -12,13 +12,14 @@ import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
+import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, requireGrant } from './exchange.ts'
 import { bound, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
 /** The options of `createAuthorizationCodeExchange`. */
-export interface AuthorizationCodeOptions extends ScopeRules {
+export interface AuthorizationCodeOptions extends ScopeRules, ContextOption {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
@@ -64,6 +65,8 @@ export interface AuthorizationCodeOptions extends ScopeRules {
 export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
   const { sessions, tokens, permits, resources } = options
   requireResources(resources)
+  const { context: contextHook } = options
+  requireContext(contextHook)
   const codes = createCodes({ store: options.codes, issuer: tokens?.issuer })
   requireVerbs('sessions', sessions, ['open', 'get', 'end'])
   requireVerbs('tokens', tokens, ['issue'])
@@ -95,6 +98,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       const requested = scopeParameter === 'narrow' ? parameters['scope'] : undefined
       let target: TokenTarget = { scope: '', audience: undefined }
       let session: Session | undefined
+      let members: Readonly<Record<string, unknown>> | undefined
       const redemption = await codes.redeem(
         code,
         { client, redirectUri: parameters['redirect_uri'], codeVerifier, keyThumbprint },
@@ -109,6 +113,9 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
             const scope = requestedScope(found.scope, requested, clientId, rules)
             target = await tokenTarget(resources, found, parameters['resource'], scope, client)
             session = await openedSession(found, client, now, isPublicClient(client) ? keyThumbprint : undefined)
+            if (contextHook === undefined || session === undefined) return
+            const facts = { ...context, client, subject: found.subject, scope: target.scope, session }
+            members = await askContext(contextHook, { ...facts, grantType: GRANT_TYPE, now })
           },
         },
       )
@@ -124,7 +131,8 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       const { newest: generation } = opened
       return withTokens(opened, async () => {
         if (onNewGrant === 'end_older') await endOlder(opened, now)
-        return tokens.issue(opened, { client, ...target, generation, now, context, grantType: GRANT_TYPE, proof })
+        const issued = { client, ...target, generation, now, context, grantType: GRANT_TYPE, proof }
+        return withMembers(await tokens.issue(opened, issued), members)
       })
     },
   }

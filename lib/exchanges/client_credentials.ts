@@ -2,13 +2,14 @@ import { requireVerbs } from '../options.ts'
 import type { Resources } from '../resource/resources.ts'
 import { allowedScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
+import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, requireGrant } from './exchange.ts'
 import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
 /** The options of `createClientCredentialsExchange`. */
-export interface ClientCredentialsOptions extends ScopeRules {
+export interface ClientCredentialsOptions extends ScopeRules, ContextOption {
   readonly tokens: Tokens
   /**
    * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name some of
@@ -25,6 +26,8 @@ export interface ClientCredentialsOptions extends ScopeRules {
 export function clientCredentials(options: ClientCredentialsOptions): Exchange {
   const { tokens, resources } = options
   requireResources(resources)
+  const { context: contextHook } = options
+  requireContext(contextHook)
   requireVerbs('tokens', tokens, ['issueForClient'])
   const rules = scopeRules(options)
   return {
@@ -35,7 +38,10 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
       const scope = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
       const target =
         resources === undefined ? { scope } : await resources.targetOfClient(parameters['resource'], scope, client)
-      return tokens.issueForClient(client, { ...target, now, context, grantType: GRANT_TYPE, proof })
+      const about = { client, subject: clientId, scope: target.scope, grantType: GRANT_TYPE, now }
+      const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
+      const issued = await tokens.issueForClient(client, { ...target, now, context, grantType: GRANT_TYPE, proof })
+      return withMembers(issued, members)
     },
   }
 }

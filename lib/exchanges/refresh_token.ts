@@ -19,13 +19,14 @@ import { OAUTH2_SESSION, type Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil } from '../token/adopted_token.ts'
 import type { Tokens } from '../token/token_set.ts'
+import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, type ExchangeRequest, requireGrant } from './exchange.ts'
 import { bound, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
 /** The options of `createRefreshTokenExchange`. */
-export interface RefreshTokenOptions extends ScopeRules {
+export interface RefreshTokenOptions extends ScopeRules, ContextOption {
   readonly sessions: Sessions
   readonly tokens: Tokens
   /** Called before anything is decided; without it every live session is allowed. */
@@ -68,6 +69,8 @@ interface Presented {
 export function refreshToken(options: RefreshTokenOptions): Exchange {
   const { sessions, tokens, permits, adopt, resources } = options
   requireResources(resources)
+  const { context: contextHook } = options
+  requireContext(contextHook)
   requireVerbs('sessions', sessions, ['open', 'get', 'refresh'])
   requireVerbs('tokens', tokens, ['issue', 'readRefreshToken'])
   if (permits !== undefined) requireFunction('permits', permits)
@@ -172,13 +175,15 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const scope = requestedScope(granted, parameters['scope'], clientId, rules)
       const target = await tokenTarget(resources, presented, parameters['resource'], scope, client)
       const session = await presented.open()
+      const about = { client, subject, scope: target.scope, session, grantType: GRANT_TYPE, now }
+      const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
       // What the client lost stays lost: it asks the user again. A record without scope may be a mistake, and takes nothing.
       const kept = isAbsent(client.scope) ? undefined : granted
       const moved = await sessions.refresh(
         { sessionId: session.id, generation, rank, session },
         { client, now, scope: kept, keyThumbprint: proof?.thumbprint },
       )
-      return tokens.issue(moved.session, {
+      const issued = await tokens.issue(moved.session, {
         client,
         ...target,
         generation: moved.keepsToken && !presented.isAdopted ? undefined : moved.generation,
@@ -187,6 +192,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
         grantType: GRANT_TYPE,
         proof,
       })
+      return withMembers(issued, members)
     },
   }
 }

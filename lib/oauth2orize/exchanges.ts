@@ -21,6 +21,7 @@ const OF_AUTHORIZATION_CODE = optionNames<AuthorizationCodeOptions & ToOauth2ori
   scopeParameter: true,
   onNewGrant: true,
   resources: true,
+  context: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })
@@ -30,12 +31,14 @@ const OF_REFRESH_TOKEN = optionNames<RefreshTokenOptions & ToOauth2orizeOptions>
   permits: true,
   adopt: true,
   resources: true,
+  context: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })
 const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2orizeOptions>({
   tokens: true,
   resources: true,
+  context: true,
   ...OF_SCOPE,
   ...OF_WRAPPER,
 })
