@@ -109,7 +109,7 @@ export function authorizationServer(
             replayRegister,
             trustedIssuers: createTrustedIssuers(identityIssuers),
             subjectOf: ({ issuer: identityIssuer, sub }) => users.findByIdentity(identityIssuer, sub)?.sub,
-            resources: [...(listed ?? []).filter(({ uri }) => uri !== api.uri), api],
+            resources,
           }),
         ]
   const token = tokenRoute({

@@ -87,7 +87,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'options.ts',
     'printable.ts',
   ],
-  exchanges: ['code', 'optional.ts', 'type:resource', 'session', 'token'],
+  exchanges: ['code', 'optional.ts', 'resource', 'session', 'token'],
   federated: [
     'assertion',
     'exchanges',

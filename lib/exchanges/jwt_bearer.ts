@@ -1,13 +1,19 @@
 import type { Client, RequestContext } from '../client.ts'
 import { answerOf, OAuthError, type Reason, refusal } from '../errors.ts'
-import { badOption, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
+import { isResourceIndicator } from '../resource/indicator.ts'
+import type { Resources, TokenTarget } from '../resource/resources.ts'
 import { allowedScope, registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
+import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, requireGrant } from './exchange.ts'
+import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const LONGEST_SECONDS = 86_400
+/** Resources of one assertion. */
+const MOST_RESOURCES = 8
 
 /** An assertion about a user that an issuer signed, verified and not yet used up. */
 export interface IdentityAssertion {
@@ -25,7 +31,7 @@ export type VerifyIdentityAssertion = (
 ) => Promise<IdentityAssertion>
 
 /** The options that say what an assertion is exchanged for. */
-export interface JwtBearerOptions extends ScopeRules {
+export interface JwtBearerOptions extends ScopeRules, ContextOption {
   readonly tokens: Tokens
   /**
    * Returns the user of this server that the issuer means, `undefined` if there is none. Find users by `issuer` and `sub`
@@ -37,8 +43,12 @@ export interface JwtBearerOptions extends ScopeRules {
     readonly claims: Readonly<Record<string, unknown>>
     readonly client: Client
   }) => string | undefined | null | Promise<string | undefined | null>
-  /** The resources that tokens may be for (RFC 8707), each with the scopes it knows. Default: none, the `aud` of `tokens`. */
-  readonly resources?: readonly { readonly uri: string; readonly scopes?: readonly string[] | undefined }[] | undefined
+  /**
+   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. The token is for those that the
+   * assertion names, or the part of them that the parameter `resource` names. Of an assertion that names none, `resource` may
+   * name those of the client's record, or any. Default: none; then an assertion that names resources is `invalid_target`.
+   */
+  readonly resources?: Resources | undefined
   /** Seconds an access token lives, at most as long as others. Default 300. */
   readonly accessTokenLifetimeSeconds?: number | undefined
 }
@@ -56,10 +66,10 @@ const isBoundTo = (cnf: unknown, thumbprint: string | undefined): boolean => {
 function namedResources(claim: unknown, clientId: string): readonly string[] | undefined {
   if (claim === undefined) return undefined
   const list = Array.isArray(claim) ? claim : [claim]
-  if (list.length > 0 && list.every((each): each is string => typeof each === 'string')) return list
+  if (list.length > 0 && list.length <= MOST_RESOURCES && list.every(isResourceIndicator)) return list
   throw refusal('resource_malformed', {
     clientId,
-    detail: 'the claim resource must be a string or an array of strings',
+    detail: `the claim resource must be an absolute URI without a fragment, or an array of 1 to ${MOST_RESOURCES}`,
   })
 }
 
@@ -68,48 +78,42 @@ function namedResources(claim: unknown, clientId: string): readonly string[] | u
  * resources it names. No session is kept and no refresh token given: the client asks its issuer again.
  */
 export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAssertion): Exchange {
-  const { tokens, subjectOf, resources = [] } = options
+  const { tokens, subjectOf, resources, context: contextHook } = options
   requireVerbs('tokens', tokens, ['issueForClient'])
   requireFunction('subjectOf', subjectOf)
-  if (!Array.isArray(resources) || !resources.every((each) => typeof each?.uri === 'string'))
-    throw badOption('resources', 'an array of { uri, scopes }', resources)
+  requireResources(resources)
+  requireContext(contextHook)
   const rules = scopeRules(options)
   const longest = wholeNumber('accessTokenLifetimeSeconds', options.accessTokenLifetimeSeconds, 300, 1, LONGEST_SECONDS)
   const lifetimeSeconds = Math.min(longest, tokens.accessTokenLifetimeSeconds)
 
-  /** The resource of a token: what the request asks for out of what the assertion names. */
-  const targetOf = (claim: unknown, parameter: string | undefined, clientId: string) => {
-    const named = namedResources(claim, clientId)
-    if (parameter !== undefined && named !== undefined && !named.includes(parameter))
-      throw refusal('resource_exceeded', { clientId, detail: 'the assertion is not for the requested resource' })
-    const wanted = parameter === undefined ? named : [parameter]
-    if (wanted === undefined) return undefined
-    const [uri, ...more] = wanted
-    if (more.length > 0)
-      throw refusal('resource_exceeded', {
-        clientId,
-        detail: 'the assertion is for several resources: name one of them',
-      })
-    const known = resources.find((each) => each.uri === uri)
-    if (known === undefined) throw refusal('resource_unknown', { clientId, detail: 'the resource is not known here' })
-    return known
-  }
-
-  const scopeFor = (
-    client: Client,
-    claim: unknown,
-    parameter: string | undefined,
-    scopes: readonly string[] | undefined,
-  ): string => {
+  const scopeFor = (client: Client, claim: unknown, parameter: string | undefined): string => {
     const clientId = client.client_id
     const registered = allowedScope(client, rules)
     const claimed = claim === undefined ? registered : typeof claim === 'string' ? registeredScope(claim) : undefined
     if (claimed === undefined) throw refusal('scope_malformed', { clientId, detail: 'the claim scope is malformed' })
     const granted = registeredPart(claimed, registered)
-    const allowed = scopes === undefined ? granted : registeredPart(granted, scopes.join(' '))
-    if (allowed === '' && claimed !== '')
+    if (granted === '' && claimed !== '')
       throw refusal('scope_exceeded', { clientId, detail: `expected a scope out of: ${registered || 'none'}` })
-    return requestedScope(allowed, parameter, clientId, rules)
+    return requestedScope(granted, parameter, clientId, rules)
+  }
+
+  /** What the token is limited to: the resources that the assertion names, or the part of them that the request names. */
+  const targetOf = (
+    named: readonly string[] | undefined,
+    sent: string | undefined,
+    scope: string,
+    about: { readonly client: Client; readonly subject: string },
+  ): TokenTarget | Promise<TokenTarget> => {
+    if (named === undefined)
+      return resources === undefined
+        ? { scope, audience: undefined }
+        : resources.targetOfClient(sent, scope, about.client)
+    if (resources !== undefined) return resources.target(named, sent, scope, about)
+    throw refusal('resource_unknown', {
+      clientId: about.client.client_id,
+      detail: 'the assertion is for resources, and the exchange has no option resources',
+    })
   }
 
   return {
@@ -131,19 +135,22 @@ export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAsser
         )
       if (parameters['authorization_details'] !== undefined)
         throw refusal('parameter_malformed', { clientId, detail: 'authorization_details is not supported here' })
-      const target = targetOf(claims['resource'], parameters['resource'], clientId)
-      const scope = scopeFor(client, claims['scope'], parameters['scope'], target?.scopes)
+      const named = namedResources(claims['resource'], clientId)
+      const granted = scopeFor(client, claims['scope'], parameters['scope'])
       const subject: unknown = await answerOf(() => subjectOf({ issuer, sub, claims, client }))
       if (subject === undefined || subject === null)
         throw invalidGrant('assertion_subject_malformed', clientId, 'subjectOf found no user for the assertion')
       if (typeof subject !== 'string' || subject === '')
         throw refusal('misconfigured', { clientId, detail: 'subjectOf must return a non-empty string or undefined' })
+      const target = await targetOf(named, parameters['resource'], granted, { client, subject })
+      const about = { client, subject, scope: target.scope, grantType: GRANT_TYPE, now }
+      const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
       await assertion.spend()
-      const audience = target === undefined ? undefined : target.uri
-      return tokens.issueForClient(client, {
-        ...{ scope, now, context, grantType: GRANT_TYPE, subject, lifetimeSeconds, proof },
-        ...(audience === undefined ? {} : { audience }),
+      const issued = await tokens.issueForClient(client, {
+        ...target,
+        ...{ now, context, grantType: GRANT_TYPE, subject, lifetimeSeconds, proof },
       })
+      return withMembers(issued, members)
     },
   }
 }

@@ -42,6 +42,7 @@ const NAMES = optionNames<IdentityAssertionOptions & JwtBearerOptions & ToOauth2
   tokens: true,
   subjectOf: true,
   resources: true,
+  context: true,
   accessTokenLifetimeSeconds: true,
   commaSeparatesScope: true,
   defaultScope: true,

@@ -78,7 +78,7 @@ export interface Resources {
     scope: string,
     context: ResourceContext,
   ): Promise<TokenTarget>
-  /** What a token of `client_credentials` is limited to, within the member `resources` of the client's record. */
+  /** What a token without a grant of its own is limited to, within the member `resources` of the client's record. */
   targetOfClient(sent: string | undefined, scope: string, client: Client): Promise<TokenTarget>
   /** Whether a client whose record has `resources` may learn of a token with this `aud`: it must be for one of them. */
   isForClient(client: Client, aud: unknown): Promise<boolean>
@@ -86,7 +86,7 @@ export interface Resources {
 
 /**
  * The resources that access tokens can be limited to (RFC 8707): an array, or a function that looks one up for servers with
- * a resource for each tenant. Pass the result as `resources` to `createAuthorizationSide`, to the three exchanges, to
+ * a resource for each tenant. Pass the result as `resources` to `createAuthorizationSide`, to the exchanges, to
  * introspection and to `createMetadata`:
  *
  * ```ts

@@ -3,12 +3,15 @@ import { before, test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { createJwtBearerExchange, createTrustedIssuers, type TrustedIssuer } from '../../lib/federated/index.ts'
+import { createResources } from '../../lib/resource/resources.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { ISSUER, jws, NOW, sharedKey, type TestKey, testRegister } from '../support/assertions.ts'
 
 const IDP = 'https://idp.company.example'
 const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const API = 'https://api.example.com/'
+const OTHER = 'https://other.example.com/'
+const RESOURCES = createResources([{ uri: API, scopes: ['read'] }, { uri: OTHER }])
 
 let key: TestKey
 let other: TestKey
@@ -64,7 +67,7 @@ function scene({ options = {}, issuer = {}, record = {}, form = {} }: Options = 
       asked.push(facts)
       return facts.issuer === IDP && facts.sub === 'U019488227' ? 'alice' : undefined
     },
-    resources: [{ uri: API, scopes: ['read'] }, { uri: 'https://other.example.com/' }],
+    resources: RESOURCES,
     ...options,
   })
   const run = (assertion: string, more: Readonly<Record<string, string>> = {}) => {
@@ -168,10 +171,9 @@ test('IJ8: the resource is one that assertion and server know; the scope is what
   const outcome = (claims: object, form: Record<string, string> = {}) => scene().outcome(idJag(claims), form)
   const TARGET = '400 invalid_target'
   assert.equal(await outcome({ resource: API }, { resource: API }), 'issued')
-  assert.equal(await outcome({ resource: [API, 'https://other.example.com/'] }, { resource: API }), 'issued')
+  assert.equal(await outcome({ resource: [API, OTHER] }, { resource: API }), 'issued')
   assert.equal(await outcome({}, { resource: API }), 'issued')
-  assert.equal(await outcome({ resource: API }, { resource: 'https://other.example.com/' }), TARGET)
-  assert.equal(await outcome({ resource: [API, 'https://other.example.com/'] }), TARGET)
+  assert.equal(await outcome({ resource: API }, { resource: OTHER }), TARGET)
   assert.equal(await outcome({ resource: 'https://unknown.example/' }), TARGET)
   assert.equal(await outcome({ resource: 7 }), TARGET)
   assert.equal(await outcome({ resource: [] }), TARGET)
@@ -182,10 +184,11 @@ test('IJ8: the resource is one that assertion and server know; the scope is what
         () => 'issued',
         (error: OAuthError) => error.reason,
       )
-  assert.equal(await reasonOf({ resource: API }, { resource: 'https://other.example.com/' }), 'resource_exceeded')
-  assert.equal(await reasonOf({ resource: [API, 'https://other.example.com/'] }), 'resource_exceeded')
+  assert.equal(await reasonOf({ resource: API }, { resource: OTHER }), 'resource_exceeded')
   assert.equal(await reasonOf({ resource: 'https://unknown.example/' }), 'resource_unknown')
   assert.equal(await reasonOf({ resource: 7 }), 'resource_malformed')
+  assert.equal(await outcome({ resource: 'api' }), TARGET)
+  assert.equal(await outcome({ resource: Array(9).fill(API) }), TARGET)
   const scopeOf = async (claims: object, form: Record<string, string> = {}) =>
     (await scene().run(idJag(claims), form)).scope
   assert.equal(await scopeOf({ scope: 'read write admin' }), 'read write')
@@ -199,6 +202,51 @@ test('IJ8: the resource is one that assertion and server know; the scope is what
     [{ scope: 7 }, {}],
   ] as const)
     assert.equal(await outcome(claims, form), '400 invalid_scope', JSON.stringify([claims, form]))
+})
+
+test('IJ8: resources are those of createResources, with its rules for audience, several, defaults and the record', async () => {
+  const audienceOf = async (given: Options, claims: object, form: Record<string, string> = {}) => {
+    const { run, tokens } = scene(given)
+    return (await tokens.verifyAccessToken((await run(idJag(claims), form)).access_token, NOW))?.aud
+  }
+  assert.deepEqual(await audienceOf({}, { resource: [API, OTHER] }), [API, OTHER])
+  assert.equal(await audienceOf({}, { resource: [API, 'https://gone.example/'] }), API)
+  assert.equal(await audienceOf({}, { resource: API.slice(0, -1) }), API)
+  assert.equal(await audienceOf({}, {}), ISSUER)
+  const one = createResources([{ uri: API, audience: 'urn:api' }], { several: 'refuse' })
+  assert.equal(await audienceOf({ options: { resources: one } }, {}), 'urn:api')
+  const strict = createResources([{ uri: API }, { uri: OTHER }], { several: 'refuse' })
+  assert.equal(
+    await scene({ options: { resources: strict } }).outcome(idJag({ resource: [API, OTHER] })),
+    '400 invalid_target',
+  )
+  const record = { resources: [OTHER] }
+  assert.equal(await audienceOf({ record }, {}), OTHER)
+  assert.equal(await scene({ record }).outcome(idJag(), { resource: API }), '400 invalid_target')
+  const asked: unknown[] = []
+  const tenants = createResources((uri, about) => {
+    asked.push([uri, about.client.client_id, about.subject])
+    return { uri }
+  })
+  assert.equal(
+    await audienceOf({ options: { resources: tenants } }, { resource: 'https://a.example' }),
+    'https://a.example',
+  )
+  assert.deepEqual(asked, [['https://a.example', 'mcp-client', 'alice']])
+})
+
+test('IJ8: without resources an assertion that names some is invalid_target, and the array of earlier versions is refused', async () => {
+  const none = { options: { resources: undefined } }
+  assert.equal(await scene(none).outcome(idJag()), 'issued')
+  assert.equal(await scene(none).outcome(idJag({ resource: API })), '400 invalid_target')
+  assert.throws(() => scene({ options: { resources: [{ uri: API }] } }), /'resources'/)
+})
+
+test('IJ8: an assertion whose resource or scope is refused is not used up', async () => {
+  const { outcome } = scene()
+  assert.equal(await outcome(idJag({ resource: API }), { resource: OTHER }), '400 invalid_target')
+  assert.equal(await outcome(idJag({ resource: API }), { scope: 'write' }), '400 invalid_scope')
+  assert.equal(await outcome(idJag({ resource: API })), 'issued')
 })
 
 test('IJ9: subjectOf is required and decides whose token it is; without a user the grant is invalid', async () => {
@@ -225,14 +273,16 @@ test('IJ10: no refresh token, no session, and an access token of at most 300 sec
 
 test('IJ11: a bound assertion needs a proof of its key; authorization_details is refused', async () => {
   assert.equal(await scene().outcome(idJag({ cnf: { jkt: 'x' } })), INVALID)
-  const { exchange } = scene()
+  const { exchange, tokens } = scene()
   const proven = (cnf: object, thumbprint: string) => {
     const parameters = { grant_type: GRANT, assertion: idJag({ cnf }) }
     return exchange.run({ client, parameters, now: NOW, context: {}, proof: { thumbprint } })
   }
   await assert.rejects(proven({ jkt: 'x' }, 'y'), { code: 'invalid_grant' })
   await assert.rejects(proven({ jkt: 'x', 'x5t#S256': 'x' }, 'x'), { code: 'invalid_grant' })
-  assert.equal((await proven({ jkt: 'x' }, 'x')).token_type, 'DPoP')
+  const bound = await proven({ jkt: 'x' }, 'x')
+  assert.equal(bound.token_type, 'DPoP')
+  assert.deepEqual((await tokens.verifyAccessToken(bound.access_token, NOW))?.['cnf'], { jkt: 'x' })
   assert.equal(await scene().outcome(idJag({ authorization_details: [] })), INVALID)
   assert.equal(await scene({ form: { authorization_details: '[]' } }).outcome(idJag()), '400 invalid_request')
 })

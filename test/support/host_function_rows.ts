@@ -650,6 +650,18 @@ const wrapperRows = Object.entries(WRAPPED).flatMap(([name, { make, form }]) => 
   }),
 ])
 
+const contextRows = Object.entries(WRAPPED)
+  .filter(([name]) => name !== 'toOauth2orize')
+  .map(([name, { make, form }]) =>
+    row(`${name}(options).context`, {
+      use: (context) => run(make({ context }), form()),
+      right: () => ({ patient: '123' }),
+      wrong: [7, true, 'text', '', [], ['patient'], () => ({}), { scope: 'admin' }, { id_token: 'a.b.c' }, { big: 1n }],
+      refused: naming('500', 'context'),
+      fails: naming('500', 'context'),
+    }),
+  )
+
 const codeRow = (verb: string, rest: Partial<Row> & Pick<Row, 'right'>, form: object = CODE_FORM) =>
   row(`createAuthorizationCodeExchange(options).codes.${verb}`, {
     use: (hook) =>
@@ -765,6 +777,7 @@ const OTHERS: readonly Record<string, Row>[] = [
     clock: true,
   }),
   ...wrapperRows,
+  ...contextRows,
   row('createClientEndpoint(answer)', {
     use: (answer) =>
       overHttp(
