@@ -26,6 +26,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'stores/redis.ts': '/stores/redis',
   'stores/postgres.ts': '/stores/postgres',
   'federated/index.ts': '/federated',
+  'smart/index.ts': '/smart',
   'testing/index.ts': '/testing',
 }
 
@@ -45,6 +46,7 @@ const TASKS: readonly (readonly [task: string, places: readonly string[]])[] = [
   ['Protect an API', ['resource_server']],
   ['Accept client documents (MCP)', ['cimd', 'client_document.ts']],
   ['Accept tokens of other issuers', ['federated', 'federated_credentials.ts']],
+  ['Serve SMART on FHIR', ['smart']],
   ['Bind tokens to a key', ['dpop']],
   ['Report: errors and events', ['errors.ts', 'events.ts']],
   ['Test', ['testing', 'clock.ts']],

@@ -11,7 +11,7 @@ import { binaryOf, LINES } from './node_binaries.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** What has unit tests: everything of lib/ but the stores that need a server. */
 const UNIT =
-  /^(assertion|cli|client_authentication|code|consent|exchanges|federated|http|oauth2orize|passport|session|testing|token)[\\/]|^stores[\\/]memory|^[^\\/]+$/
+  /^(assertion|cli|client_authentication|code|consent|exchanges|federated|http|oauth2orize|passport|session|smart|testing|token)[\\/]|^stores[\\/]memory|^[^\\/]+$/
 
 const testFiles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts') && UNIT.test(name) && name !== 'docs.test.ts')

@@ -175,6 +175,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'scope.ts': ['type:client.ts', 'errors.ts', 'optional.ts', 'options.ts'],
   'server_secrets.ts': ['options.ts'],
   session: ['binding.ts', 'issuer.ts', 'node:crypto', 'optional.ts'],
+  smart: ['type:endpoints'],
   stores: ['binding.ts', 'type:code', 'node:crypto', 'type:replay_register.ts', 'server_secrets.ts', 'type:session'],
   testing: [
     'type:code',

@@ -1,0 +1,131 @@
+import type { AuthorizationServerMetadata } from '../endpoints/metadata.ts'
+import { badOption, checkOptions, optionNames } from '../options.ts'
+import { parseScope } from '../scope.ts'
+
+/** The document at `/.well-known/smart-configuration` below the base of a FHIR server, as it goes over the wire. */
+export type SmartConfiguration = Readonly<Record<string, unknown>> & {
+  readonly token_endpoint: string
+  readonly code_challenge_methods_supported: readonly string[]
+  readonly capabilities: readonly string[]
+}
+
+/** The options of `createSmartConfiguration`. */
+interface SmartConfigurationOptions {
+  /** What `createMetadata` returned for the authorization server. */
+  readonly metadata: AuthorizationServerMetadata
+  /**
+   * The SMART capabilities of the server: those of the implementation guide, such as `launch-standalone`, or URIs. Nothing is
+   * added to them. One that the metadata contradicts is a `TypeError`.
+   */
+  readonly capabilities: readonly string[]
+  /** The scopes that clients may ask for, such as `patient/*.rs`. Default: `scopes_supported` of the metadata. */
+  readonly scopes?: readonly string[] | undefined
+  /** More members, such as `management_endpoint`, or others instead of the ones above. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
+}
+
+const NAMES = optionNames<SmartConfigurationOptions>({ metadata: true, capabilities: true, scopes: true, extra: true })
+
+/** Members that the document has in common with the metadata. */
+const COMMON = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'token_endpoint_auth_methods_supported',
+  'token_endpoint_auth_signing_alg_values_supported',
+  'introspection_endpoint',
+  'revocation_endpoint',
+  'registration_endpoint',
+  'grant_types_supported',
+  'response_types_supported',
+  'scopes_supported',
+] as const
+
+/** Members that only a server with OpenID Connect has. */
+const OF_OPENID_CONNECT = ['issuer', 'jwks_uri'] as const
+const OPENID_CONNECT = 'sso-openid-connect'
+
+type Metadata = Readonly<Record<string, unknown>>
+
+const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string' && each !== '')
+
+const has = (metadata: Metadata, member: string, ...values: readonly string[]): boolean => {
+  const found = metadata[member]
+  return Array.isArray(found) && values.some((value) => found.includes(value))
+}
+
+const hasAuthorization = (metadata: Metadata): boolean => typeof metadata['authorization_endpoint'] === 'string'
+const hasRefresh = (metadata: Metadata): boolean => has(metadata, 'grant_types_supported', 'refresh_token')
+
+/** What the metadata must say for a capability to be true, in words and as a check. */
+const NEEDS: Readonly<Record<string, readonly [needed: string, isThere: (metadata: Metadata) => boolean]>> = {
+  'launch-ehr': ['authorization_endpoint', hasAuthorization],
+  'launch-standalone': ['authorization_endpoint', hasAuthorization],
+  'authorize-post': ['authorization_endpoint', hasAuthorization],
+  'client-public': ["the method 'none'", (all) => has(all, 'token_endpoint_auth_methods_supported', 'none')],
+  'client-confidential-symmetric': [
+    "the method 'client_secret_basic' or 'client_secret_post'",
+    (all) => has(all, 'token_endpoint_auth_methods_supported', 'client_secret_basic', 'client_secret_post'),
+  ],
+  'client-confidential-asymmetric': [
+    "the method 'private_key_jwt' with RS384 or ES384",
+    (all) =>
+      has(all, 'token_endpoint_auth_methods_supported', 'private_key_jwt') &&
+      has(all, 'token_endpoint_auth_signing_alg_values_supported', 'RS384', 'ES384'),
+  ],
+  'permission-offline': ["the grant type 'refresh_token'", hasRefresh],
+  'permission-online': ["the grant type 'refresh_token'", hasRefresh],
+  [OPENID_CONNECT]: ['jwks_uri', (all) => typeof all['jwks_uri'] === 'string'],
+}
+
+function checkCapabilities(capabilities: unknown, metadata: Metadata): asserts capabilities is readonly string[] {
+  if (!isStrings(capabilities) || capabilities.length === 0)
+    throw badOption('capabilities', 'a non-empty array of strings', capabilities)
+  for (const capability of capabilities) {
+    const [needed, isThere] = (Object.hasOwn(NEEDS, capability) && NEEDS[capability]) || []
+    if (isThere !== undefined && !isThere(metadata))
+      throw badOption('capabilities', `true of the metadata, which must have ${needed}`, capability)
+  }
+}
+
+function checkScopes(scopes: unknown): void {
+  const isSound =
+    scopes === undefined || (isStrings(scopes) && scopes.every((each) => !each.includes(' ') && parseScope(each)))
+  if (!isSound) throw badOption('scopes', 'an array of scope values', scopes)
+}
+
+/**
+ * The SMART configuration of a FHIR server (SMART App Launch, "Conformance"), generated from the metadata of its
+ * authorization server, so that both say the same. Serve it below the base of the FHIR server:
+ *
+ * ```ts
+ * app.get('/fhir/.well-known/smart-configuration', createDocumentEndpoint(smartConfiguration))
+ * ```
+ *
+ * `issuer` and `jwks_uri` are in it only with the capability `sso-openid-connect`, for which your application issues the ID
+ * tokens. What a capability promises beyond the metadata is not checked: a launch context comes from the option `context`
+ * of the exchanges.
+ */
+export function createSmartConfiguration(options: SmartConfigurationOptions): SmartConfiguration {
+  checkOptions('createSmartConfiguration', options, NAMES)
+  const { metadata, capabilities, scopes, extra } = options
+  if (typeof metadata !== 'object' || metadata === null || typeof metadata.token_endpoint !== 'string')
+    throw badOption('metadata', 'what createMetadata returned', metadata)
+  checkCapabilities(capabilities, metadata)
+  checkScopes(scopes)
+  if (extra !== undefined && (typeof extra !== 'object' || extra === null || Array.isArray(extra)))
+    throw badOption('extra', 'an object', extra)
+  const names = capabilities.includes(OPENID_CONNECT) ? [...OF_OPENID_CONNECT, ...COMMON] : COMMON
+  const copied = names.flatMap((name) => {
+    const value = metadata[name]
+    return value === undefined || (Array.isArray(value) && value.length === 0) ? [] : [[name, value] as const]
+  })
+  return {
+    ...Object.fromEntries(copied),
+    token_endpoint: metadata.token_endpoint,
+    ...(scopes === undefined ? {} : { scopes_supported: [...scopes] }),
+    code_challenge_methods_supported: ['S256'],
+    capabilities: [...new Set(capabilities)],
+    ...extra,
+  }
+}
