@@ -1,7 +1,7 @@
 import { refusal } from '../errors.ts'
 import { askHook, MOST_HOOK_MILLISECONDS, returnedWrong } from '../hooks.ts'
 import { requireFunction } from '../options.ts'
-import type { ClaimsContext } from '../token/claims.ts'
+import type { ClaimsContext } from '../token/token_claims.ts'
 import type { TokenSet } from '../token/token_set.ts'
 
 /** Members of a token response, beside those of the protocol. */

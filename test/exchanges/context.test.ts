@@ -14,7 +14,7 @@ import {
 } from '../../lib/oauth2orize/exchanges.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { createMemoryStores } from '../../lib/stores/memory.ts'
-import type { ClaimsContext } from '../../lib/token/claims.ts'
+import type { ClaimsContext } from '../../lib/token/token_claims.ts'
 import { createTokens } from '../../lib/token/token_set.ts'
 import { ISSUER, jws, NOW, sharedKey, testRegister } from '../support/assertions.ts'
 
