@@ -14,7 +14,6 @@ import { createRevocation } from '../lib/endpoints/revocation.ts'
 import { createTokenEndpoint } from '../lib/endpoints/token.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { onEvent } from '../lib/events.ts'
-import { clientCredentials } from '../lib/exchanges/client_credentials.ts'
 import { refreshToken } from '../lib/exchanges/refresh_token.ts'
 import { getDocument } from '../lib/remote/document.ts'
 import { readRemoteOptions } from '../lib/remote/request.ts'
@@ -109,27 +108,6 @@ const HOOKS: Readonly<Record<string, Hook>> = {
     right: true,
     wrong: NOT_BOOLEAN,
     fails: 503,
-  },
-  'context of the refresh exchange': {
-    option: 'context',
-    async use(context) {
-      const { sessions, refresh_token = '' } = await connected()
-      return refreshToken({ sessions, tokens, context: context as never }).run(request({ refresh_token }))
-    },
-    right: { patient: '123' },
-    wrong: [7, true, 'text', '', [], ['patient'], () => ({}), { scope: 'admin' }, { big: 1n }],
-    fails: 500,
-  },
-  'context of the client credentials exchange': {
-    option: 'context',
-    use: async (context) =>
-      clientCredentials({ tokens, context: context as never }).run({
-        ...request({}),
-        client: { ...client, grant_types: ['client_credentials'] },
-      }),
-    right: { tenant: 'a' },
-    wrong: [7, true, 'text', '', [], ['tenant'], () => ({}), { access_token: 'own' }, { big: 1n }],
-    fails: 500,
   },
   'adopt of the refresh exchange': {
     option: 'adopt',
