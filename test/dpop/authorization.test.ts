@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createDpop, type DpopOptions } from '../../lib/dpop/dpop.ts'
 import { createPushedAuthorizationEndpoint } from '../../lib/endpoints/pushed_authorization_request.ts'
@@ -130,4 +133,25 @@ test('options of createDpop that cannot be used are a TypeError that names them'
   const pushed = createPushedRequests({ store: sessionStore })
   assert.throws(() => createPushedAuthorizationEndpoint(pushed, { findClient, dpop: not }), /option 'dpop'/)
   assert.throws(() => createPushedAuthorizationEndpoint(pushed, { findClient, dpop }), /option 'endpoint'/)
+})
+
+test('DP12: an endpoint that lists the headers of scripts adds DPoP to them, with the option dpop only', async (context) => {
+  const findClient = () => undefined
+  const allowedBy = async (options: { readonly dpop?: typeof dpop }) => {
+    const endpoint = createTokenEndpoint({ findClient, exchanges: [], cors: { headers: ['X-Own'] }, ...options })
+    const server = createServer((request, response) => endpoint(request, response)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    context.after(() => server.close())
+    const headers = {
+      origin: 'https://app.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'dpop',
+    }
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const response = await fetch(url, { method: 'OPTIONS', headers })
+    return (response.headers.get('access-control-allow-headers') ?? '').split(/, ?/)
+  }
+  assert.ok((await allowedBy({ dpop })).includes('DPoP'))
+  assert.ok((await allowedBy({ dpop })).includes('X-Own'))
+  assert.ok(!(await allowedBy({})).some((name) => /dpop/i.test(name)))
 })
