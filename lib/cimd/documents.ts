@@ -5,7 +5,7 @@ import { answerOf, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
-import { isPromise } from '../maybe_promise.ts'
+import { ignoreRejection, isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import { isLoopbackAddress } from '../remote/address.ts'
 import { createRequestBudget } from '../remote/budget.ts'
@@ -120,6 +120,8 @@ interface Kept {
   readonly client: Client
   readonly readAt: number
   readonly expiresAt: number
+  /** Whether the last request for it failed: then nobody waits for the next one. */
+  isFailing: boolean
 }
 
 /** What came of the last request for a document: a refusal with its reason, or no document that could be judged. */
@@ -210,7 +212,7 @@ function publishRead(kept: Kept, before: Kept | undefined, bytes: number, millis
  *
  * - A client of `registered` comes first, and is never read from the web.
  * - A document is requested once at a time, without redirects, from public addresses only, within bounds of time, size and
- *   number. The last valid one is used while its host fails.
+ *   number. The last valid one is used while its host fails, without waiting for the next attempt.
  * - A document that is invalid or was withdrawn (410) is `client_document_refused`. One that cannot be read is a 503, never
  *   `invalid_client`: clients discard their tokens on that. A missing document (404) counts as one that cannot be read,
  *   because hosts also respond with 404 during an outage; the authorization endpoint then shows `client_document_refused`.
@@ -286,7 +288,7 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
   const judge = (clientId: string, url: URL, document: RemoteDocument, now: number, startedAt: number): Outcome => {
     const metadata: ClientMetadata = readClientDocument(document.body, clientId, url, rules)
     if ('refused' in metadata) return refused(clientId, metadata.refused)
-    const kept = { client: metadata.client, readAt: now, expiresAt: now + lifetimeOf(document) }
+    const kept = { client: metadata.client, readAt: now, expiresAt: now + lifetimeOf(document), isFailing: false }
     for (const detail of metadata.warnings) publish('client.warning', () => ({ clientId, detail }))
     publishRead(kept, documents.get(clientId), document.body.length, Math.round(performance.now() - startedAt))
     return kept
@@ -301,6 +303,8 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
   const outcomeOfFailure = async (clientId: string, failure: RemoteFailure, now: number, startedAt: number) => {
     if (failure.status === 410) return refused(clientId, 'the document was withdrawn (status 410)')
     const isStaleUsed = isStaleUsable(clientId, now)
+    const kept = documents.get(clientId)
+    if (kept !== undefined) kept.isFailing = true
     publish('client_document.unreachable', () => ({ clientId, detail: failure.message, isStaleUsed }))
     if (failure.status === 404) return 'missing'
     const left = startedAt + request.timeoutMilliseconds - performance.now()
@@ -364,7 +368,13 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
   }
 
   const readDocument = async (clientId: string, url: URL, now: number): Promise<Client> => {
-    const outcome = await outcomeFor(clientId, url, now)
+    const pending = outcomeFor(clientId, url, now)
+    const last = getKept(clientId)
+    if (isPromise(pending) && last?.isFailing === true && isFresh(last, now, staleIfError)) {
+      ignoreRejection(pending)
+      return { ...last.client }
+    }
+    const outcome = await pending
     if (typeof outcome === 'object') {
       if ('client' in outcome) return { ...outcome.client }
       throw refuse(clientId, outcome.refused)

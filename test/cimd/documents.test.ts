@@ -459,9 +459,12 @@ test('CD18: a valid document outlives its lifetime while its host fails, up to s
   for (const glitch of glitches) {
     clock.advance(600)
     host.at.set('/c', glitch)
-    const [event] = await eventsOf('client_document.unreachable', async () =>
-      assert.equal(nameOf(await look(documents, url)), 'first'),
-    )
+    const [event] = await eventsOf('client_document.unreachable', async () => {
+      const before = host.requests.length
+      assert.equal(nameOf(await look(documents, url)), 'first')
+      while (host.requests.length === before) await sleep(5)
+      await sleep(50)
+    })
     assert.equal(event?.isStaleUsed, true)
   }
   assert.equal(await look(strict, url), '503')
@@ -488,6 +491,30 @@ test('CD18: a document ends at once with 410 or an invalid document', async () =
     host.at.set(path, document('', {}, 500))
     assert.equal(await look(documents, url), '503', 'the old document is forgotten')
   }
+})
+
+test('CD18: once a host has failed, nobody waits for the next attempt, and a new document is used after it', async () => {
+  const url = publish('/c', { client_name: 'first' })
+  const documents = make({ remote: { timeoutMilliseconds: 1000 } })
+  await look(documents, url)
+  clock.advance(600)
+  host.at.set('/c', () => {}) // never responds
+  assert.equal(nameOf(await look(documents, url)), 'first', 'the first caller waits')
+  clock.advance(5)
+  const before = performance.now()
+  const found = await Promise.all(Array.from({ length: 100 }, () => look(documents, url)))
+  assert.ok(performance.now() - before < 900)
+  assert.ok(found.every((each) => nameOf(each) === 'first'))
+  while (host.requests.length < 3) await sleep(5)
+  await sleep(50)
+  assert.equal(host.requests.length, 3)
+  await sleep(1100)
+  publish('/c', { client_name: 'second' })
+  clock.advance(5)
+  const read = eventsOf('client_document.read', () => sleep(500))
+  assert.equal(nameOf(await look(documents, url)), 'first', 'the attempt is under way')
+  assert.equal((await read).length, 1)
+  assert.equal(nameOf(await look(documents, url)), 'second')
 })
 
 test('CD11 CD18: a missing document (404) is a page at the authorization endpoint, and elsewhere a 503', async () => {
