@@ -3,7 +3,7 @@ import { type Client, redirectUrisOf } from './client.ts'
 import { findRecordProblem, isRegistrableClientId } from './client_lookup.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from './client_secret.ts'
 import { systemClock } from './clock.ts'
-import { isUsableRedirectUri, type RedirectUriRules } from './code/redirect_uri.ts'
+import { checkRedirectUriRules, isUsableRedirectUri, type RedirectUriRules } from './code/redirect_uri.ts'
 import { readFederatedCredentials, TWO_ROOTS_OF_TRUST } from './federated_credentials.ts'
 import { ALL_ALGORITHMS, algorithmNamed, isSameAlgorithm } from './keys/algorithms.ts'
 import { findKeyProblem } from './keys/judgement.ts'
@@ -11,7 +11,7 @@ import { readInlineKeys } from './keys/jwks.ts'
 import { createPublicKeys, type PublicKeys } from './keys/public_keys.ts'
 import { ignoreRejection } from './maybe_promise.ts'
 import { isAbsent, readOptional } from './optional.ts'
-import { checkOptions, optionNames } from './options.ts'
+import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from './options.ts'
 import { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
 import { documentUrl, hostOf } from './remote/url.ts'
 import { isResourceIndicator } from './resource/indicator.ts'
@@ -58,6 +58,24 @@ const NAMES = optionNames<ClientProblemOptions>({
   privateUseSchemes: true,
   now: true,
 })
+
+function checkProblemOptions(options: ClientProblemOptions): void {
+  checkOptions('findClientProblems', options, NAMES)
+  const { methods, algorithms, trustedIssuers, isAllowedAddress } = options
+  for (const [name, value] of [
+    ['methods', methods],
+    ['algorithms', algorithms],
+    ['trustedIssuers.issuers', trustedIssuers === undefined ? undefined : Object(trustedIssuers).issuers],
+  ] as const)
+    if (value !== undefined && !Array.isArray(value)) throw badOption(name, 'an array of strings', value)
+  if (trustedIssuers !== undefined && (typeof trustedIssuers !== 'object' || trustedIssuers === null))
+    throw badOption('trustedIssuers', 'an object with issuers', trustedIssuers)
+  if (isAllowedAddress !== undefined) requireFunction('isAllowedAddress', isAllowedAddress)
+  for (const name of ['edDsaAlias', 'allowHttpLoopback'] as const) booleanOption(name, options[name], false)
+  if (options.now !== undefined && !Number.isFinite(options.now)) throw badOption('now', 'epoch seconds', options.now)
+  wholeNumber('maxKeys', options.maxKeys, 100, 1, 1000)
+  checkRedirectUriRules(options)
+}
 
 const METHODS = ['private_key_jwt', 'client_secret_jwt', 'client_secret_basic', 'client_secret_post', 'none']
 
@@ -244,7 +262,7 @@ export async function findClientProblems(
   client: unknown,
   options: ClientProblemOptions = {},
 ): Promise<readonly ClientProblem[]> {
-  checkOptions('findClientProblems', options, NAMES)
+  checkProblemOptions(options)
   const unreadable = findRecordProblem(client)
   if (unreadable !== undefined) return [error(unreadable.member, unreadable.detail)]
   const record = client as Client

@@ -106,6 +106,12 @@ export function requireFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw badOption(name, 'a function', value)
 }
 
+/** Throws unless an advertised URL is absent, or one. */
+export function checkEndpoint(value: unknown): void {
+  if (value !== undefined && !(typeof value === 'string' && URL.canParse(value)))
+    throw badOption('endpoint', 'the advertised URL of the endpoint', value)
+}
+
 /** Throws unless `value` is an object that has a function under each of `verbs`. */
 export function requireVerbs(name: string, value: unknown, verbs: readonly string[]): void {
   const missing =

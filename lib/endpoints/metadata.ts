@@ -141,6 +141,14 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   if (options.introspection !== undefined) checkAdvertised('introspection', options.introspection)
   if (options.pushed !== undefined) checkAdvertised('pushed', options.pushed)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
+  for (const name of ['authorizationEndpoint', 'jwksUri'] as const)
+    if (options[name] !== undefined && typeof options[name] !== 'string')
+      throw badOption(name, 'a URL, or a path below the issuer', options[name])
+  for (const name of ['scopes', 'responseTypes'] as const)
+    if (options[name] !== undefined && !Array.isArray(options[name]))
+      throw badOption(name, 'an array of strings', options[name])
+  if (options.extra !== undefined && (typeof options.extra !== 'object' || options.extra === null))
+    throw badOption('extra', 'an object with more members', options.extra)
   const { resources } = options
   if (resources !== undefined && !Array.isArray(resources?.uris))
     throw badOption('resources', 'what createResources returned', resources)
@@ -210,7 +218,7 @@ export function createDocumentEndpoint(
   checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)
   const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
   const methods = ['GET', 'HEAD']
-  const cors = createCors(options.cors === false ? false : { ...options.cors, methods })
+  const cors = createCors(options.cors, methods)
   const writeError = createErrorWriter()
 
   async function send(request: Request, response: Response): Promise<void> {

@@ -8,7 +8,7 @@ import { createFormReader, type FormBodyOptions } from '../http/form_body.ts'
 import { answerJson } from '../http/json_response.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
-import { badOption, optionNames, requireFunction, wholeNumber } from '../options.ts'
+import { badOption, checkEndpoint, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { Authenticated, EndpointAuthentication, Turn } from './turn.ts'
 
 /** The options that all endpoints have in common. */
@@ -95,6 +95,7 @@ export function createShell(
 ): RequestHandler {
   const { clock = systemClock } = options
   requireFunction('clock', clock)
+  checkEndpoint(options.endpoint)
   const serves = pathMatcher(options.path)
   const timeout = wholeNumber('timeoutMilliseconds', options.timeoutMilliseconds, 30_000, 1, 600_000)
   const read = createFormReader(options)

@@ -27,7 +27,7 @@ import {
   setUser,
   strategyAlgorithms,
 } from '../hosts/passport.ts'
-import { badOption, booleanOption, checkOptions, requireFunction } from '../options.ts'
+import { badOption, booleanOption, checkEndpoint, checkOptions, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
 import type { Middleware, Next, Request } from './message.ts'
@@ -116,7 +116,8 @@ function byStrategies(options: StrategyAuthenticationOptions, clock: Clock): Doo
   for (const { method, authenticate } of own) {
     if (!runners.has(method)) requireFunction(`methods.${method}.authenticate`, authenticate)
   }
-  if (own.length > 0) requireFunction('findClient', findClient)
+  if (own.length > 0 || findClient !== undefined) requireFunction('findClient', findClient)
+  if (passport !== undefined) requireVerbs('passport', passport, ['authenticate'])
   const choose = createMethodChoice(own, strict)
 
   function runBuiltIn(method: BuiltInMethod, ...[request, response, outcome]: Parameters<RunStrategy>): void {
@@ -243,6 +244,8 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
   readonly signingAlgorithms: readonly string[]
 } {
   const { clock = systemClock, endpoint } = options
+  requireFunction('clock', clock)
+  checkEndpoint(endpoint)
   const propertyOf = readUserProperty(options.userProperty)
   const { run, methods, signingAlgorithms } =
     'authenticateClient' in options

@@ -40,10 +40,10 @@ const isStrings = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((each) => typeof each === 'string')
 
 /** Makes the function that returns the CORS headers of an endpoint. `false` is none. */
-export function createCors(options: CorsOptions | false | undefined): CorsHeaders {
+export function createCors(options: CorsOptions | false | undefined, usual: readonly string[] = ['POST']): CorsHeaders {
   if (options === false) return { of: () => NO_HEADERS }
   if (options !== undefined) checkOptions('cors', options, NAMES)
-  const { origins = '*', methods = ['POST'], headers, maxAgeSeconds } = options ?? {}
+  const { origins = '*', methods = usual, headers, maxAgeSeconds } = options ?? {}
   if (origins !== '*' && !isStrings(origins)) throw badOption('cors.origins', "'*' or an array of origins", origins)
   if (!isStrings(methods)) throw badOption('cors.methods', 'an array of methods', methods)
   if (headers !== undefined && !(isStrings(headers) && headers.every((each) => HEADER_NAMES.test(each)))) {

@@ -95,6 +95,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
   const { toClient = asClient, clock = systemClock } = options
   const propertyOf = readUserProperty(options.userProperty)
   requireFunction('toClient', toClient)
+  requireFunction('clock', clock)
   requireFunction('exchange.run', (exchange as Exchange | undefined)?.run)
 
   async function run(request: Request) {

@@ -3,7 +3,7 @@ import type { Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { redirectTarget } from '../code/authorization_request.ts'
 import { isSilent } from '../code/prompt.ts'
-import type { RedirectUriRules } from '../code/redirect_uri.ts'
+import { checkRedirectUriRules, type RedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
 import { timeOf } from '../hooks.ts'
 import { readUserProperty } from '../hosts/passport.ts'
@@ -138,6 +138,7 @@ const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
  */
 export function createSealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
   checkOptions('createSealedTransactions', options, TRANSACTION_OPTIONS)
+  checkRedirectUriRules(options)
   return createTransactionStore(options)
 }
 

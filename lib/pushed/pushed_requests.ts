@@ -4,7 +4,15 @@ import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authori
 import { afterLogin, demandsLogin } from '../code/prompt.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { newIdentifier } from '../identifier.ts'
-import { booleanOption, checkOptions, expectOutcome, optionNames, requireVerbs, wholeNumber } from '../options.ts'
+import {
+  badOption,
+  booleanOption,
+  checkOptions,
+  expectOutcome,
+  optionNames,
+  requireVerbs,
+  wholeNumber,
+} from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
 import { isLive, openedSession, type Session } from '../session/session.ts'
@@ -140,7 +148,7 @@ const isBlank = (name: string, value: string): boolean => name !== 'state' && va
 function namesOf(given: unknown): ReadonlySet<string> {
   const isName = (name: unknown): boolean => typeof name === 'string' && /^[A-Za-z][\w.-]{0,63}$/.test(name)
   if (given !== undefined && !(Array.isArray(given) && given.every(isName)))
-    throw new TypeError("option 'otherParameters' must be an array of parameter names")
+    throw badOption('otherParameters', 'an array of parameter names', given)
   const refused = ['request', 'request_uri', 'client_secret', 'client_assertion', 'client_assertion_type']
   const bad = ((given ?? []) as readonly string[]).find((name) => refused.includes(name))
   if (bad !== undefined) throw new TypeError(`option 'otherParameters' must not have "${bad}", which is never kept`)

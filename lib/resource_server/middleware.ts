@@ -133,7 +133,7 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
     maxAgeSeconds: maxAge,
     resourceMetadata: readResourceMetadata(options.resourceMetadata, verifier.resource),
   }
-  const cors = createCors(options.cors === false ? false : { methods: METHODS, ...options.cors })
+  const cors = createCors(options.cors, METHODS)
   const writeError = createErrorWriter({ verbosity, forceDebug })
 
   /** The CORS headers of a response, unless the application has set its own. */

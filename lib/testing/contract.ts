@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { checkOptions } from '../options.ts'
+import { booleanOption, checkOptions, wholeNumber } from '../options.ts'
 
 /** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
 export interface ContractRunner {
@@ -24,8 +24,11 @@ export interface ContractOptions {
 /** The options, checked and complete. */
 export function contractOptions(caller: string, options: ContractOptions) {
   checkOptions(caller, options, ['connection', 'maximumCodesPerUser'])
-  const { connection = true, maximumCodesPerUser } = options
-  return { connection, maximumCodesPerUser }
+  const { maximumCodesPerUser: most } = options
+  return {
+    connection: booleanOption('connection', options.connection, true),
+    maximumCodesPerUser: most === undefined ? undefined : wholeNumber('maximumCodesPerUser', most, 1, 1, 1_000_000),
+  }
 }
 
 /** A store opened for one test. */

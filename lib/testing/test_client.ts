@@ -7,7 +7,7 @@ import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { type Algorithm, algorithmNamed } from '../keys/algorithms.ts'
 import { macOf, signatureOf } from '../keys/signature.ts'
-import { badOption, checkOptions, optionNames } from '../options.ts'
+import { badOption, checkOptions, optionNames, requireFunction } from '../options.ts'
 
 /** The value of `client_assertion_type` for a JWT (RFC 7523 §2.2). */
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -131,6 +131,9 @@ const NAMES = optionNames<TestClientOptions>({ issuer: true, clientId: true, alg
 export async function createTestClient(options: TestClientOptions): Promise<TestClient> {
   checkOptions('createTestClient', options, NAMES)
   const { alg = 'ES256', clock = systemClock } = options
+  requireFunction('clock', clock)
+  if (options.client !== undefined && (typeof options.client !== 'object' || options.client === null))
+    throw badOption('client', 'an object with members of a client record', options.client)
   const issuer = requireIssuer(options.issuer)
   const clientId = clientIdOf(options)
   const signer = await signerFor(alg)

@@ -1,6 +1,6 @@
 import { createECDH, createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { signingAlgorithm } from '../keys/algorithms.ts'
-import { checkOptions, oneOf } from '../options.ts'
+import { badOption, checkOptions, oneOf } from '../options.ts'
 import { readServerSecrets } from '../server_secrets.ts'
 import { type Key, preparedKey } from './key.ts'
 import { type Keyset, keysetOf } from './keyset.ts'
@@ -43,6 +43,7 @@ export function deriveKeyset(
   checkOptions('deriveKeyset', options, ['alg', 'purpose'])
   const alg = oneOf('alg', options.alg, 'ES256', ['ES256', 'EdDSA', 'HS256', 'HS384', 'HS512'])
   const { purpose = 'access token' } = options
+  if (typeof purpose !== 'string') throw badOption('purpose', 'a string', purpose)
   const keys = readServerSecrets('baseSecret', baseSecret).map((secret, at): Key => {
     const octets = (label: string, count: number): Buffer => derived(secret, `${purpose} ${alg}${label}`, count)
     const name = `keys[${at}]`

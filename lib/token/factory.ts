@@ -76,6 +76,7 @@ function codecs(
   alsoAccepted: readonly string[] = [],
 ): () => JwtCodec {
   if (typeof source !== 'function') {
+    if (!isKeyset(source)) throw badOption(option, 'a keyset, as createKeyset makes it, or a function', source)
     const codec = jwtCodec(typ, source, alsoAccepted)
     return () => codec
   }

@@ -24,6 +24,11 @@ import {
   withKey,
 } from './token_claims.ts'
 
+const isAudience = (aud: unknown): boolean =>
+  typeof aud === 'string'
+    ? aud !== ''
+    : Array.isArray(aud) && aud.length > 0 && aud.every((each) => typeof each === 'string')
+
 const DEFAULT_ACCESS_TOKEN_SECONDS = 900
 const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
 /** The id of a token has 16 random bytes (22 characters). */
@@ -161,8 +166,8 @@ export function createTokens(options: TokensOptions): Tokens {
     1,
     LONGEST_ACCESS_TOKEN_SECONDS,
   )
-  const aud = typeof options.audience === 'object' ? [...options.audience] : (options.audience ?? issuer)
-  if (aud.length === 0 || !(typeof aud === 'string' || aud.every((each) => typeof each === 'string'))) {
+  const aud = Array.isArray(options.audience) ? [...options.audience] : (options.audience ?? issuer)
+  if (!isAudience(aud)) {
     throw badOption('audience', 'a string or a list of strings', options.audience)
   }
 
