@@ -136,7 +136,6 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'client_lookup.ts',
     'code',
     'type:consent',
-    'type:dpop',
     'exchanges',
     'hosts',
     'http',

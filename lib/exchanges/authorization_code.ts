@@ -6,7 +6,7 @@ import { createCodes } from '../code/codes.ts'
 import { refusal } from '../errors.ts'
 import { oneOf, requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import type { Resources, TokenTarget } from '../resource/resources.ts'
+import type { TokenTarget } from '../resource/resources.ts'
 import { requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Permits } from '../session/permits.ts'
 import type { Session } from '../session/session.ts'
@@ -14,12 +14,12 @@ import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, requireGrant } from './exchange.ts'
-import { bound, requireResources, tokenTarget } from './token_target.ts'
+import { bound, type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
 /** The options of `createAuthorizationCodeExchange`. */
-export interface AuthorizationCodeOptions extends ScopeRules, ContextOption {
+export interface AuthorizationCodeOptions extends ScopeRules, ContextOption, ResourcesOption {
   readonly codes: CodeStore
   readonly sessions: Sessions
   readonly tokens: Tokens
@@ -45,11 +45,6 @@ export interface AuthorizationCodeOptions extends ScopeRules, ContextOption {
    * ends them, so that a client has one session for each user. That logs the client out on the user's other devices.
    */
   readonly onNewGrant?: 'keep' | 'end_older' | undefined
-  /**
-   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name a part
-   * of what was granted, for this access token. Default: none, and `resource` has no effect.
-   */
-  readonly resources?: Resources | undefined
 }
 
 /**

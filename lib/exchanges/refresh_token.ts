@@ -4,7 +4,6 @@ import { askYesOrNo } from '../hooks.ts'
 import { isAbsent } from '../optional.ts'
 import { requireFunction, requireVerbs } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import type { Resources } from '../resource/resources.ts'
 import {
   allowedScope,
   formatScope,
@@ -21,12 +20,12 @@ import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil }
 import type { Tokens } from '../token/token_set.ts'
 import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, type ExchangeRequest, requireGrant } from './exchange.ts'
-import { bound, requireResources, tokenTarget } from './token_target.ts'
+import { bound, type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
 /** The options of `createRefreshTokenExchange`. */
-export interface RefreshTokenOptions extends ScopeRules, ContextOption {
+export interface RefreshTokenOptions extends ScopeRules, ContextOption, ResourcesOption {
   readonly sessions: Sessions
   readonly tokens: Tokens
   /** Called before anything is decided; without it every live session is allowed. */
@@ -40,11 +39,6 @@ export interface RefreshTokenOptions extends ScopeRules, ContextOption {
    * tokens, the hook is called for each of them, and `sessions.endAll` ends also what is not adopted yet.
    */
   readonly adopt?: Adopt | undefined
-  /**
-   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name a part
-   * of what was granted, for this access token. Default: none, and `resource` has no effect.
-   */
-  readonly resources?: Resources | undefined
 }
 
 /** What a refresh token names: a session as it stands, or one that is still to be opened for it; and a generation. */

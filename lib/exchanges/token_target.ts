@@ -3,6 +3,15 @@ import { refusal } from '../errors.ts'
 import { requireVerbs } from '../options.ts'
 import type { Resources, TokenTarget } from '../resource/resources.ts'
 
+/** The option of exchanges whose tokens are part of what a user granted. */
+export interface ResourcesOption {
+  /**
+   * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name a part
+   * of what was granted, for this access token. Default: none, and `resource` has no effect.
+   */
+  readonly resources?: Resources | undefined
+}
+
 /** Throws a `TypeError` unless the option is absent or what `createResources` returned. */
 export function requireResources(resources: Resources | undefined): void {
   if (resources !== undefined) requireVerbs('resources', resources, ['target', 'targetOfClient'])

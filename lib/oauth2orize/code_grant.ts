@@ -1,11 +1,10 @@
 import type { Client } from '../client.ts'
 import { recordProblem } from '../client_lookup.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { judgeChallenge, judgeThumbprint, offeredScope, type PkcePolicy } from '../code/authorization_request.ts'
+import { judgeChallenge, judgeThumbprint, offeredScope } from '../code/authorization_request.ts'
 import type { CodeStore } from '../code/code_store.ts'
 import { createCodes } from '../code/codes.ts'
 import type { Consents } from '../consent/consents.ts'
-import type { Dpop } from '../dpop/dpop.ts'
 import { asError, type OAuthError, refusal } from '../errors.ts'
 import { askHook, returnedWrong, timeOf } from '../hooks.ts'
 import type { Verbosity } from '../http/error_response.ts'
@@ -13,11 +12,11 @@ import { requireIssuer } from '../issuer.ts'
 import { checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
-import type { Resources } from '../resource/resources.ts'
 import { formatScope, isScopeWithin, parseScope, scopeRules } from '../scope.ts'
 import { askStore, callInTime, requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { type Oauth2orizeRequest, type ParametersRequest, parametersOf } from './authorization_parameters.ts'
 import { type AuthorizationResponse, redirectError, sendToClient, VERBOSITIES } from './authorization_response.ts'
+import type { ValidateAuthorizationOptions } from './authorize.ts'
 import { checkDpop } from './dpop_option.ts'
 import { parseRequest } from './pkce_extension.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
@@ -30,8 +29,13 @@ import { type SubjectOf, subjectOfUser } from './user.ts'
 /** What the session is to carry. */
 type Extra = Readonly<Record<string, unknown>>
 
-/** The options of `createCodeGrant`. */
-export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
+/**
+ * The options of `createCodeGrant`. Those that `validateAuthorization` has as well must be the same: what a request was
+ * judged by is judged again before its code is issued.
+ */
+export interface CodeGrantOptions<User = unknown>
+  extends TimeLimitOptions,
+    Pick<ValidateAuthorizationOptions, 'pkce' | 'dpop' | 'defaultScope' | 'resources'> {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
   readonly codes: CodeStore
@@ -39,14 +43,6 @@ export interface CodeGrantOptions<User = unknown> extends TimeLimitOptions {
   readonly consents?: Pick<Consents, 'remember'> | undefined
   /** The user's subject identifier. Default: its `sub`, or else its `id`. */
   readonly subjectOf?: SubjectOf<User> | undefined
-  /** The same as `validateAuthorization` has: no code is issued without the challenge it asks for. Default `'all'`. */
-  readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
-  /** The same as `validateAuthorization` has: binds codes to the key that `dpop_jkt` names. Default: the parameter is ignored. */
-  readonly dpop?: Dpop | undefined
-  /** The same as `validateAuthorization` has: the scope of clients whose record has none. Default: none. */
-  readonly defaultScope?: string | undefined
-  /** The same as `validateAuthorization` has: codes are limited to the resources of their request. Default: none. */
-  readonly resources?: Resources | undefined
   /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number | undefined
   /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
