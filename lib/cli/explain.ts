@@ -113,7 +113,7 @@ function remedyFor(reason: Reason, io: Io): string | undefined {
   const section = io.readDocument('reasons.md')?.split(`\n### ${reason}\n`)[1]?.split('\n#')[0]
   return /^_What to do:_ (.+)$/m
     .exec(section ?? '')?.[1]
-    ?.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    ?.replace(/\[([^[\]]*)\]\([^()]*\)/g, '$1')
     .replaceAll('`', '')
 }
 
