@@ -126,7 +126,8 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
       const { newest: generation } = opened
       return withTokens(opened, async () => {
         if (onNewGrant === 'end_older') await endOlder(opened, now)
-        const issued = { client, ...target, generation, now, context, grantType: GRANT_TYPE, proof }
+        const { scope, audience } = target
+        const issued = { client, scope, audience, generation, now, context, grantType: GRANT_TYPE, proof }
         return withMembers(await tokens.issue(opened, issued), members)
       })
     },

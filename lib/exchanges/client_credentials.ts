@@ -35,13 +35,13 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
     async run({ client, parameters, now, context, proof }) {
       const clientId = client.client_id
       requireGrant(client, GRANT_TYPE, false)
-      const scope = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
-      const target =
-        resources === undefined ? { scope } : await resources.targetOfClient(parameters['resource'], scope, client)
-      const about = { client, subject: clientId, scope: target.scope, grantType: GRANT_TYPE, now }
+      const asked = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
+      const target = resources && (await resources.targetOfClient(parameters['resource'], asked, client))
+      const { scope, audience } = target ?? { scope: asked, audience: undefined }
+      const about = { client, subject: clientId, scope, grantType: GRANT_TYPE, now }
       const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
-      const issued = await tokens.issueForClient(client, { ...target, now, context, grantType: GRANT_TYPE, proof })
-      return withMembers(issued, members)
+      const special = { scope, audience, now, context, grantType: GRANT_TYPE, proof }
+      return withMembers(await tokens.issueForClient(client, special), members)
     },
   }
 }

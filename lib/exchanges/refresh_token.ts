@@ -179,7 +179,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       )
       const issued = await tokens.issue(moved.session, {
         client,
-        ...target,
+        scope: target.scope,
+        audience: target.audience,
         generation: moved.keepsToken && !presented.isAdopted ? undefined : moved.generation,
         now,
         context,

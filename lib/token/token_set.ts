@@ -256,9 +256,10 @@ export function createTokens(options: TokensOptions): Tokens {
         ? { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in }
         : { access_token, token_type: typeOf(proof), expires_in, refresh_token, refresh_expires_in, scope }
     },
-    async issueForClient(client, { scope, now, context, grantType, proof, ...special }) {
+    async issueForClient(client, options) {
       const { client_id } = client
-      const { subject = client_id, audience = aud, lifetimeSeconds = lifetime } = special
+      const { scope, now, context, grantType, proof } = options
+      const { subject = client_id, audience = aud, lifetimeSeconds = lifetime } = options
       const claims: Record<string, unknown> = {
         iss: issuer,
         sub: subject,
