@@ -43,7 +43,11 @@ export function judgeClient<C extends Client>(found: C | undefined | null, clien
 const isDocumentRefusal = (thrown: unknown): thrown is OAuthError =>
   thrown instanceof OAuthError && thrown.reason === 'client_document_refused'
 
-const asFault = (thrown: unknown): unknown => (isDocumentRefusal(thrown) ? thrown : unavailable(thrown))
+/** What becomes of what `findClient` threw or rejected with. */
+function refusalOf(thrown: unknown): OAuthError {
+  if (isDocumentRefusal(thrown)) return thrown
+  throw unavailable(thrown)
+}
 
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
@@ -62,14 +66,15 @@ export function lookUpClient<C extends Client>(
   try {
     found = findClient(clientId, context)
   } catch (thrown) {
-    if (isDocumentRefusal(thrown)) return thrown
-    throw unavailable(thrown)
+    return refusalOf(thrown)
   }
   if (!isPromise(found)) return judgeClient(found, clientId)
-  return awaitAnswer(found, (record) => judgeClient(record, clientId), undefined, asFault).catch((thrown: unknown) => {
-    if (isDocumentRefusal(thrown)) return thrown
-    throw thrown
-  })
+  return awaitAnswer<C | undefined | null, C | OAuthError>(
+    found,
+    (record) => judgeClient(record, clientId),
+    undefined,
+    refusalOf,
+  )
 }
 
 /** The client of that identifier. Throws the refusal where there is none. */

@@ -398,53 +398,71 @@ export const asError = (thrown: unknown): object =>
 /** How long anything of the application is waited for: a look-up, a store, a hook. */
 const MOST_MILLISECONDS = 30_000
 
+const asFault = (cause: unknown): never => {
+  throw unavailable(cause)
+}
+
+const AT_ONCE = Promise.resolve()
+
 /**
  * Awaits a promise of the application, a foreign one too, and resolves with what `judge` makes of its value. No answer
- * within `milliseconds` is a fault, a 503. `fault` makes the error of that, and of a rejection; by default a 503, whatever the
- * rejection says of itself.
+ * within `milliseconds` is a fault. `recover` returns or throws what becomes of that, and of a rejection; by default a 503,
+ * whatever the rejection says of itself. There is no timer for a promise that is settled already: it costs more than the rest.
  */
 export function awaitAnswer<T, R>(
   pending: PromiseLike<T>,
   judge: (answer: T) => R,
   milliseconds = MOST_MILLISECONDS,
-  fault: (cause: unknown) => unknown = unavailable,
+  recover: (cause: unknown) => R = asFault,
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(fault(new Error(`no answer within ${milliseconds} milliseconds`)))
-    }, milliseconds).unref()
-    const fail = (cause: unknown): void => {
-      clearTimeout(timer)
-      reject(fault(cause))
-    }
-    const take = (answer: T): void => {
-      clearTimeout(timer)
+    let isSettled = false
+    let timer: NodeJS.Timeout | undefined
+    const settle = <V>(judgeOf: (value: V) => R, value: V): void => {
+      if (isSettled) return
+      isSettled = true
+      if (timer !== undefined) clearTimeout(timer)
       try {
-        resolve(judge(answer))
+        resolve(judgeOf(value))
       } catch (error) {
         reject(error)
       }
     }
+    const fail = (cause: unknown): void => settle(recover, cause)
     try {
-      pending.then(take, fail)
+      pending.then((answer) => settle(judge, answer), fail)
     } catch (cause) {
       fail(cause)
     }
+    const limit = (): void => {
+      if (isSettled) return
+      const late = (): void => fail(new Error(`no answer within ${milliseconds} milliseconds`))
+      timer = setTimeout(late, milliseconds).unref()
+    }
+    AT_ONCE.then(limit)
   })
 }
 
 const asItIs = <T>(answer: T): T => answer
 
 /**
- * Asks a store or a hook of the application, and awaits its answer for at most 30 seconds. What it throws, a rejection
- * and no answer are faults, and become a 503.
+ * Asks a store or a hook of the application, awaits its answer for at most 30 seconds, and resolves with what `read` makes
+ * of it. What it throws, a rejection, no answer and an answer for which `read` throws are faults, and become a 503.
  */
-export function answerOf<T>(ask: () => T | Promise<T>): Promise<T> {
-  let answer: T | Promise<T>
+export function answerOf<T>(ask: () => T | Promise<T>): Promise<T>
+export function answerOf<T, R>(ask: () => T | Promise<T>, read: (answer: T) => R): Promise<R>
+export function answerOf(ask: () => unknown, read: (answer: unknown) => unknown = asItIs): Promise<unknown> {
+  const judge = (answer: unknown): unknown => {
+    try {
+      return read(answer)
+    } catch (cause) {
+      throw unavailable(cause)
+    }
+  }
   try {
-    answer = ask()
+    const answer = ask()
+    return isPromise(answer) ? awaitAnswer(answer, read === asItIs ? asItIs : judge) : Promise.resolve(read(answer))
   } catch (cause) {
     return Promise.reject(unavailable(cause))
   }
-  return isPromise(answer) ? awaitAnswer(answer, asItIs) : Promise.resolve(answer)
 }

@@ -20,9 +20,12 @@ export async function outcomeOf<T>(milliseconds: number, ask: () => T | Promise<
     return { thrown }
   }
   if (!isPromise(answer)) return { result: answer }
-  return awaitAnswer(answer, (result): Outcome<T> => ({ result }), milliseconds).catch(({ cause }) => ({
-    thrown: cause,
-  }))
+  return awaitAnswer<T, Outcome<T>>(
+    answer,
+    (result) => ({ result }),
+    milliseconds,
+    (thrown) => ({ thrown }),
+  )
 }
 
 const failed = (option: string, cause: unknown, milliseconds: number): OAuthError =>

@@ -84,6 +84,7 @@ test('T90: a look-up that never settles is answered with 503 in time, for every 
 })
 
 test('T90: what is awaited of the application leaves no timer behind, and settles once', async (t) => {
+  const made = t.mock.method(globalThis, 'setTimeout')
   const cleared = t.mock.method(globalThis, 'clearTimeout')
   assert.equal(await awaitAnswer(Promise.resolve(1), (value) => value + 1), 2)
   await assert.rejects(awaitAnswer(Promise.reject(new Error('no')), String), { reason: 'store_unavailable' })
@@ -91,5 +92,19 @@ test('T90: what is awaited of the application leaves no timer behind, and settle
   const broken = { then: thrower }
   await assert.rejects(awaitAnswer(broken as never, String), { reason: 'store_unavailable' })
   await assert.rejects(awaitAnswer(Promise.resolve(1), thrower), { message: 'down' })
-  assert.equal(cleared.mock.callCount(), 4)
+  assert.equal(made.mock.callCount(), 0, 'what is settled already needs no timer')
+  const later = <T>(settle: () => T) => new Promise(setImmediate).then(settle)
+  assert.equal(
+    await awaitAnswer(
+      later(() => 1),
+      (value) => value + 1,
+    ),
+    2,
+  )
+  await assert.rejects(awaitAnswer(later(thrower), String), { reason: 'store_unavailable' })
+  assert.deepEqual(
+    cleared.mock.calls.map(({ arguments: [timer] }) => timer),
+    made.mock.calls.map(({ result }) => result),
+  )
+  assert.equal(made.mock.callCount(), 2)
 })

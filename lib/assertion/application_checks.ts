@@ -62,16 +62,12 @@ function toCheck(own: AssertionCheck): Check {
         throw failed(thrown)
       }
       if (!isPromise(answer)) return judge(answer, client.client_id)
-      const settled = Promise.resolve(answer).then(
-        (value: unknown) => () => judge(value, client.client_id),
-        (thrown: unknown) => () => {
+      return awaitAnswer(
+        answer,
+        (value: unknown) => judge(value, client.client_id),
+        undefined,
+        (thrown) => {
           throw failed(thrown)
-        },
-      )
-      return awaitAnswer(settled, (outcome) => outcome).then(
-        (outcome) => outcome(),
-        (late: OAuthError) => {
-          throw failed(late.cause)
         },
       )
     },

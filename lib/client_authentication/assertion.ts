@@ -6,36 +6,47 @@ import type { MethodParts, PresentedRequest } from './method.ts'
 import { methodMismatch } from './registered.ts'
 
 /** A verifier of this package rejects with an `OAuthError`, and has published it. What another one does is a fault. */
-export const verifierFault = (thrown: unknown): unknown =>
-  thrown instanceof OAuthError ? thrown : publishFailure(unavailable(thrown))
+function failOfVerifier(thrown: unknown): never {
+  throw thrown instanceof OAuthError ? thrown : publishFailure(unavailable(thrown))
+}
+
+/** What a verifier resolved with. One of the application may resolve with anything. */
+function judge(answer: unknown, methods: readonly string[]): AuthenticatedClient {
+  const authenticated = answer as AuthenticatedClient | undefined
+  const method: unknown = authenticated?.authentication?.method
+  if (typeof authenticated?.client?.client_id !== 'string' || typeof method !== 'string') {
+    const detail = 'verifyAssertion must resolve with { client, authentication }'
+    throw publishFailure(refusal('misconfigured', { detail }))
+  }
+  if (!methods.includes(method)) throw publishFailure(methodMismatch(authenticated.client, method, false))
+  return authenticated
+}
+
+/** Asks a verifier of the application, which may do anything, and awaits its answer for at most 30 seconds. */
+export function answerOfVerifier(ask: () => unknown): unknown {
+  try {
+    const answer = ask()
+    return isPromise(answer) ? awaitAnswer(answer, (value): unknown => value, undefined, failOfVerifier) : answer
+  } catch (error) {
+    return failOfVerifier(error)
+  }
+}
 
 /**
  * Authenticates by the assertion verifier, which publishes the outcome. The assertion itself says which of the methods it
  * is of; the verifier learns which are offered, so that it refuses the others before the assertion is spent.
  */
-export function authenticateByAssertion(
+export async function authenticateByAssertion(
   { parameters, context }: PresentedRequest,
   { verifyAssertion, assertionMethods: methods }: MethodParts,
 ): Promise<AuthenticatedClient> {
-  // a verifier of the application may do anything
-  const judge = (answer: unknown): AuthenticatedClient => {
-    const authenticated = answer as AuthenticatedClient | undefined
-    const method: unknown = authenticated?.authentication?.method
-    if (typeof authenticated?.client?.client_id !== 'string' || typeof method !== 'string') {
-      const detail = 'verifyAssertion must resolve with { client, authentication }'
-      throw publishFailure(refusal('misconfigured', { detail }))
-    }
-    if (!methods.includes(method)) throw publishFailure(methodMismatch(authenticated.client, method, false))
-    return authenticated
-  }
-  try {
-    if (verifyAssertion === undefined)
-      throw publishFailure(refusal('client_method_mismatch', { detail: 'client assertions are not taken here' }))
-    const answer: unknown = verifyAssertion(parameters, methods.length < 2 ? { ...context, methods } : context)
-    // a verifier of this package bounds what it waits for, and rejects with what it has published
-    if ('methods' in verifyAssertion && answer instanceof Promise) return answer.then(judge)
-    return isPromise(answer) ? awaitAnswer(answer, judge, undefined, verifierFault) : Promise.resolve(judge(answer))
-  } catch (error) {
-    return Promise.reject(verifierFault(error))
-  }
+  if (verifyAssertion === undefined)
+    throw publishFailure(refusal('client_method_mismatch', { detail: 'client assertions are not taken here' }))
+  const known = methods.length < 2 ? Object.assign({}, context, { methods }) : context
+  // a verifier of this package bounds what it waits for, and rejects with what it has published
+  const answer =
+    'methods' in verifyAssertion
+      ? verifyAssertion(parameters, known)
+      : answerOfVerifier(() => verifyAssertion(parameters, known))
+  return judge(await answer, methods)
 }

@@ -141,14 +141,15 @@ export async function authenticateByOwn(
 
 /** An `OAuthError` of a status below 500 is what the application means; all else that is thrown is a fault. */
 async function answerOfMethod(ask: () => MethodAnswer | undefined | Promise<MethodAnswer>): Promise<unknown> {
-  const judge = (error: unknown): OAuthError =>
-    error instanceof OAuthError && error.status < 500 ? error : unavailable(error)
+  const fail = (error: unknown): never => {
+    throw error instanceof OAuthError && error.status < 500 ? error : unavailable(error)
+  }
   let answer: unknown
   try {
     answer = ask()
   } catch (error) {
-    throw judge(error)
+    return fail(error)
   }
   if (!isPromise(answer)) return answer
-  return awaitAnswer(answer, (value) => value, undefined, judge)
+  return awaitAnswer<unknown, unknown>(answer, (value) => value, undefined, fail)
 }

@@ -196,10 +196,10 @@ export function createCodes(options: CodesOptions): Codes {
     const { now, permits, prepare, onSimultaneous = 'refuse' } = redeeming
     if (!isCode(code)) return refused('code_unknown', client, 'a code is 43 characters of base64url')
     const id = codeId(code)
-    const found = await answerOf(async () => {
-      const stored = await store.find(id)
-      return stored === undefined ? undefined : readableCode(stored)
-    })
+    const found = await answerOf(
+      () => store.find(id),
+      (stored) => (stored === undefined ? undefined : readableCode(stored)),
+    )
     if (found === undefined || found.keepUntil < now) return refused('code_unknown', client, 'no such code')
     if (issuer !== undefined && found.issuer !== undefined && found.issuer !== issuer)
       return refused('code_unknown', client, 'the code is of another issuer')
@@ -221,8 +221,9 @@ export function createCodes(options: CodesOptions): Codes {
       await prepare(found)
       if (!(await isPermitted())) return { ...withdrawn(client), endSession: sessionToEnd(found) }
     }
-    const answer = await answerOf(async () =>
-      expectOutcome('spend', await store.spend(id), ['spent', 'already_spent', 'unknown']),
+    const answer = await answerOf(
+      () => store.spend(id),
+      (outcome) => expectOutcome('spend', outcome, ['spent', 'already_spent', 'unknown']),
     )
     if (answer === 'spent') {
       const { clientId, subject, sessionId } = found

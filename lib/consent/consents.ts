@@ -180,7 +180,7 @@ export function createConsents(options: ConsentsOptions): Consents {
     issuer === undefined ? consentId(subject, clientId) : consentId(subject, clientId, issuer)
 
   async function read(id: string, now: number): Promise<Session | undefined> {
-    const record = await answerOf(async () => readSession(await store.get(id)))
+    const record = await answerOf(() => store.get(id), readSession)
     return record !== undefined && record.type === CONSENT && isLive(record, now) ? record : undefined
   }
 
@@ -255,7 +255,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   async function live(subject: string): Promise<readonly Session[]> {
     checkedSubject(subject)
     const now = timeOf(clock)
-    const records = await answerOf(async () => readSessions(await store.list(subject, CONSENT)))
+    const records = await answerOf(() => store.list(subject, CONSENT), readSessions)
     return records.filter((record) => record.issuer === issuer && isLive(record, now) && stands(record, now))
   }
 

@@ -7,8 +7,8 @@ import {
   type VerifyAssertion,
 } from '../assertion/verify.ts'
 import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
-import { verifierFault } from '../client_authentication/assertion.ts'
-import { asError, awaitAnswer, OAuthError, refusal, unavailable } from '../errors.ts'
+import { answerOfVerifier } from '../client_authentication/assertion.ts'
+import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
 import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
 import { isPromise } from '../maybe_promise.ts'
@@ -187,24 +187,17 @@ export class ClientAssertionStrategy<C extends Client = Client> {
 }
 
 /** What the verifier resolves with, in time. It may be the application's, and do anything. */
-function verified<C extends Client>(
+async function verified<C extends Client>(
   verify: VerifyAssertion<C>,
   parameters: Readonly<Record<string, unknown>>,
   context: AssertionContext,
 ): Promise<AuthenticatedClient<C>> {
-  const judge = (answer: unknown): AuthenticatedClient<C> => {
-    const { client, authentication } = Object(answer) as Partial<AuthenticatedClient<C>>
-    if (typeof client === 'object' && client !== null && typeof authentication === 'object' && authentication !== null)
-      return answer as AuthenticatedClient<C>
-    const detail = 'verifyAssertion must resolve with { client, authentication }'
-    throw publishFailure(refusal('misconfigured', { detail }))
-  }
-  try {
-    const answer: unknown = verify(parameters, context)
-    return isPromise(answer) ? awaitAnswer(answer, judge, undefined, verifierFault) : Promise.resolve(judge(answer))
-  } catch (error) {
-    return Promise.reject(verifierFault(error))
-  }
+  const answer: unknown = await answerOfVerifier(() => verify(parameters, context))
+  const { client, authentication } = Object(answer) as Partial<AuthenticatedClient<C>>
+  if (typeof client === 'object' && client !== null && typeof authentication === 'object' && authentication !== null)
+    return answer as AuthenticatedClient<C>
+  const detail = 'verifyAssertion must resolve with { client, authentication }'
+  throw publishFailure(refusal('misconfigured', { detail }))
 }
 
 /** The form parameters of a request that presents an assertion in some way; `undefined` where it presents none. */

@@ -246,7 +246,10 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
         issuer,
       },
     )
-    const outcome = await answerOf(async () => expectOutcome('create', await store.create(record), ['created', 'gone']))
+    const outcome = await answerOf(
+      () => store.create(record),
+      (answer) => expectOutcome('create', answer, ['created', 'gone']),
+    )
     if (outcome === 'gone') {
       const detail = 'the store says that a new record is over: its clock may be ahead by more than lifetimeSeconds'
       throw refusal('unexpected', { clientId, detail })
@@ -262,7 +265,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
     }
     const [, reference, login] = REFERENCE.exec(requestUri.slice(PREFIX.length)) ?? []
     if (reference === undefined) throw invalid(clientId, 'the reference was not made by this server')
-    const record = await answerOf(async () => readSession(await store.get(idOf(reference))))
+    const record = await answerOf(() => store.get(idOf(reference)), readSession)
     if (record === undefined || record.type !== PUSHED_REQUEST || record.issuer !== issuer || !isLive(record, now))
       throw invalid(clientId, 'no pushed request has this reference: it has expired, was used, or never existed')
     if (record.clientId !== clientId) throw invalid(clientId, 'another client pushed the request')

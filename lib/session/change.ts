@@ -36,8 +36,9 @@ export async function changeSession<Result>(
     const found: Session = session
     const { next, conclude, inDoubt } = decide(found)
     if (next === undefined) return conclude(found)
-    const answer = await answerOf(async () =>
-      expectOutcome('save', await store.save(next), ['saved', 'conflict', 'gone']),
+    const answer = await answerOf(
+      () => store.save(next),
+      (outcome) => expectOutcome('save', outcome, ['saved', 'conflict', 'gone']),
     ).catch((fault: unknown) => {
       inDoubt?.()
       throw fault

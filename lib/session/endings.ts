@@ -38,7 +38,7 @@ export interface Endings {
 }
 
 export function createEndings(store: SessionStore): Endings {
-  const read = (id: string): Promise<Session | undefined> => answerOf(async () => readSession(await store.get(id)))
+  const read = (id: string): Promise<Session | undefined> => answerOf(() => store.get(id), readSession)
 
   return {
     async remember(subject, issuer = EVERY_ISSUER, now) {
@@ -49,20 +49,18 @@ export function createEndings(store: SessionStore): Endings {
           const lifetimes = { idleSeconds: YEAR, absoluteSeconds: undefined }
           const permission = { subject: id, clientId: '', scope: '' }
           const opened = openedSession(permission, { id, type: ALL_ENDED, now, lifetimes, extra: { [issuer]: now } })
-          const outcome = await answerOf(async () =>
-            expectOutcome('create', await store.create(opened), ['created', 'gone']),
+          const outcome = await answerOf(
+            () => store.create(opened),
+            (answer) => expectOutcome('create', answer, ['created', 'gone']),
           )
           if (outcome === 'created') return
           continue
         }
         const refreshExpiresAt = Math.max(record.refreshExpiresAt, now + YEAR)
         const extra = { ...record.extra, [issuer]: Math.max(now, endedAt(record, issuer) ?? now) }
-        const outcome = await answerOf(async () =>
-          expectOutcome('save', await store.save({ ...record, refreshedAt: now, refreshExpiresAt, extra }), [
-            'saved',
-            'conflict',
-            'gone',
-          ]),
+        const outcome = await answerOf(
+          () => store.save({ ...record, refreshedAt: now, refreshExpiresAt, extra }),
+          (answer) => expectOutcome('save', answer, ['saved', 'conflict', 'gone']),
         )
         if (outcome === 'saved') return
       }

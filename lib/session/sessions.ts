@@ -229,12 +229,8 @@ export function createSessions(options: SessionsOptions): Sessions {
   const isOwn = (session: Session): boolean =>
     issuer === undefined || session.issuer === undefined || session.issuer === issuer
 
-  const read = async (id: string): Promise<Session | undefined> => {
-    return readSession(await store.get(id))
-  }
-
   const get = async (id: string, now = timeOf(clock)): Promise<Session | undefined> => {
-    const session = await answerOf(() => read(id))
+    const session = await answerOf(() => store.get(id), readSession)
     return session !== undefined && isOwn(session) && isLive(session, now) ? session : undefined
   }
 
@@ -305,8 +301,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       keyThumbprint,
     })
     const isOpened =
-      (await answerOf(async () => expectOutcome('create', await store.create(session), ['created', 'gone']))) ===
-      'created'
+      (await answerOf(
+        () => store.create(session),
+        (outcome) => expectOutcome('create', outcome, ['created', 'gone']),
+      )) === 'created'
     if (isOpened) publish('session.opened', () => named(session))
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
@@ -318,7 +316,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   /** Where another issuer has sessions of this subject too: ends those of this one, one by one. */
   async function endOwn(subject: string, type: string): Promise<number | undefined> {
     if (issuer === undefined) return undefined
-    const all = await answerOf(async () => readSessions(await store.list(subject, type)))
+    const all = await answerOf(() => store.list(subject, type), readSessions)
     const own = all.filter(isOwn)
     if (own.length === all.length) return undefined
     const answers = await Promise.all(own.map((each) => answerOf(() => store.end(each.id, each.refreshExpiresAt))))
@@ -375,7 +373,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
     async list(subject, type, now = timeOf(clock)) {
       checkedSubject(subject)
-      const sessions = await answerOf(async () => readSessions(await store.list(subject, type)))
+      const sessions = await answerOf(() => store.list(subject, type), readSessions)
       return sessions.filter((session) => isOwn(session) && isLive(session, now))
     },
     async endAll(subject, type) {
