@@ -23,10 +23,11 @@ const CONTESTANTS: readonly Contestant[] = [
   server('node:http sync', 'ours', 'node+sync'),
 ]
 
-/** `node:http` changed in one respect: JWT access tokens, fresh records, so many of everything. Only where named. */
+/** `node:http` changed in one respect: JWT access tokens, fresh records, DPoP, so many of everything. Only where named. */
 const VARIANTS: readonly Contestant[] = [
   server('node:http jwt', 'ours', 'node+jwt'),
   server('node:http fresh', 'ours', 'node+fresh'),
+  server('node:http dpop', 'ours', 'node+dpop'),
   server('node:http 10^3', 'ours', 'node+1e3'),
   server('node:http 10^6', 'ours', 'node+1e6'),
 ]

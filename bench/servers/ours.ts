@@ -1,7 +1,7 @@
 // This package behind each of its doors: `route` (Passport strategies and oauth2orize), `endpoint` (the handler as one
 // Express middleware), `front` (the handler before an Express application), `node` (the handler on bare node:http).
 // `+helper`: the server that gives Express its prototypes from the start. `+sync`: signatures on the main thread.
-// `+jwt`, `+fresh`, `+1e6`: in place of what the setting says.
+// `+jwt`, `+fresh`, `+1e6`: in place of what the setting says. `+dpop`: DPoP proofs are accepted; no request has one.
 import { createServer, type RequestListener } from 'node:http'
 import express from 'express'
 import oauth2orize from 'oauth2orize'
@@ -10,6 +10,7 @@ import { BasicStrategy } from 'passport-http'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
+import { createDpop } from '../../lib/dpop/dpop.ts'
 import { createTokenEndpoint } from '../../lib/endpoints/token.ts'
 import { authorizationCode } from '../../lib/exchanges/authorization_code.ts'
 import { clientCredentials } from '../../lib/exchanges/client_credentials.ts'
@@ -118,7 +119,8 @@ serve(async (given, variant) => {
     }
   }
 
-  const handler = createTokenEndpoint({ findClient, verifyAssertion, exchanges, path: '/token' })
+  const dpop = extras.includes('dpop') ? createDpop({ tokenEndpoint: `${ISSUER}/token`, replayRegister }) : undefined
+  const handler = createTokenEndpoint({ findClient, verifyAssertion, exchanges, dpop, path: '/token' })
   if (door === 'node') return { server: createServer((request, response) => handler(request, response)), seeds: made }
   const app = express()
   app.disable('x-powered-by')

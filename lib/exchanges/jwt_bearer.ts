@@ -146,10 +146,9 @@ export function jwtBearer(options: JwtBearerOptions, verify: VerifyIdentityAsser
       const about = { client, subject, scope: target.scope, grantType: GRANT_TYPE, now }
       const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
       await assertion.spend()
-      const issued = await tokens.issueForClient(client, {
-        ...target,
-        ...{ now, context, grantType: GRANT_TYPE, subject, lifetimeSeconds, proof },
-      })
+      const { scope, audience } = target
+      const special = { scope, audience, now, context, grantType: GRANT_TYPE, subject, lifetimeSeconds, proof }
+      const issued = await tokens.issueForClient(client, special)
       return withMembers(issued, members)
     },
   }

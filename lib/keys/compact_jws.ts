@@ -45,17 +45,20 @@ export function readCompactJws(token: string): CompactJws | JwsProblem {
   }
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  const parts = [token.slice(0, first), token.slice(first + 1, second), token.slice(second + 1)] as const
-  for (const [at, name] of ['header', 'payload', 'signature'].entries())
-    if (!isCanonical(parts[at] as string)) return not(`the ${name} is not canonical base64url`)
-  const header = parsed(parts[0])
+  const headerPart = token.slice(0, first)
+  const payload = token.slice(first + 1, second)
+  const signature = token.slice(second + 1)
+  if (!isCanonical(headerPart)) return not('the header is not canonical base64url')
+  if (!isCanonical(payload)) return not('the payload is not canonical base64url')
+  if (!isCanonical(signature)) return not('the signature is not canonical base64url')
+  const header = parsed(headerPart)
   if (typeof header === 'string') return not(`the header ${header}`)
-  const claims = parsed(parts[1])
+  const claims = parsed(payload)
   if (typeof claims === 'string') return not(`the payload ${claims}`)
   return {
     header,
     claims,
     signingInput: token.slice(0, second),
-    signature: Buffer.from(parts[2], 'base64url'),
+    signature: Buffer.from(signature, 'base64url'),
   }
 }
