@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { getIDToken } from '@actions/core'
+import { auth, CrossAppAccessProvider } from '@modelcontextprotocol/client'
+import * as openid from 'openid-client'
 import { newKey, type TestKey } from '../support/assertions.ts'
 import { type RunningExample, runExample, startExample } from '../support/example.ts'
 import { json, type KeyServer, startKeyServer } from '../support/key_server.ts'
@@ -171,6 +173,69 @@ test('IJ12: the example exchanges an identity assertion for a token of its API, 
   // an issuer of users does not authenticate clients
   const form = { client_id: 'ledger', client_assertion: idJag({ jti: 'a4' }) }
   assert.equal(JSON.parse((await send(form)).body).error, 'invalid_client')
+})
+
+test('CrossAppAccessProvider of the MCP client gets a token of the API with an identity assertion', async () => {
+  const asked: Readonly<Record<string, unknown>>[] = []
+  const metadata = { resource: `${ISSUER}/api`, authorization_servers: [ISSUER] }
+  // The example says that it is at ISSUER: requests there go to where it listens.
+  const fetchFn = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const target = new URL(String(url))
+    if (target.pathname.startsWith('/.well-known/oauth-protected-resource')) return Response.json(metadata)
+    return fetch(`${example.url}${target.pathname}${target.search}`, init)
+  }
+  const provider = new CrossAppAccessProvider({
+    clientId: 'assistant',
+    clientSecret: 'the secret of the assistant',
+    expectedIssuer: ISSUER,
+    fetchFn: fetchFn as never,
+    assertion: async ({ authorizationServerUrl, resourceUrl, scope }) => {
+      asked.push({ authorizationServerUrl, resourceUrl, scope })
+      const claims = { iss: IDP, sub: 'U019488227', aud: ISSUER, client_id: 'assistant', resource: resourceUrl }
+      return tokenBy(
+        rsa,
+        { issuer: IDP, header: { typ: 'oauth-id-jag+jwt' }, claims: { ...claims, iat: now(), exp: now() + 300 } },
+        { jti: `cross-app-${Math.random()}` },
+      )
+    },
+  })
+  const outcome = await auth(provider as never, { serverUrl: `${ISSUER}/api`, fetchFn: fetchFn as never })
+  assert.equal(outcome, 'AUTHORIZED')
+  assert.equal(asked.length, 1)
+  assert.equal(asked[0]?.['resourceUrl'], `${ISSUER}/api`)
+  const tokens = provider.tokens()
+  assert.equal(tokens?.refresh_token, undefined)
+  const authorization = `Bearer ${tokens?.access_token}`
+  const whoami = await jsonOf(await fetch(`${example.url}/api/whoami`, { headers: { authorization } }))
+  assert.deepEqual([whoami['sub'], whoami['client_id']], ['alice-1', 'assistant'])
+})
+
+test('openid-client sends the token of a pod by a ClientAuth function, at the token and introspection endpoint', async () => {
+  const podAuth: openid.ClientAuth = (_server, client, body) => {
+    body.set('client_id', client.client_id)
+    body.set('client_assertion_type', JWT_BEARER)
+    body.set('client_assertion', pod()) // readFileSync('/var/run/secrets/…/token', 'utf8')
+  }
+  const options: openid.DiscoveryRequestOptions = {
+    execute: [openid.allowInsecureRequests],
+    algorithm: 'oauth2',
+    [openid.customFetch]: (url, init) => fetch(url.replace(ISSUER, example.url), init as RequestInit),
+  }
+  const config = await openid.discovery(new URL(ISSUER), 'ledger', undefined, podAuth, options)
+  const { access_token, scope } = await openid.clientCredentialsGrant(config, { scope: 'ledger' })
+  assert.equal(scope, 'ledger')
+  const introspected = await openid.tokenIntrospection(config, access_token)
+  assert.deepEqual([introspected.active, introspected.client_id], [true, 'ledger'])
+  await openid.tokenRevocation(config, access_token)
+  assert.equal((await openid.tokenIntrospection(config, access_token)).active, false)
+
+  const wrong: openid.ClientAuth = (_server, client, body) => {
+    body.set('client_id', client.client_id)
+    body.set('client_assertion_type', JWT_BEARER)
+    body.set('client_assertion', pod({ sub: 'system:serviceaccount:payments:other' }))
+  }
+  const refused = await openid.discovery(new URL(ISSUER), 'ledger', undefined, wrong, options)
+  await assert.rejects(openid.clientCredentialsGrant(refused, {}), { error: 'invalid_client' })
 })
 
 test('FC15: all refusals are the same bytes on the wire', async () => {
