@@ -74,7 +74,11 @@ describe('the secret is changed in three steps', () => {
         const proofs = { code, redirect_uri: REDIRECT_URI, code_verifier: verifier }
         assert.ok((await redeemer.redeem('web', { grant_type: 'authorization_code', ...proofs })).access_token)
         const again = await first.post('/authorize/decision', { transaction_id }, user)
-        assert.equal(new URL(again.headers.get('location') ?? 'https://none.example').searchParams.get('code'), null, 'decided once')
+        assert.equal(
+          new URL(again.headers.get('location') ?? 'https://none.example').searchParams.get('code'),
+          null,
+          'decided once',
+        )
       }
     })
 
