@@ -283,7 +283,7 @@ test('T5: a form that is ASCII throughout is accepted with the charset ISO-8859-
   for (const [name, make] of Object.entries(ENDPOINTS)) {
     for (const parser of parsers) {
       await use(express().use('/token', ...parser, make({ findClient })), async (url) => {
-        const send = async (charset: string, body: string | Uint8Array) => {
+        const send = async (charset: string, body: string | Uint8Array<ArrayBuffer>) => {
           const headers = { ...BASIC, 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
           return (await fetch(url, { method: 'POST', headers, body })).status
         }
