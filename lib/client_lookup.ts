@@ -36,7 +36,7 @@ export function judgeClient<C extends Client>(found: C | undefined | null, clien
   if (problem !== undefined) return refusal('client_misconfigured', { clientId, detail: problem })
   return found.client_id === clientId
     ? found
-    : refusal('client_unknown', { clientId, detail: 'findClient gave the record of another client_id' })
+    : refusal('client_unknown', { clientId, detail: 'findClient returned the record of another client_id' })
 }
 
 /** The refusal of a client whose own metadata document was judged: the one outcome that `findClient` may throw. */
@@ -61,7 +61,7 @@ export function lookUpClient<C extends Client>(
   context: RequestContext,
 ): C | OAuthError | Promise<C | OAuthError> {
   if (!isRegistrableClientId(clientId))
-    return refusal('client_unknown', { clientId, detail: 'no client can have this client_id' })
+    return refusal('client_unknown', { clientId, detail: 'the client_id has no valid form' })
   let found: ReturnType<FindClient<C>>
   try {
     found = findClient(clientId, context)

@@ -111,7 +111,7 @@ function findShapeProblems(client: Client): readonly Found[] {
     ),
     isBooleanOrAbsent(client.require_pushed_authorization_requests)
       ? undefined
-      : warning('require_pushed_authorization_requests', 'is no boolean and counts as true'),
+      : warning('require_pushed_authorization_requests', 'is not a boolean and is treated as true'),
     isResourceList(client.resources)
       ? undefined
       : warning('resources', 'must be an array of absolute URIs without a fragment (RFC 8707 section 2)'),

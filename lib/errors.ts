@@ -320,11 +320,11 @@ export class OAuthError extends Error {
    * `status` is outside 400 to 599.
    */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
-    if (!isErrorCode(code)) throw new TypeError(`an OAuthError has no code ${JSON.stringify(code)}`)
+    if (!isErrorCode(code)) throw new TypeError(`the code of an OAuthError is malformed: ${JSON.stringify(code)}`)
     const known = isKnownErrorCode(code)
     const { status = known ? STATUS[code] : 400, description = known ? DESCRIPTION[code] : REFUSED } = options
     if (!Number.isInteger(status) || status < 400 || status > 599)
-      throw new TypeError(`an OAuthError has no status ${JSON.stringify(status)}`)
+      throw new TypeError(`the status of an OAuthError must be 400 to 599, got ${JSON.stringify(status)}`)
     super(description, 'cause' in options ? { cause: options.cause } : undefined)
     // not a member of the type: the types of two copies are to fit each other
     Object.defineProperty(this, BRAND, { value: true })

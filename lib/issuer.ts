@@ -30,7 +30,7 @@ export function warnOfInsecureIssuer(issuer: string): void {
 /** Returns `value`. Throws a `TypeError` that names the option unless `value` can be an issuer identifier. */
 export function requireIssuer(value: unknown, option = 'issuer'): string {
   if (!isIssuer(value))
-    throw badOption(option, 'an absolute http(s) URL without query, fragment or surrounding blanks', value)
+    throw badOption(option, 'an absolute http(s) URL without query, fragment or surrounding spaces', value)
   warnOfInsecureIssuer(value)
   return value
 }

@@ -72,7 +72,7 @@ export function wholeNumber(name: string, value: unknown, fallback: number, leas
 /** `value`; throws unless it is a moment in whole seconds, as stores take it. */
 export function epochSeconds(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value
-  throw badOption(name, 'a moment in whole epoch seconds', value)
+  throw badOption(name, 'a time in whole epoch seconds', value)
 }
 
 /** `value`, or `fallback` where it is absent; throws unless it is one of `allowed`. */

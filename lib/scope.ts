@@ -111,12 +111,15 @@ export function requestedScope(
   if (requested === undefined) return allowed
   const values = parseScope(requested, rules)
   if (values === undefined) {
-    throw refusal('scope_malformed', { clientId, detail: 'a scope value holds a character outside of RFC 6749 §3.3' })
+    throw refusal('scope_malformed', {
+      clientId,
+      detail: 'a scope value contains a character that RFC 6749 §3.3 does not allow',
+    })
   }
   if (excess === 'narrow' && values.length > 0) return registeredPart(formatScope(values), allowed)
   const scope = formatScope(values)
   if (!isScopeWithin(scope, allowed)) {
-    throw refusal('scope_exceeded', { clientId, detail: `expected no more than: ${allowed || 'none'}` })
+    throw refusal('scope_exceeded', { clientId, detail: `allowed scope: ${allowed || 'none'}` })
   }
   return scope === '' ? allowed : scope
 }

@@ -59,7 +59,7 @@ function checkTimes(claims: Claims, now: number, rules: AssertionRules): number 
   if (!isMoment(iat) || rules.longLifetime === 'refused') {
     if (exp - now > longest + tolerance || (isMoment(iat) && exp - iat > longest))
       throw refusal('assertion_lifetime_too_long', {
-        detail: `expected exp at most ${longest} s ${isMoment(iat) ? 'after iat' : 'ahead'}, got ${exp} (now ${now})`,
+        detail: `expected exp at most ${longest} s ${isMoment(iat) ? 'after iat' : 'in the future'}, got ${exp} (now ${now})`,
       })
   }
   if (!isMoment(iat)) return exp
@@ -67,7 +67,7 @@ function checkTimes(claims: Claims, now: number, rules: AssertionRules): number 
     throw refusal('assertion_issued_in_future', { detail: `expected iat at most ${now + tolerance}, got ${iat}` })
   if (now >= iat + longest + tolerance)
     throw refusal('assertion_too_old', {
-      detail: `expected iat later than ${now - longest - tolerance} (${longest} s of age), got ${iat}`,
+      detail: `expected iat later than ${now - longest - tolerance} (at most ${longest} s old), got ${iat}`,
     })
   return Math.min(exp, iat + longest)
 }

@@ -17,7 +17,7 @@ function checkAlgorithm(header: Header, allowed: readonly string[], edDsaAlias: 
     if (algorithmNamed(alg) && allowed.some((each) => isSameAlgorithm(alg, each, edDsaAlias))) return alg
   }
   throw refusal('assertion_algorithm_not_allowed', {
-    detail: `expected alg out of ${allowed.join(', ')}, got ${shown(alg)}`,
+    detail: `expected alg to be one of ${allowed.join(', ')}, got ${shown(alg)}`,
   })
 }
 
@@ -56,10 +56,10 @@ function checkExtensions(header: Header): void {
     if (Object.hasOwn(header, name))
       throw refusal('assertion_header_not_allowed', { detail: `expected no ${name} in the header, got one` })
   if (Object.hasOwn(header, 'zip') || Object.hasOwn(header, 'enc'))
-    throw refusal('assertion_encrypted', { detail: 'expected a signed JWT, the header is one of an encrypted JWT' })
+    throw refusal('assertion_encrypted', { detail: 'expected a signed JWT, got the header of an encrypted JWT' })
   const { cty } = header
   if (cty !== undefined && (typeof cty !== 'string' || shortType(cty) === 'jwt'))
-    throw refusal('assertion_encrypted', { detail: 'expected claims, the header announces a nested token (cty)' })
+    throw refusal('assertion_encrypted', { detail: 'expected claims, got a nested token (cty)' })
 }
 
 /** `kid`, where there is one, is a string (RFC 7515 §4.1.4). */

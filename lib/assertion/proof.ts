@@ -31,7 +31,7 @@ function noProof(
     const why = explainNoCandidates(keys, alg, algorithm, kid, rules.edDsaAlias)
     const excluded =
       why === undefined ? '' : kid === undefined ? `: ${why}` : `; the key with that kid is excluded: ${why}`
-    return refusal('key_not_found', { clientId, detail: `the client has no key for checking ${which}${excluded}` })
+    return refusal('key_not_found', { clientId, detail: `the client has no key that can verify ${which}${excluded}` })
   }
   if (problems.length < candidates.length)
     return refusal('assertion_signature_wrong', { clientId, detail: `no key for ${which} verifies the signature` })
@@ -205,7 +205,7 @@ function proofByMac({ parts, client, alg, algorithm, kid, now, rules, envelope }
   for (const key of macKeys(client, alg, algorithm, kid, now, rules, parts.keySets.maxKeys)) {
     if (!isMacOf(envelope, algorithm, key.secret)) continue
     if (key.isShort)
-      publish('client.warning', () => ({ clientId, detail: `a secret shorter than ${alg} demands was accepted` }))
+      publish('client.warning', () => ({ clientId, detail: `a secret shorter than ${alg} requires was accepted` }))
     return { kid: key.kid }
   }
   throw refusal('assertion_signature_wrong', { clientId, detail: `no secret of the client verifies the ${alg} MAC` })

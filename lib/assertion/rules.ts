@@ -169,7 +169,7 @@ export function rulesOf(options: RuleOptions): AssertionRules {
   const profile = PROFILES[oneOf('profile', options.profile, 'oidc', Object.keys(PROFILES) as AssertionProfile[])]
   const { methods = METHODS, algorithms: wanted = profile.algorithms } = options
   if (!Array.isArray(methods) || methods.length === 0 || !methods.every((each) => METHODS.includes(each)))
-    throw badOption('methods', `a non-empty array out of ${METHODS.join(', ')}`, methods)
+    throw badOption('methods', `a non-empty array of ${METHODS.join(', ')}`, methods)
   const isChosen = typeof wanted === 'function'
   const algorithms = allowedAlgorithms(isChosen ? profile.algorithms : wanted, methods)
   const rules: Record<string, unknown> = { ...profile, algorithms }

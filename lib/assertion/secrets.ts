@@ -60,9 +60,10 @@ export function macKeys(
       clientId,
       detail: `${alg} needs a secret of at least ${least} bytes (RFC 7518 section 3.2), the client's has ${shortest}`,
     })
-  if (expired > 0) throw refusal('client_secret_expired', { clientId, detail: `every secret of the client has ended` })
+  if (expired > 0)
+    throw refusal('client_secret_expired', { clientId, detail: `every secret of the client has expired` })
   if (hashed > 0)
-    throw refusal('client_misconfigured', { clientId, detail: 'a secret that is stored as a hash can check no MAC' })
+    throw refusal('client_misconfigured', { clientId, detail: 'a secret that is stored as a hash cannot verify a MAC' })
   const why =
     typeof inline === 'string'
       ? `its jwks cannot be read: ${inline}`

@@ -155,9 +155,9 @@ function requireTrustedIssuers(
 ): void {
   requireVerbs('trustedIssuers', trustedIssuers, ['findWay'])
   if (trustedIssuers.hasReplayProtection && register === false)
-    throw badOption('replayRegister', "a replay register where a trusted issuer has replay: 'once'", false)
+    throw badOption('replayRegister', "a replay register if a trusted issuer has replay: 'once'", false)
   if (!methods.includes('private_key_jwt'))
-    throw badOption('methods', "an array with 'private_key_jwt' where there are trustedIssuers", methods)
+    throw badOption('methods', "an array with 'private_key_jwt' if trustedIssuers is set", methods)
 }
 
 /** `createAssertionVerifier` for constructors that have checked the names of their options, and have more of them. */
@@ -200,7 +200,7 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
     let attempt: Attempt | undefined
     try {
       const now = context.now ?? timeOf(clock)
-      if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock returned no number' }) // no time is past it
+      if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock must return a number' }) // no time is past it
       attempt = beginAttempt(parts, parameters, context, now)
       for (const { run } of order.opening) run(attempt) // none of them waits
       await runAll(order.following(attempt), attempt)

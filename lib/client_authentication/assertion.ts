@@ -41,7 +41,9 @@ export async function authenticateByAssertion(
   { verifyAssertion, assertionMethods: methods }: MethodParts,
 ): Promise<AuthenticatedClient> {
   if (verifyAssertion === undefined)
-    throw publishFailure(refusal('client_method_mismatch', { detail: 'client assertions are not taken here' }))
+    throw publishFailure(
+      refusal('client_method_mismatch', { detail: 'this endpoint does not accept client assertions' }),
+    )
   const known = methods.length < 2 ? Object.assign({}, context, { methods }) : context
   // a verifier of this package bounds what it waits for, and rejects with what it has published
   const answer =

@@ -165,6 +165,6 @@ function offeredMethods(
   const isPossible = ({ presents }: BuiltInMethod) => presents !== 'client_assertion' || verifyAssertion !== undefined
   const impossible = wanted?.find((each) => !isPossible(each))
   if (impossible !== undefined)
-    throw badOption('verifyAssertion', `a function where '${impossible.method}' is offered`, undefined)
+    throw badOption('verifyAssertion', `a function if '${impossible.method}' is offered`, undefined)
   return (wanted ?? BUILT_IN).filter((each) => isPossible(each) && isServedBy(each, verifyAssertion?.algorithms))
 }

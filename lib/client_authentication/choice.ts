@@ -54,7 +54,7 @@ const CREDENTIALS: Readonly<Record<Credential, CredentialRule>> = {
     isPresent: (_request, parameters) => parameters['client_secret'] !== undefined,
     check(_request, parameters) {
       if (parameters['client_id'] !== undefined) return
-      const detail = 'expected a client_id beside the client_secret'
+      const detail = 'expected a client_id with the client_secret'
       throw refusal('client_authentication_missing', { detail })
     },
   },
@@ -67,7 +67,7 @@ const CREDENTIALS: Readonly<Record<Credential, CredentialRule>> = {
 const twoMethods = (one: string, other: string, clientId: string | undefined): OAuthError =>
   refusal('client_authentication_repeated', {
     description: 'The request uses more than one client authentication method.',
-    detail: `expected one client authentication method, got ${one} beside ${other}`,
+    detail: `expected one client authentication method, got ${one} and ${other}`,
     clientId,
   })
 

@@ -30,8 +30,7 @@ export function readMethods(methods: unknown): {
   const own = methods.filter((each: unknown) => !(builtInMethods as readonly unknown[]).includes(each))
   for (const each of own) checkMethod(each, expected)
   const names = own.map(({ method }) => method)
-  if (new Set(names).size < names.length)
-    throw badOption('methods', 'an array that has each method once', names.join(', '))
+  if (new Set(names).size < names.length) throw badOption('methods', 'an array with each method once', names.join(', '))
   return { builtIn: BUILT_IN.filter(({ method }) => methods.includes(method)), own }
 }
 
@@ -48,7 +47,7 @@ function checkMethod(given: unknown, expected: string): asserts given is Authent
   checkOptions('methods', given, METHOD_OPTIONS)
   const { method, presents, signingAlgorithms, readClientId, authenticate } = given as Partial<AuthenticationMethod>
   if (typeof method !== 'string' || method === '' || (builtInMethods as readonly string[]).includes(method))
-    throw badOption('methods', 'an array of methods that have a name of their own in `method`', method)
+    throw badOption('methods', 'an array of methods that each have a unique name in `method`', method)
   if (typeof presents !== 'function' && !SHARED.includes(presents))
     throw badOption(`methods.${method}.presents`, `a function or one of ${SHARED.join(', ')}`, presents)
   if (readClientId !== undefined) requireFunction(`methods.${method}.readClientId`, readClientId)
@@ -82,7 +81,7 @@ function clientIdOf(methods: readonly AuthenticationMethod[], { request, paramet
         detail: `readClientId of the method ${method} must return a string or undefined`,
       })
     if (parameter === undefined || parameter === clientId) return clientId
-    const detail = `expected client_id to be what ${method} names (${JSON.stringify(clientId.slice(0, 120))})`
+    const detail = `expected client_id to be the client of ${method} (${JSON.stringify(clientId.slice(0, 120))})`
     throw refusal('client_id_mismatch', { clientId: parameter, detail })
   }
   return parameter
@@ -128,7 +127,7 @@ export async function authenticateByOwn(
   const clientId = client.client_id
   const answer = await answerOfMethod(() => authenticate?.({ ...presented, client }))
   if (answer === false)
-    throw refusal('client_rejected', { clientId, detail: `the method ${method} rejected what the request presents` })
+    throw refusal('client_rejected', { clientId, detail: `the method ${method} rejected the credential` })
   if (answer === true) return { client, authentication: { method } }
   if (typeof answer === 'object' && answer !== null && !Array.isArray(answer))
     return { client, authentication: { ...(answer as ClientAuthentication), method } }

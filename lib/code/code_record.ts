@@ -47,10 +47,10 @@ export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   const { version } = stored
   for (const name of ['expiresAt', 'keepUntil', 'failures'] as const)
     if (!Number.isFinite(stored[name]))
-      throw new TypeError(`the code store returned a record whose ${name} is no number`)
+      throw new TypeError(`the code store returned a record whose ${name} is not a number`)
   if (version === CODE_VERSION) return stored
   if (version !== BOUND_CODE_VERSION)
-    throw new Error(`code record of version ${version}; this version of the package knows ${BOUND_CODE_VERSION}`)
+    throw new Error(`code record of version ${version}; this version of the package supports ${BOUND_CODE_VERSION}`)
   if (!hasSoundBinding(stored)) throw new TypeError('the code store returned a record whose binding is damaged')
   return stored
 }

@@ -239,7 +239,8 @@ export function createConsents(options: ConsentsOptions): Consents {
     }
     throw refusal('contention', {
       clientId,
-      detail: 'the consent could not be saved: other processes changed it, or its record was ended in the store',
+      detail:
+        'the consent could not be saved: concurrent requests changed it, or its record was removed from the store',
       headers: { 'Retry-After': '1' },
     })
   }

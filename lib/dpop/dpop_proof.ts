@@ -66,7 +66,7 @@ function readHeader(
     !algorithms.some((each) => isSameAlgorithm(alg, each, EDDSA_ALIAS))
   )
     throw refusal('dpop_algorithm_not_allowed', {
-      detail: `expected alg out of ${algorithms.join(', ')}, got ${shown(alg)}`,
+      detail: `expected alg to be one of ${algorithms.join(', ')}, got ${shown(alg)}`,
     })
   if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk))
     throw refusal('dpop_key_unusable', { detail: 'expected a public key in jwk of the header' })
@@ -98,7 +98,7 @@ function checkIssuedAt(iat: unknown, now: number, lifetimeSeconds: number): numb
     throw refusal('dpop_proof_issued_in_future', { detail: `iat is ${Math.ceil(iat - now)} s ahead of this server` })
   if (iat < now - lifetimeSeconds)
     throw refusal('dpop_proof_expired', {
-      detail: `iat is ${Math.floor(now - iat)} s past, at most ${lifetimeSeconds} s are accepted`,
+      detail: `iat is ${Math.floor(now - iat)} s old, at most ${lifetimeSeconds} s are accepted`,
     })
   return iat
 }
@@ -143,7 +143,7 @@ export async function checkProof(
   const key = found instanceof Promise ? await found : found
   if ('unusable' in key) throw refusal('dpop_key_unusable', { detail: key.unusable })
   if (!isSignedBy(jws, algorithm, key))
-    throw refusal('dpop_signature_wrong', { detail: 'the signature is not one by the key in jwk' })
+    throw refusal('dpop_signature_wrong', { detail: 'the key in jwk does not verify the signature' })
   checkNonce?.(nonce, now)
   return { thumbprint: thumbprintOf(jwk), jti, issuedAt, url: expected }
 }

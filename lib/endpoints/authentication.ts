@@ -60,7 +60,7 @@ export function checkEndpointOptions(caller: string, options: unknown, own: read
     way === 'authenticateClient' ? [way] : way === 'strategies' ? ofStrategies : AUTHENTICATOR_OPTIONS
   for (const name of ['authenticateClient', ...AUTHENTICATOR_OPTIONS, ...OF_STRATEGIES]) {
     if (has(name) && !used.includes(name) && !own.includes(name)) {
-      throw new TypeError(`${caller}: option '${name}' has no effect beside '${way}'`)
+      throw new TypeError(`${caller}: option '${name}' has no effect with '${way}'`)
     }
   }
 }

@@ -192,7 +192,7 @@ function introspection(options: IntrospectionOptions): Introspect {
     if (options.mayAsk === undefined && isClientDocument(client)) {
       throw refusal('client_not_confidential', {
         clientId: client.client_id,
-        detail: 'a client that describes itself may not introspect tokens unless mayAsk allows it',
+        detail: 'a client with a metadata document may not introspect tokens unless mayAsk allows it',
       })
     }
     const token = await stateOf(requiredParameter(parameters, 'token'), request)

@@ -134,7 +134,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   requireIssuer(options.issuer)
   checkAdvertised('token', options.token)
   if (!Array.isArray(options.token.endpoint.grantTypes)) {
-    throw badOption('token.endpoint', 'what createTokenEndpoint returned', options.token.endpoint)
+    throw badOption('token.endpoint', 'the result of createTokenEndpoint', options.token.endpoint)
   }
   checkDocumentMethods(options.extra, options.token.endpoint)
   if (options.revocation !== undefined) checkAdvertised('revocation', options.revocation)
@@ -151,7 +151,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
     throw badOption('extra', 'an object with more members', options.extra)
   const { resources } = options
   if (resources !== undefined && !Array.isArray(resources?.uris))
-    throw badOption('resources', 'what createResources returned', resources)
+    throw badOption('resources', 'the result of createResources', resources)
   const base = issuer.replace(/\/$/, '')
   const below = (url: string): string => (url.startsWith('/') ? base + url : url)
   const { grantTypes, dpopAlgorithms } = token.endpoint

@@ -54,6 +54,6 @@ function withThumbprint(parameters: FormParameters, thumbprint: string, clientId
   throw refusal('parameter_malformed', {
     clientId,
     description: 'The parameter dpop_jkt is not the thumbprint of the key of the DPoP proof.',
-    detail: 'dpop_jkt and the proof name two keys',
+    detail: 'dpop_jkt and the proof have different keys',
   })
 }

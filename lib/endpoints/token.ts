@@ -75,7 +75,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   checkEndpointOptions('createTokenEndpoint', options, OWN)
   const { server, exchanges } = options
   if (server !== undefined && exchanges !== undefined) {
-    throw new TypeError("createTokenEndpoint: the options 'server' and 'exchanges' exclude each other")
+    throw new TypeError("createTokenEndpoint: pass either 'server' or 'exchanges', not both")
   }
   const { userProperty } = options as { readonly userProperty?: unknown }
   const propertyOf = readUserProperty(userProperty)
@@ -129,7 +129,7 @@ function withPlainExchanges(options: OptionsWithDpop, given: unknown, isEnforced
     const grantType = requireGrantType(turn.parameters, request.client, isOffered, isEnforced)
     const body = await exchanges.get(grantType)?.run(request)
     if (typeof body !== 'object' || body === null) {
-      throw refusal('misconfigured', { detail: `the exchange for ${grantType} returned no token response` })
+      throw refusal('misconfigured', { detail: `the exchange for ${grantType} did not return a token response` })
     }
     return { body, status: 200, headers: undefined }
   })

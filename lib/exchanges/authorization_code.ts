@@ -120,7 +120,7 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
         throw error
       }
       if (session === undefined) {
-        throw refusal('code_spent', { clientId, detail: 'the session of the code was ended before it was open' })
+        throw refusal('code_spent', { clientId, detail: 'the session of the code was ended before it was opened' })
       }
       const opened: Session = session
       const { newest: generation } = opened

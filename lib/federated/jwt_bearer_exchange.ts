@@ -119,7 +119,7 @@ function createVerification(options: IdentityAssertionOptions, issuer: string): 
       throw new OAuthError('invalid_grant', {
         reason: 'assertion_issuer_mismatch',
         clientId: client.client_id,
-        detail: `expected iss to be an issuer that is trusted here, got ${shown(attempt.envelope.claims['iss'])}`,
+        detail: `expected iss to be a trusted issuer, got ${shown(attempt.envelope.claims['iss'])}`,
       })
     attempt.issuer = way.issuer
     attempt.audience = [issuer]

@@ -79,7 +79,7 @@ function readKeys(option: string, { issuer, jwks, jwksUri, discovery, remote = {
     throw badOption(`${option}.jwksUri`, 'an https URL without user information', jwksUri)
   if (discovers && spiffe === true) throw badOption(`${option}.discovery`, 'absent for SPIFFE: set jwksUri', true)
   if (discovers && !isDiscoverable(issuer, allowHttpLoopback))
-    throw badOption(`${option}.issuer`, 'an https URL where discovery is set', issuer)
+    throw badOption(`${option}.issuer`, 'an https URL if discovery is set', issuer)
   return createIssuerKeys(issuer, jwksUri, remote, spiffe === true)
 }
 
@@ -112,7 +112,7 @@ function readIssuers(list: unknown): readonly IssuerEntry[] {
     trustDomain === undefined ? issuer : `spiffe://${trustDomain}`,
   )
   const repeated = names.find((name, at) => names.indexOf(name) !== at)
-  if (repeated !== undefined) throw badOption('issuers', 'an array that has each issuer once', repeated)
+  if (repeated !== undefined) throw badOption('issuers', 'an array with each issuer once', repeated)
   return entries
 }
 
@@ -173,7 +173,7 @@ export function createTrustedIssuers(issuers: readonly TrustedIssuer[]): Trusted
         if (way !== undefined) return way
         throw refusal('assertion_issuer_mismatch', {
           clientId: parameter,
-          detail: 'expected sub to be a SPIFFE ID of a trust domain that is trusted here',
+          detail: 'expected sub to be a SPIFFE ID of a trusted trust domain',
         })
       }
       const way = byIssuer.get(envelope?.claims['iss'])

@@ -38,7 +38,7 @@ function nameClient(attempt: Attempt, isSpiffe: boolean): void {
   if (parameter === undefined && !isSpiffe)
     throw refusal('parameter_missing', {
       description: 'The parameter client_id is missing.',
-      detail: 'the tokens of a trusted issuer need the parameter client_id beside them',
+      detail: 'a token of a trusted issuer needs the parameter client_id',
     })
   attempt.clientId = parameter ?? sub
 }

@@ -84,7 +84,7 @@ export function getServerClasses(app: ApplicationWithPrototypes): ApplicationCla
 export function createExpressServer(app: ApplicationWithPrototypes, options: ServerOptions = {}): Server {
   const classes = getServerClasses(app)
   for (const name of ['IncomingMessage', 'ServerResponse'] as const)
-    if (options[name] !== undefined) throw badOption(name, 'absent: it comes from the application', options[name])
+    if (options[name] !== undefined) throw badOption(name, 'absent: the application provides it', options[name])
   return createHttpServer(isNode ? { ...options, ...classes } : options, app as unknown as RequestListener)
 }
 

@@ -118,7 +118,7 @@ function userPropertyOf(request: unknown): string {
 /** Checks the option `userProperty`. Absent: the property in which Passport keeps the user of the request. */
 export function readUserProperty(name: unknown): (request: unknown) => string {
   if (name === undefined) return userPropertyOf
-  if (typeof name !== 'string' || name === '') throw badOption('userProperty', 'a string that is not empty', name)
+  if (typeof name !== 'string' || name === '') throw badOption('userProperty', 'a non-empty string', name)
   return () => name
 }
 
@@ -195,7 +195,7 @@ export function createStrategyRunner(
     return (request, _response, outcome) => runStrategy(strategy as StrategyLike, route, request, outcome)
   }
   if (typeof strategy !== 'string') throw badOption(option, 'a name or a strategy', strategy)
-  if (passport === undefined) throw badOption('passport', 'given where strategies are named', passport)
+  if (passport === undefined) throw badOption('passport', 'given if strategies are passed by name', passport)
   requireFunction('passport.authenticate', passport.authenticate)
   return (request, response, outcome) => {
     // A strategy found by its name is run here. Passport's own way makes a middleware for each request, and what that

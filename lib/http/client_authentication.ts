@@ -129,7 +129,8 @@ function byStrategies(options: StrategyAuthenticationOptions, clock: Clock): Doo
       const { clientId, clientSecret } = pairs[pairs.length - 1] as (typeof pairs)[number]
       seen = requestForBasicStrategy(request, clientId, clientSecret)
     }
-    if (run === undefined) throw refusal('client_method_mismatch', { detail: `${method.presents} is not offered here` })
+    if (run === undefined)
+      throw refusal('client_method_mismatch', { detail: `this endpoint does not support ${method.presents}` })
     run(seen, response, naming(methodOf(method), outcome))
   }
 

@@ -79,7 +79,7 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
   const forced = booleanOption('forceDebug', options.forceDebug, false)
   if (verbosity === 'debug' && !forced && process.env['NODE_ENV'] === 'production') {
     throw new TypeError(
-      "option 'verbosity' must not be 'debug' where NODE_ENV is 'production', unless 'forceDebug' is set",
+      "option 'verbosity' must not be 'debug' if NODE_ENV is 'production', unless 'forceDebug' is set",
     )
   }
   const { realm = 'OAuth', invalidClientStatus = 400 } = options

@@ -118,7 +118,7 @@ function collect(request: Request, limit: number, done: (error: unknown, octets:
   request.on('end', () => settle(undefined, rest === undefined ? (first ?? empty) : Buffer.concat(rest)))
   const cutOff = (): void => {
     if (settled) return // `close` comes after every request, and an error costs as much as it is rarely needed
-    settle(refusal('body_malformed', { detail: 'the connection ended before the body did' }), empty)
+    settle(refusal('body_malformed', { detail: 'the connection closed before the end of the body' }), empty)
   }
   request.on('error', cutOff)
   request.on('close', cutOff)
@@ -133,7 +133,7 @@ const isFilled = (body: unknown): boolean =>
 export function createFormReader(options: FormBodyOptions = {}): ReadForm {
   const limit = wholeNumber('limitBytes', options.limitBytes, 65_536, 1, 16_777_216)
   const { repeatable = REPEATABLE } = options
-  if (!Array.isArray(repeatable)) throw badOption('repeatable', 'a list of parameter names', repeatable)
+  if (!Array.isArray(repeatable)) throw badOption('repeatable', 'an array of parameter names', repeatable)
 
   function fromEarlierParser(request: Request, announced: AnnouncedForm): FormParameters {
     // the octets themselves, where the parser kept them: then nothing of the strictness is lost
@@ -143,7 +143,7 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
     if (body instanceof Uint8Array) return fromBytes(body, announced)
     if (typeof body === 'object' && body !== null) return requireAnnounced(parsedForm(body, repeatable), announced)
     throw refusal('misconfigured', {
-      detail: 'the body was read by an earlier middleware that left nothing in req.body',
+      detail: 'an earlier middleware read the body and did not set req.body',
     })
   }
 

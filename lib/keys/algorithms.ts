@@ -139,9 +139,9 @@ export function allowedAlgorithms(list: readonly string[], methods: readonly Ass
   const allowed = list.filter((alg) => {
     const algorithm = typeof alg === 'string' ? algorithmNamed(alg) : undefined
     if (algorithm === undefined || algorithm.inAssertions === 'never')
-      throw badOption('algorithms', `names out of ${ALL_ALGORITHMS.join(', ')}`, alg)
+      throw badOption('algorithms', `names from ${ALL_ALGORITHMS.join(', ')}`, alg)
     if (algorithm.kty === 'AKP' && !hasPostQuantum(alg))
-      throw badOption('algorithms', 'names that this version of Node.js can check', alg)
+      throw badOption('algorithms', 'names that this version of Node.js supports', alg)
     return methods.includes(algorithm.method)
   })
   if (allowed.length === 0) throw badOption('algorithms', `at least one that ${methods.join(' or ')} can use`, list)

@@ -163,7 +163,7 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
     const codeChallenge = judgeChallenge(values, client, await pkcePolicyFor(rule, client, milliseconds))
     const scope = grantedScope(request, decision.scope)
     if (!isScopeWithin(scope, offeredScope(client, { defaultScope }))) {
-      throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer ask for it' })
+      throw refusal('scope_exceeded', { clientId, detail: 'the client may no longer request this scope' })
     }
     const bound = await boundResources(request, scope, client, subject)
     const carried = extra && (await askHook('extra', milliseconds, () => extra({ request, user: user as User })))
@@ -193,7 +193,7 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
     const { resources: judged } = request
     if (resources === undefined) {
       if (judged === undefined) return undefined
-      throw refusal('misconfigured', { detail: 'the request is for resources, and the option resources is not set' })
+      throw refusal('misconfigured', { detail: 'the request is for resources, but the option resources is not set' })
     }
     const context = { client, subject }
     if (judged !== undefined) {
@@ -209,7 +209,7 @@ export function createGrant<User>(options: CodeGrantOptions<User> & GrantSide): 
   async function spendPushed({ pushedRequest }: Oauth2orizeRequest, { client_id: clientId }: Client): Promise<void> {
     if (pushedRequest === undefined) return
     if (pushed === undefined) {
-      throw refusal('misconfigured', { clientId, detail: 'the request was pushed, and the option pushed is not set' })
+      throw refusal('misconfigured', { clientId, detail: 'the request was pushed, but the option pushed is not set' })
     }
     await askStore(milliseconds, () => pushed.spend(pushedRequest, clientId))
   }

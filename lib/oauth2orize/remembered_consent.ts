@@ -81,7 +81,7 @@ export function createImmediate<User>(options: RememberedConsentOptions<User>) {
     await checkLogin(user, values)
     const allowed = (await mayBeRemembered(client, request)) && (await isRemembered(subject, client, request))
     if (!allowed && isSilent(values)) {
-      const detail = 'the user would have to be asked'
+      const detail = 'the user has not allowed this request yet'
       throw refusal('silent_consent', { clientId: client.client_id, detail })
     }
     return allowed

@@ -75,7 +75,7 @@ function requireOneCredential(
   throw refusal('client_authentication_repeated', {
     clientId: parameters['client_id'],
     description: 'The request uses more than one client authentication method.',
-    detail: `expected one credential, got ${hasAssertion ? 'a client assertion' : 'an Authorization header'} beside another one: set passReqToCallback: true for the strategies`,
+    detail: `expected one credential, got ${hasAssertion ? 'a client assertion' : 'an Authorization header'} and another credential: set passReqToCallback: true for the strategies`,
   })
 }
 
@@ -112,7 +112,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     const { body } = request
     if (typeof body !== 'object' || body === null) {
       throw refusal('misconfigured', {
-        detail: 'expected parameters in req.body, got none: readFormBody() comes first',
+        detail: 'expected parameters in req.body, got none: call readFormBody() first',
       })
     }
     const announced = announcedForm(request.headers)

@@ -170,7 +170,7 @@ export function createTransactionStore<User>(
   requireOptionalFunctions({ subjectOf })
   requireFunction('clock', clock)
   if (typeof transactionField !== 'string' || transactionField === '')
-    throw badOption('transactionField', 'a string that is not empty', transactionField)
+    throw badOption('transactionField', 'a non-empty string', transactionField)
   const propertyOf = readUserProperty(options.userProperty)
   const userOf = (request: TransactionRequest): unknown =>
     (request as Readonly<Record<string, unknown>>)[propertyOf(request)]
@@ -210,7 +210,7 @@ export function createTransactionStore<User>(
     const user = transaction.user ?? userOf(request)
     const subject = await subjectOfUser(user, { subjectOf }, values, milliseconds)
     if (isSilent(values)) {
-      const detail = 'the request has prompt=none, and the application is about to show a page'
+      const detail = 'the request has prompt=none, but the application would show a page'
       throw refusal('silent_interaction', { clientId: values['client_id'], detail })
     }
     return seal({
@@ -235,7 +235,7 @@ export function createTransactionStore<User>(
     if (content === undefined) {
       throw refusal('transaction_unknown', {
         description: 'The form is not valid. Go back to the application and start again.',
-        detail: `${transactionField} was not made by this server, or with a secret that was since taken away`,
+        detail: `${transactionField} was not created by this server, or with a secret that was removed since`,
       })
     }
     if (content.restart !== undefined) setRestart(content.values, content.restart)
@@ -245,7 +245,7 @@ export function createTransactionStore<User>(
       throw refusal('transaction_of_another_user', {
         clientId,
         description: 'The form was made for another user. Go back to the application and start again.',
-        detail: 'the user who is logged in is not the one the form was shown to',
+        detail: 'the user who is logged in is not the user who received the form',
       })
     }
     const now = timeOf(clock)
@@ -296,7 +296,10 @@ export function createTransactionStore<User>(
   async function spendPushed(mark: PushedRequestMark, { id, subject, expiresAt, sealed, transaction }: SentForm) {
     const clientId = transaction.client.client_id
     if (pushed === undefined) {
-      throw refusal('misconfigured', { clientId, detail: 'the form is of a pushed request, and the option is not set' })
+      throw refusal('misconfigured', {
+        clientId,
+        detail: "the form belongs to a pushed request, but the option 'pushed' is not set",
+      })
     }
     const form = { id, subject, expiresAt, sealed, transaction }
     await askStore(milliseconds, () => pushed.spend(mark, clientId)).catch((error: unknown) => {

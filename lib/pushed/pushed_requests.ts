@@ -251,7 +251,8 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
       (answer) => expectOutcome('create', answer, ['created', 'gone']),
     )
     if (outcome === 'gone') {
-      const detail = 'the store says that a new record is over: its clock may be ahead by more than lifetimeSeconds'
+      const detail =
+        'the store reports that a new record has expired: its clock may be ahead by more than lifetimeSeconds'
       throw refusal('unexpected', { clientId, detail })
     }
     return { request_uri: PREFIX + reference, expires_in: lifetime }
@@ -278,7 +279,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
       isRequired || (required !== undefined && required !== null && required !== false),
     connect(given) {
       if (connected !== undefined)
-        throw new TypeError("option 'pushed' is used by another authorization side: make one for each of them")
+        throw new TypeError("option 'pushed' is used by another authorization side: create one for each of them")
       connected = given
     },
     push,

@@ -79,7 +79,8 @@ const isCertificate = (ca: unknown): boolean =>
 export function readRemoteOptions(prefix: string, options: RemoteOptions, kind: RequestKind): RemoteRequest {
   for (const name of ['isAllowedAddress', 'lookup', 'fetch'] as const)
     if (options[name] !== undefined) requireFunction(`${prefix}.${name}`, options[name])
-  if (!isCertificate(options.ca)) throw badOption(`${prefix}.ca`, 'PEM text, a Buffer or an array of these', options.ca)
+  if (!isCertificate(options.ca))
+    throw badOption(`${prefix}.ca`, 'a PEM string, a Buffer or an array of these', options.ca)
   return {
     ...kind,
     allowHttpLoopback: booleanOption(`${prefix}.allowHttpLoopback`, options.allowHttpLoopback, false),

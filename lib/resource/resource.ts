@@ -24,7 +24,7 @@ export function checkResource(name: string, value: unknown): Resource {
   if (scopes !== undefined && scopes !== null && !isScopeList)
     throw badOption(`${name}.scopes`, 'an array of scope values', scopes)
   if (audience !== undefined && audience !== null && (typeof audience !== 'string' || audience === ''))
-    throw badOption(`${name}.audience`, 'a string that is not empty', audience)
+    throw badOption(`${name}.audience`, 'a non-empty string', audience)
   return {
     uri,
     scopes: isScopeList ? [...(scopes as readonly string[])] : undefined,
@@ -45,7 +45,7 @@ export function limitScope(scope: string, resources: readonly Resource[], client
   }
   const limited = formatScope(scope.split(' ').filter((each) => known.has(each)))
   if (limited !== '') return limited
-  const detail = `the requested resources know no other scope than: ${formatScope([...known]) || 'none'}`
+  const detail = `allowed scope of the requested resources: ${formatScope([...known]) || 'none'}`
   throw refusal('scope_exceeded', { clientId, detail })
 }
 

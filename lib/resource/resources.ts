@@ -162,7 +162,7 @@ export function createResources(list: readonly Resource[] | FindResource, option
       throw refusal('resource_exceeded', {
         clientId,
         description: 'The token request must name one resource.',
-        detail: `a token is for one resource, and this one would be for ${audiences.length}`,
+        detail: `a token is for one resource, but this one would be for ${audiences.length}`,
       })
     }
     return {
@@ -182,7 +182,7 @@ export function createResources(list: readonly Resource[] | FindResource, option
     const keys = new Set(allowed.map(({ uri }) => keyOf(uri)))
     if (asked.every(({ uri }) => keys.has(keyOf(uri)))) return asked
     if (isLenient) return allowed
-    const detail = keys.size === 0 ? 'the grant is limited to no resource, and takes none later' : 'not granted'
+    const detail = keys.size === 0 ? 'the grant has no resources, and cannot get any later' : 'not granted'
     throw refusal('resource_exceeded', { clientId: context.client.client_id, detail })
   }
 
@@ -234,7 +234,7 @@ const isInvalidTarget = (error: unknown): boolean => Object(error).code === 'inv
 /** The resources by the form in which URIs are compared. Throws a `TypeError` for what is not a list of resources. */
 function knownResources(list: unknown, keyOf: (uri: string) => string): ReadonlyMap<string, Resource> {
   if (!Array.isArray(list) || list.length === 0)
-    throw badOption('list', 'an array of resources that is not empty, or a function', list)
+    throw badOption('list', 'a non-empty array of resources, or a function', list)
   const known = new Map<string, Resource>()
   for (const [at, each] of list.entries()) {
     const name = `list[${at}]`

@@ -66,7 +66,7 @@ function checkUnbound({ cnf }: Claims): void {
 export function keyOf({ cnf }: Claims): string {
   const { jkt } = Object(cnf) as { readonly jkt?: unknown }
   if (typeof jkt === 'string') return jkt
-  throw refusal('token_key_mismatch', { detail: 'the token is bound to no key and was sent with the scheme DPoP' })
+  throw refusal('token_key_mismatch', { detail: 'the token is not bound to a key but was sent with the scheme DPoP' })
 }
 
 /** Checks the claims of a token that is or may be the issuer's, in the order in which operators want to learn of problems. */

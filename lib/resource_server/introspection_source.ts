@@ -33,7 +33,7 @@ function readResponse(response: unknown): Claims {
   const { active, ...claims } = Object(response) as Claims
   if (typeof active !== 'boolean')
     throw unavailable(new TypeError('introspect must return the response of RFC 7662, with active'))
-  if (!active) throw refusal('token_revoked', { detail: 'introspection says that the token is not active' })
+  if (!active) throw refusal('token_revoked', { detail: 'introspection reports that the token is not active' })
   const { token_type: type } = claims
   if (!isAccessTokenType(type))
     throw refusal('token_typ_not_allowed', { detail: `expected an access token, got token_type ${shown(type)}` })

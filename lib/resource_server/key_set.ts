@@ -45,7 +45,7 @@ function present(token: string, algorithms: readonly string[], isTypeOptional: b
   const algorithm = typeof alg === 'string' ? algorithmNamed(alg) : undefined
   if (typeof alg !== 'string' || !algorithm || !algorithms.some((each) => isSameAlgorithm(alg, each, true)))
     throw refusal('token_signature_wrong', {
-      detail: `expected alg out of ${algorithms.join(', ')}, got ${shown(alg)}`,
+      detail: `expected alg to be one of ${algorithms.join(', ')}, got ${shown(alg)}`,
     })
   return { jws, alg, algorithm, kid: readKeyId(jws.header) }
 }

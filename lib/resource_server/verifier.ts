@@ -200,7 +200,7 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
     if (dpop === undefined) throw refusal('misconfigured', { detail: "a proof was passed without the option 'dpop'" })
     const proven = await dpop.checkProof(proof, { method, url, now, accessToken: token })
     if (proven.thumbprint !== keyOf(claims))
-      throw refusal('token_key_mismatch', { detail: 'the token is bound to another key than that of the proof' })
+      throw refusal('token_key_mismatch', { detail: 'the token is bound to a key other than that of the proof' })
     await dpop.spendProof(proven)
   }
 

@@ -49,7 +49,7 @@ export async function changeSession<Result>(
     if (attempt > MOST_RETRIES) {
       throw refusal('contention', {
         clientId: found.clientId,
-        detail: `other nodes changed the session ${attempt} times while this request tried to`,
+        detail: `concurrent requests changed the session ${attempt} times`,
         headers: { 'Retry-After': '1' },
       })
     }

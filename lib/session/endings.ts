@@ -65,7 +65,7 @@ export function createEndings(store: SessionStore): Endings {
         if (outcome === 'saved') return
       }
       throw refusal('contention', {
-        detail: 'that all sessions of a user ended could not be saved: other processes changed the record',
+        detail: 'the end of all sessions of a user could not be saved: other processes changed the record',
         headers: { 'Retry-After': '1' },
       })
     },

@@ -221,7 +221,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       checkOptions('perClient', own, SETTINGS)
       return checkedSettings(own as SessionSettings, general)
     } catch (cause) {
-      const detail = `the option 'perClient' returned settings that cannot be used: ${(cause as TypeError).message}`
+      const detail = `the option 'perClient' returned invalid settings: ${(cause as TypeError).message}`
       throw refusal('misconfigured', { clientId: client.client_id, detail, cause })
     }
   }

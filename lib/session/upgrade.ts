@@ -43,7 +43,7 @@ export function upgradeSession(
   let record = stored as unknown as StoredRecord
   const from = (record['version'] ?? 0) as number
   if (!Number.isInteger(from) || from < 0 || from > newest) {
-    throw new Error(`session record of version ${from}; this version of the package knows ${newest}`)
+    throw new Error(`session record of version ${from}; this version of the package supports ${newest}`)
   }
   for (const step of steps.slice(from)) record = step(record)
   return record as unknown as Session

@@ -92,7 +92,7 @@ export function createPostgresStores(options: PostgresStoresOptions): PostgresSt
 
   const rows = async (text: string, ...values: (string | number)[]): Promise<readonly Row[]> => {
     const answer = await bounded(() => query(text, values))
-    if (!Array.isArray(answer?.rows)) throw badOption('query', 'a function that answers with { rows }', answer)
+    if (!Array.isArray(answer?.rows)) throw badOption('query', 'a function that returns { rows }', answer)
     return answer.rows as readonly Row[]
   }
   const outcome = async <T extends string>(text: string, ...values: (string | number)[]): Promise<T> =>
@@ -182,7 +182,7 @@ export function createPostgresStores(options: PostgresStoresOptions): PostgresSt
         const answer = await outcome<'ended' | 'unknown' | 'created'>(endSession, id, markerExpiresAt)
         if (answer !== 'created') return answer
       }
-      throw new Error(`a session was not ended: another of its id was there ${MOST_ATTEMPTS} times`)
+      throw new Error(`the session could not be ended: concurrent requests changed it ${MOST_ATTEMPTS} times`)
     },
     async list(subject, type) {
       if (isImpossible(subject) || isImpossible(type)) return []

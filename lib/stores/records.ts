@@ -100,7 +100,7 @@ export const ownerOf = ({ subject, clientId }: Pick<AuthorizationCode, 'subject'
 const recordOf = <T extends { readonly id: string; readonly subject: string }>(json: string): T => {
   const record = JSON.parse(json) as T | null
   if (typeof record?.id !== 'string' || typeof record.subject !== 'string')
-    throw new TypeError('the text of the record is damaged')
+    throw new TypeError('the stored record is damaged')
   return record
 }
 

@@ -83,7 +83,7 @@ export function createRedisStores(options: RedisStoresOptions): RedisStores {
   requireFunction('command', options.command)
   const { command, prefix = 'oauth' } = options
   if (typeof prefix !== 'string' || !/^[^{}\s]+$/.test(prefix))
-    throw badOption('prefix', 'text without braces and blanks', prefix)
+    throw badOption('prefix', 'a string without braces and spaces', prefix)
   const seal = createSeal(options.signingKeys)
   const bounded = createBoundedCalls('Redis', options)
   const mostCodes = codeLimitOf(options)
@@ -249,12 +249,12 @@ const ignored = (): void => undefined
 
 const outcomeOf = <const T extends string>(reply: unknown, outcomes: readonly T[]): T => {
   const outcome = outcomes.find((each) => each === reply)
-  if (outcome === undefined) throw new Error(`a script of the Redis store answered ${typeof reply}, not an outcome`)
+  if (outcome === undefined) throw new Error(`a script of the Redis store returned ${typeof reply}, not an outcome`)
   return outcome
 }
 
 const entriesOf = (reply: unknown): [id: string, horizon: string][] => {
-  if (!Array.isArray(reply)) throw new Error(`a script of the Redis store answered ${typeof reply}, not a list`)
+  if (!Array.isArray(reply)) throw new Error(`a script of the Redis store returned ${typeof reply}, not an array`)
   return Array.from({ length: reply.length / 2 }, (_, at) => [String(reply[2 * at]), String(reply[2 * at + 1])])
 }
 

@@ -32,7 +32,7 @@ export function createSeal(secrets: unknown): Seal {
         const expected = Buffer.from(signature(key, kind, id, json))
         if (isSameOctets(presented, expected)) return json
       }
-      throw new Error(`a ${kind} record carries no signature of one of the signing keys`)
+      throw new Error(`none of the signing keys verifies a ${kind} record`)
     },
   }
 }

@@ -16,7 +16,7 @@ export interface Keyset {
  */
 export function createKeyset(keys: readonly KeyInput[], options: { readonly signWith?: string } = {}): Keyset {
   checkOptions('createKeyset', options, ['signWith'])
-  if (!Array.isArray(keys) || keys.length === 0) throw badOption('keys', 'a list of one key or more', keys)
+  if (!Array.isArray(keys) || keys.length === 0) throw badOption('keys', 'a non-empty array of keys', keys)
   return keysetOf(
     (keys as readonly KeyInput[]).map((key, at) => preparedKey(key, `keys[${at}]`)),
     options.signWith,

@@ -168,7 +168,7 @@ export function createTokens(options: TokensOptions): Tokens {
   )
   const aud = Array.isArray(options.audience) ? [...options.audience] : (options.audience ?? issuer)
   if (!isAudience(aud)) {
-    throw badOption('audience', 'a string or a list of strings', options.audience)
+    throw badOption('audience', 'a string or an array of strings', options.audience)
   }
 
   const added = (claims: NonNullable<typeof hook>, contextOf: () => ClaimsContext) =>

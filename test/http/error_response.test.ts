@@ -108,9 +108,13 @@ test('an error that can not be answered as it is, is answered with server_error,
   assert.equal(answer.json['error'], 'server_error')
   assert.deepEqual(heard, [['server_error', 500]])
   for (const code of ['', 'a"b', 'a\\b', 'a\nb', 'é', 'x'.repeat(129), 404, undefined])
-    assert.throws(() => new OAuthError(code as string), { name: 'TypeError', message: /no code/ }, String(code))
+    assert.throws(
+      () => new OAuthError(code as string),
+      { name: 'TypeError', message: /code of an OAuthError is malformed/ },
+      String(code),
+    )
   for (const status of [200, 99, 600, 400.5, '400'])
-    assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /no status/)
+    assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /must be 400 to 599/)
 })
 
 test('T94: a well-formed code of an application passes with its status, 400 without one', async () => {
