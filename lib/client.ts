@@ -1,39 +1,39 @@
 import { isAbsent } from './optional.ts'
 
-/** One of several live secrets of a client. */
+/** One of several valid secrets of a client. */
 export interface ClientSecret {
   readonly value: string
-  /** Epoch seconds, or a `Date`; 0 or absent means never. */
+  /** When the secret expires, in epoch seconds or as a `Date`. 0 or absent: never. */
   readonly expires_at?: number | bigint | Date | undefined
 }
 
-/** A set of public keys as RFC 7517 §5 spells it. Members are not trusted: each key is checked when it is used. */
+/** A JWK set (RFC 7517 §5) of public keys. Its members are not trusted: each key is checked when it is used. */
 export interface JwkSet {
   readonly keys: readonly Readonly<Record<string, unknown>>[]
 }
 
 /**
  * A registered OAuth client, in the member names of RFC 7591 §2 and OpenID Connect Dynamic Client Registration, as on
- * the wire. What the application adds beside them is left alone and handed back as it came.
+ * the wire. Members that the application adds are not changed.
  */
 export interface Client {
   readonly client_id: string
   readonly client_name?: string | undefined
   /** One secret, or several valid ones (rotation). Bytes are used unchanged, strings as UTF-8. */
   readonly client_secret?: string | Uint8Array | readonly ClientSecret[] | undefined
-  /** Epoch seconds, or a `Date`, at which a single `client_secret` ends; 0 or absent means never (RFC 7591 §3.2.1). */
+  /** When a single `client_secret` expires, in epoch seconds or as a `Date`. 0 or absent: never (RFC 7591 §3.2.1). */
   readonly client_secret_expires_at?: number | bigint | Date | undefined
-  /** The one method this client may use. Absent: its secret, by Basic or in the body. */
+  /** The only method this client may use. Absent: its secret, by Basic or in the body. */
   readonly token_endpoint_auth_method?: string | undefined
-  /** The one algorithm this client's assertions may be signed with. Absent: any that the server takes. */
+  /** The only algorithm this client may sign assertions with. Absent: any algorithm that the server accepts. */
   readonly token_endpoint_auth_signing_alg?: string | undefined
-  /** Public keys, as an object or as JSON text. Never together with `jwks_uri`. */
+  /** Public keys, as an object or a JSON string. Must not be combined with `jwks_uri`. */
   readonly jwks?: JwkSet | string | undefined
   readonly jwks_uri?: string | undefined
   /**
-   * Whose tokens of trusted issuers this client may authenticate with, instead of keys of its own: at most 20. One that
-   * names no `subject` names a claim whose value is never given to anybody else, such as `repository_id`. The comparison
-   * is exact. `audience` replaces the issuer of this server in the tokens' `aud`.
+   * The tokens of trusted issuers that this client may authenticate with, instead of its own keys; at most 20. An entry
+   * without `subject` must have a claim whose value is never reassigned, such as `repository_id`. Values are compared
+   * exactly. `audience` is the required `aud`. Default: the issuer of this server.
    */
   readonly federated_credentials?:
     | readonly {
@@ -44,26 +44,26 @@ export interface Client {
       }[]
     | undefined
   readonly redirect_uris?: readonly string[] | undefined
-  /** `native` frees the port of `http://localhost` in `redirect_uris` (RFC 8252 §7.3). Absent: `web`. */
+  /** With `native`, the port of `http://localhost` in `redirect_uris` may differ (RFC 8252 §7.3). Absent: `web`. */
   readonly application_type?: string | undefined
-  /** Whether this client must push its authorization requests (RFC 9126 §6). Absent: only if the server requires it of all. */
+  /** Whether this client must push its authorization requests (RFC 9126 §6). Absent: only if the server requires it for all clients. */
   readonly require_pushed_authorization_requests?: boolean | undefined
   /**
-   * Resource indicators (RFC 8707), used with the option `resources`: the client gets tokens of `client_credentials` for
-   * these alone, and learns by introspection only of tokens for these. Absent: no limit.
+   * Resource indicators (RFC 8707), used with the option `resources`. With `client_credentials` the client gets tokens for
+   * these resources only, and introspection returns only tokens for them. Absent: no limit.
    */
   readonly resources?: readonly string[] | undefined
   /** Absent: `["authorization_code"]` (RFC 7591 §2). */
   readonly grant_types?: readonly string[] | undefined
-  /** The scope values this client may ask for, separated by spaces. */
+  /** The scope values this client may request, separated by spaces. */
   readonly scope?: string | undefined
   /** Whether the client gets tokens only with a DPoP proof (RFC 9449 §5.2), at endpoints that have the option `dpop`. */
   readonly dpop_bound_access_tokens?: boolean | undefined
 }
 
 /**
- * A client authentication method, as registered in `token_endpoint_auth_method`: one of this package, or one that the
- * application brings.
+ * A client authentication method, as registered in `token_endpoint_auth_method`: a built-in one, or one that the
+ * application adds.
  */
 export type ClientAuthenticationMethod =
   | 'private_key_jwt'
@@ -74,16 +74,16 @@ export type ClientAuthenticationMethod =
   | (string & {})
 
 /**
- * How a client was authenticated: what `req.authInfo` holds. It never holds the assertion or the secret itself.
+ * How a client was authenticated: the value of `req.authInfo`. It never contains the assertion or the secret.
  */
 export interface ClientAuthentication {
   readonly method: ClientAuthenticationMethod
   /** The JOSE algorithm of the assertion. */
   readonly alg?: string | undefined
-  /** The id of the key that verified the assertion, where it has one. */
+  /** The `kid` of the key that verified the assertion, if the key has one. */
   readonly kid?: string | undefined
   readonly jti?: string | undefined
-  /** The trusted issuer of the assertion, where the client did not make it itself. */
+  /** The trusted issuer of the assertion, if the client did not create it itself. */
   readonly issuer?: string | undefined
   /** The verified claims of the assertion. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
@@ -91,24 +91,24 @@ export interface ClientAuthentication {
   readonly header?: Readonly<Record<string, unknown>> | undefined
 }
 
-/** A client and how it proved to be that client. */
+/** A client and how it was authenticated. */
 export interface AuthenticatedClient<C extends Client = Client> {
   readonly client: C
   readonly authentication: ClientAuthentication
 }
 
-/** What hooks may know of the request at hand. */
+/** The context of the current request, which hooks receive. */
 export interface RequestContext {
-  /** The request as the server gave it (`http.IncomingMessage`, Express request); absent where there is none. */
+  /** The HTTP request (`http.IncomingMessage` or Express request); absent if there is none. */
   readonly request?: unknown
-  /** The form parameters of a request to the token endpoint, each once; the same whatever the host's body parser did. */
+  /** The form parameters of a request to the token endpoint, each once. They do not depend on the body parser of the application. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
 }
 
 /**
- * Looks a client up. `undefined` (or `null`, as databases say it) means that there is no such client; a rejection is a
- * server error and becomes a 503, never `invalid_client`. The one exception is an `OAuthError` with the reason
- * `client_document_refused`: it is the response.
+ * Looks up a client. Return `undefined` or `null` if the client does not exist. If the function throws or rejects, the
+ * response is 503, never `invalid_client`. The only exception is an `OAuthError` with the reason
+ * `client_document_refused`, which is sent as the response.
  */
 export type FindClient<C extends Client = Client> = (
   clientId: string,

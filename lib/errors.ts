@@ -120,8 +120,8 @@ export const isErrorCode = (code: unknown): code is OAuthErrorCode => typeof cod
 export const isKnownErrorCode = (code: string): code is KnownErrorCode => Object.hasOwn(STATUS, code)
 
 /**
- * Every reason for which this package refuses, with the one error code it goes out as. The reason itself leaves the
- * process only at verbosity `debug`; events and the debug log always have it. `docs/reasons.md` explains each.
+ * Every reason of a refusal, with its error code. Responses contain the reason only at verbosity `debug`; events and the
+ * debug log always contain it. `docs/reasons.md` explains each reason.
  */
 const CODE_OF_REASON = {
   // the HTTP request
@@ -267,29 +267,29 @@ const CODE_OF_REASON = {
   unexpected: 'server_error',
 } as const satisfies Record<string, KnownErrorCode>
 
-/** The closed union of machine-readable reasons. `docs/reasons.md` explains each; `REASONS` holds them all. */
+/** The closed union of machine-readable reasons. `docs/reasons.md` explains each; `REASONS` contains all of them. */
 export type Reason = keyof typeof CODE_OF_REASON
 
-/** All reasons, for documentation and for tests that hold it to this list. */
+/** All reasons. */
 export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
 
 /** The error code a reason goes out as. */
 export const codeOfReason = (reason: Reason): KnownErrorCode => CODE_OF_REASON[reason]
 
-/** What an `OAuthError` may carry beside its code. */
+/** The options of an `OAuthError`. */
 export interface OAuthErrorOptions {
   readonly reason?: Reason | undefined
   /** The `error_description` at verbosity `normal` and above, instead of the fixed sentence of the code. Never a secret. */
   readonly description?: string | undefined
-  /** For operators and for verbosity `debug`: what was expected and, where it is no secret, what came. */
+  /** What was expected and, if it is not secret, what was received. For operators, and for verbosity `debug`. */
   readonly detail?: string | undefined
-  /** The client named in the request, as far as it is known. Not necessarily authenticated. */
+  /** The client id of the request, if known. The client is not necessarily authenticated. */
   readonly clientId?: string | undefined
   /** HTTP status instead of the default one of the code: 413, 415, 405. */
   readonly status?: number | undefined
-  /** Response headers that belong to this refusal: `Allow`, `Retry-After`. */
+  /** Response headers of this error, such as `Allow` or `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** The fault behind it. It goes to events and the debug log, never to the wire. */
+  /** The underlying exception. Events and the debug log contain it; responses never do. */
   readonly cause?: unknown
 }
 
@@ -297,10 +297,10 @@ export interface OAuthErrorOptions {
 const BRAND = Symbol.for('passport-client-assertion-jwt:OAuthError')
 
 /**
- * An error of the OAuth protocol. Its public half is `code`, `status` and `message` (a fixed sentence); its private half
- * is `reason`, `detail` and `cause`. `code` and `status` are the names that oauth2orize's own error handler reads,
- * `statusCode` is the one that NestJS and body-parser use. `instanceof OAuthError` also holds for the errors of another
- * copy of this package: an application may have loaded it both as ECMAScript and as CommonJS modules.
+ * An error of the OAuth protocol. `code`, `status` and `message` (a fixed sentence) are public. `reason`, `detail` and
+ * `cause` are for operators. oauth2orize's error handler reads `code` and `status`; NestJS and body-parser read
+ * `statusCode`. `instanceof OAuthError` is also true for errors of another copy of this package, for example if an
+ * application loads it both as ECMAScript and as CommonJS modules.
  */
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode
@@ -316,7 +316,7 @@ export class OAuthError extends Error {
   readonly headers: Readonly<Record<string, string>>
 
   /**
-   * The status is that of the code, or 400 for a code of the application. Throws a `TypeError` if `code` is malformed or
+   * The default status is that of the code, or 400 for a custom code. Throws a `TypeError` if `code` is malformed or
    * `status` is outside 400 to 599.
    */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {

@@ -15,11 +15,11 @@ export interface SessionEvent {
 }
 
 /**
- * The events of this package and what each carries. No secret, assertion, code or token is ever in one. Each is
- * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` and the name here.
+ * The events of this package and their members. They never contain a secret, assertion, code or token. Each event is
+ * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` followed by the name.
  *
  * Every string is one printable line. `clientId` and `kid` are printable ASCII of at most 1,024 characters, as they can be
- * registered. What a request sent in another form is escaped (`\u000a`) and cut.
+ * registered. Other characters of a request are escaped (`\u000a`), and long strings are cut.
  */
 export interface Events {
   'client.authenticated': {

@@ -1,16 +1,16 @@
 import { answerOf, unavailable } from './errors.ts'
 
 /**
- * Contract of the replay register: it remembers which assertion ids were used (RFC 7523 §3 point 7).
+ * The interface of a replay register, which stores the ids of used assertions (RFC 7523 §3 point 7).
  *
- * - Must: decide in one atomic step, for all processes that share it. Keep `issuer`, `clientId` and `jti` apart:
- *   ("ab", "c") is not ("a", "bc"). Remember until `expiresAt` has passed.
- * - May: forget from `expiresAt` on.
- * - May assume: `expiresAt` is in whole epoch seconds and not in the past; the three texts are at most a few KiB.
- * - A rejection is a fault: the request is refused with 503, never accepted.
+ * - Must: decide in one atomic step, for all processes that share it. Treat `issuer`, `clientId` and `jti` as separate fields:
+ *   ("ab", "c") is not ("a", "bc"). Keep each id until `expiresAt` has passed.
+ * - May: remove an id from `expiresAt` on.
+ * - May assume: `expiresAt` is in whole epoch seconds and not in the past; the three strings have at most a few KiB.
+ * - If it rejects, the response is a server error (503); the assertion is never accepted.
  */
 export interface ReplayRegister {
-  /** True the first time, false ever after until `expiresAt` (epoch seconds). Atomic. */
+  /** Resolves with `true` the first time, and with `false` after that until `expiresAt` (epoch seconds). Atomic. */
   remember(issuer: string, clientId: string, jti: string, expiresAt: number): Promise<boolean>
 }
 

@@ -5,14 +5,14 @@ import { badOption, checkOptions, optionNames, requireFunction } from '../option
 import type { Check } from './attempt.ts'
 
 /**
- * A check of the application on an assertion that passed all others. It runs after the signature was verified and before
- * the `jti` is used, so that an assertion that it refuses may be sent again.
+ * Your own check of an assertion that passed all others. It runs after the signature is verified and before the `jti` is
+ * marked as used, so the client may send a refused assertion again.
  */
 export interface AssertionCheck<C extends Client = Client> {
-  /** For operators: it stands in the `detail` of a refusal. */
+  /** The name of the check, for operators. The `detail` of a refusal contains it. */
   readonly name: string
   /**
-   * Returns, or resolves with, `true` to accept. `false`, or a string that says why, refuses the client with the reason
+   * Returns, or resolves with, `true` to accept. `false`, or a string with the reason, refuses the client with the reason
    * `client_rejected`; an `OAuthError` that it returns or throws refuses with that error. If it throws or rejects with
    * anything else, or takes longer than 30 seconds, the request fails with 503; any other value is a 500. `facts` has the
    * client's record, how it authenticated (method, algorithm, key id, `jti`, claims and header) and the request's context.

@@ -7,7 +7,7 @@ import type { ReplayRegister } from '../replay_register.ts'
 import type { Envelope } from './envelope.ts'
 import type { AssertionRules, PerClient } from './rules.ts'
 
-/** What the endpoint that is called knows of the request. */
+/** The context of one verification. */
 export interface AssertionContext extends RequestContext {
   /** The time of the request, in epoch seconds. Default: the verifier's clock. */
   readonly now?: number | undefined

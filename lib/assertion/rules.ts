@@ -5,58 +5,58 @@ import { ignoreRejection } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, wholeNumber } from '../options.ts'
 import { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './profiles.ts'
 
-/** A name of the server: one, or one for each request where a process serves several issuers. Never from `Host`. */
+/** A URL of the server: a string, or a function of the request if a process serves several issuers. Never derive it from `Host`. */
 export type ServerName = string | ((context: RequestContext) => string)
 
 /** What is done about the `typ` header: see the option of this name. */
 export type TypRule = 'checked' | 'required' | 'ignored'
 
-/** The options that say what makes an assertion acceptable. */
+/** The options that set the rules for assertions. */
 export interface RuleOptions {
-  /** The bundle of rules to begin with. Default `oidc`. Table: `docs/assertions.md`. */
+  /** The profile that sets the defaults of the other rules. Default `oidc`. See the table in `docs/assertions.md`. */
   readonly profile?: AssertionProfile | undefined
   /** The issuer identifier of this server (RFC 8414 §2). */
   readonly issuer: ServerName
-  /** The advertised URL of the token endpoint, for the profiles that take it as an audience. */
+  /** The advertised URL of the token endpoint, for profiles that accept it as an audience. */
   readonly tokenEndpoint?: ServerName | undefined
-  /** The advertised URL of the PAR endpoint (RFC 9126), which the profile `fapi1` takes as an audience. */
+  /** The advertised URL of the PAR endpoint (RFC 9126), which the profile `fapi1` accepts as an audience. */
   readonly pushedAuthorizationRequestEndpoint?: ServerName | undefined
-  /** The audiences that are accepted, instead of what the profile says, for every `typ` and every endpoint. */
+  /** The accepted audiences, instead of those of the profile, for every `typ` and every endpoint. */
   readonly audience?: (readonly string[] | ((context: RequestContext) => readonly string[])) | undefined
-  /** `sole`: a string, or an array of one. `string`: only that. `containing`: an array that has an accepted one. */
+  /** `sole`: a string, or an array with one entry. `string`: a string. `containing`: also an array that contains an accepted one. */
   readonly audienceForm?: AudienceForm | undefined
-  /** Whether `iss` must equal `sub` (RFC 7523 §3, OpenID Connect Core §9). Without it anyone with a key of the client
-   * may speak for it under another issuer's name; there is no trust in that name. */
+  /** Whether `iss` must equal `sub` (RFC 7523 §3, OpenID Connect Core §9). With `false`, anyone with a key of the
+   * client may use any issuer name; the name is not verified. */
   readonly requireIssuerIsSubject?: boolean | undefined
-  /** Whether an assertion without `jti` is accepted; it can be replayed until it expires. A `jti` that is there is checked. */
+  /** Whether an assertion without `jti` is accepted; it can be replayed until it expires. A `jti` that is present is checked. */
   readonly jti?: 'required' | 'optional' | undefined
   /**
-   * JOSE algorithms that are accepted, never `none`. Default: what the profile says. A function chooses them for each
-   * request, where one process serves several issuers; `algorithms` of the verifier then has those of the profile.
+   * The accepted JOSE algorithms; `none` is never accepted. Default: those of the profile. A function returns them for each
+   * request, if one process serves several issuers; `algorithms` of the verifier then contains those of the profile.
    */
   readonly algorithms?: readonly string[] | ((context: RequestContext) => readonly string[]) | undefined
-  /** Methods that clients may be registered with. Default: both. */
+  /** The methods that clients may be registered with. Default: both. */
   readonly methods?: readonly AssertionMethod[] | undefined
-  /** Whether `EdDSA` with an Ed25519 key and `Ed25519` are the same (RFC 9864). Default `true`. */
+  /** Whether `EdDSA` with an Ed25519 key and `Ed25519` are treated as the same algorithm (RFC 9864). Default `true`. */
   readonly edDsaAlias?: boolean | undefined
-  /** `checked`: absent, `JWT` and `client-authentication+jwt` are accepted, all else is refused. `required`: only the last
-   * one. `ignored`: anything goes. Default `checked`. */
+  /** `checked`: absent, `JWT` and `client-authentication+jwt` are accepted. `required`: only the last one. `ignored`:
+   * any value. Default `checked`. */
   readonly typ?: TypRule | undefined
-  /** Whether a signed assertion must name its key. Default `false`. */
+  /** Whether a signed assertion must have a `kid`. Default `false`. */
   readonly requireKeyId?: boolean | undefined
   /** Whether the parameter `client_id` must be sent with the assertion. Default `false` (RFC 7521 §4.2). */
   readonly requireClientId?: boolean | undefined
-  /** Age at which an assertion ends whatever its `exp` says, 1 to 86400. Default 300. */
+  /** The maximum age of an assertion in seconds, even if its `exp` is later. 1 to 86400, default 300. */
   readonly maxLifetimeSeconds?: number | undefined
-  /** What to do with an assertion whose `exp` is later than that: take it while it is fresh (`capped`), or not
-   * (`refused`). Default `capped`; `refused` in the profile `smart`. */
+  /** What happens to an assertion with a later `exp`: it is accepted up to that age (`capped`), or refused (`refused`).
+   * Default `capped`; `refused` in the profile `smart`. */
   readonly longLifetime?: 'capped' | 'refused' | undefined
-  /** Whether `iat` must be there. Default `false`. */
+  /** Whether `iat` is required. Default `false`. */
   readonly requireIat?: boolean | undefined
-  /** How far the clocks of client and server may differ, 0 to 300; more than 60 is unwise, and refused by `fapi2`.
+  /** How many seconds the clocks of client and server may differ, 0 to 300; at most 60 with `fapi2`. Use at most 60.
    * Default 15. */
   readonly clockToleranceSeconds?: number | undefined
-  /** Longest assertion that is read, in bytes, 256 to 1048576. Default 16384. */
+  /** The maximum size of an assertion in bytes, 256 to 1048576. Default 16384. */
   readonly maxAssertionBytes?: number | undefined
 }
 
@@ -71,13 +71,13 @@ type OwnRuleName =
   | 'typ'
   | 'audienceForm'
 
-/** What may be set for one client, instead of what holds for all (`perClient`). */
+/** The rules that `perClient` may set for one client. */
 export interface ClientRules extends Pick<RuleOptions, OwnRuleName> {
   /** This client may send one assertion several times until it expires (MSAL does): its `jti` is not registered. */
   readonly allowReuse?: boolean | undefined
-  /** A MAC key of this client may be shorter than RFC 7518 §3.2 demands. Each use is published as `client.warning`. */
+  /** A MAC key of this client may be shorter than RFC 7518 §3.2 requires. Each use is published as `client.warning`. */
   readonly allowShortSecrets?: boolean | undefined
-  /** The audiences accepted from this client, instead of all others. */
+  /** The audiences accepted from this client, instead of the general ones. */
   readonly audience?: readonly string[] | undefined
 }
 

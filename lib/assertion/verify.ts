@@ -27,23 +27,23 @@ export type { AssertionCheck } from './application_checks.ts'
 export type { AssertionContext } from './attempt.ts'
 
 /**
- * Checks the client assertion among the parameters of a request (RFC 7521 §4.2, RFC 7523 §3) and resolves with the
- * client that it vouches for. An assertion that passed is spent. Rejects with `OAuthError`, always:
+ * Verifies the client assertion in the parameters of a request (RFC 7521 §4.2, RFC 7523 §3) and resolves with the
+ * authenticated client. An accepted assertion is used up. Always rejects with an `OAuthError`:
  *
- * - `invalid_request` where the request is no single, well-formed presentation of a JWT client assertion;
- * - `invalid_client` where the assertion or the client's registration does not hold;
- * - `temporarily_unavailable` (503) where the client look-up or the replay register failed;
- * - `server_error` (500) where the client's record or an option contradicts itself.
+ * - `invalid_request` if the request does not contain exactly one well-formed JWT client assertion;
+ * - `invalid_client` if the assertion or the client's registration is not valid;
+ * - `temporarily_unavailable` (503) if the client look-up or the replay register fails;
+ * - `server_error` (500) if the client's record or an option is wrong.
  *
- * Does not check: that the request was a POST with a form body (the caller read it), `grant_type`, scope, or anything
- * else that is asked for. Reads own members of `parameters` only, so that a parsed body of any kind may be passed.
+ * It does not check that the request was a POST with a form body, nor `grant_type`, scope or other parameters. It reads
+ * only own members of `parameters`, so you can pass a body from any parser.
  */
 export type VerifyAssertion<C extends Client = Client> = (
   parameters: Readonly<Record<string, unknown>>,
   context?: AssertionContext,
 ) => Promise<AuthenticatedClient<C>>
 
-/** A verifier, with what the server's metadata has to say of it (RFC 8414 §2). */
+/** A verifier, with the values that the server's metadata needs (RFC 8414 §2). */
 export interface AssertionVerifier<C extends Client = Client> extends VerifyAssertion<C> {
   /** For `token_endpoint_auth_signing_alg_values_supported`. */
   readonly algorithms: readonly string[]
@@ -55,34 +55,34 @@ export interface AssertionVerifier<C extends Client = Client> extends VerifyAsse
 
 /** The options of `createAssertionVerifier`. */
 export interface AssertionVerifierOptions<C extends Client = Client> extends RuleOptions {
-  /** Looks the client up by the assertion's `sub`. */
+  /** Looks up the client by the assertion's `sub`. */
   readonly findClient: FindClient<C>
   /**
-   * Remembers which assertions were used. `false` turns the protection off, knowingly. May be left out only where
-   * `jti` is optional, which comes to the same.
+   * Stores which assertions were used. `false` disables replay protection. Required, unless `jti` is optional; then the
+   * default is `false`.
    */
   readonly replayRegister?: ReplayRegister | false | undefined
-  /** Rules of one client, where they differ. Called once for each assertion of a known client; synchronous. */
+  /** Returns the rules that differ for one client. Synchronous; called once for each assertion of a known client. */
   readonly perClient?: PerClient<C> | undefined
   /**
-   * What a record that has both `jwks` and `jwks_uri` comes to (RFC 7591 §2 forbids it): `error`, a `server_error` that
-   * makes itself noticed; `refuse`, `invalid_client` like any other failure. Default `error`.
+   * The response if a record has both `jwks` and `jwks_uri`, which RFC 7591 §2 forbids. `error` (default): `server_error`
+   * (500). `refuse`: `invalid_client`.
    */
   readonly misconfiguredClient?: 'error' | 'refuse' | undefined
-  /** Where public-key signatures are checked: on this thread, or in the thread pool of Node.js. Default `pool`. */
+  /** Where public-key signatures are verified: `sync`, on this thread, or `pool` (default), in the thread pool of Node.js. */
   readonly verification?: VerificationPlace | undefined
-  /** Checks of the application, in order. They run after all others, before the `jti` is used. */
+  /** Your own checks, in order. They run after all other checks, before the `jti` is marked as used. Default: none. */
   readonly checks?: readonly AssertionCheck<C>[] | undefined
   /**
    * Issuers whose tokens clients may authenticate with: `createTrustedIssuers` of `./federated`. Default: none. Their
-   * tokens take a way of their own, under the issuer's rules; the `iss` of an assertion alone decides which way it takes.
+   * tokens are verified with the rules of the issuer. The `iss` of an assertion decides which rules apply.
    */
   readonly trustedIssuers?: TrustedIssuers | undefined
-  /** How remote key sets (`jwks_uri`) are fetched and kept. */
+  /** How remote key sets (`jwks_uri`) are fetched and cached. */
   readonly keySets?: KeySetOptions | undefined
-  /** Most imported public keys that are kept, 16 to 1000000. Default 20000; each takes some 5 KiB. */
+  /** Maximum number of cached public keys, 16 to 1000000. Default 20000; each takes about 5 KiB. */
   readonly keyCacheSize?: number | undefined
-  /** Tells the time where the context does not. Default: the clock of this machine. */
+  /** Returns the time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -136,10 +136,10 @@ function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
 }
 
 /**
- * Makes the function that checks client assertions. It needs no framework: pass it the parameters of a request, from any
- * parser. Keep one for the life of the process; its caches of keys and key sets make it fast.
+ * Creates a function that verifies client assertions. It needs no framework: pass it the parameters of a request, from any
+ * parser. Create one verifier per process and reuse it, because it caches keys and key sets.
  *
- * Throws a `TypeError` that names the option that is unknown or not possible.
+ * Throws a `TypeError` that names the option if an option is unknown or invalid.
  */
 export function createAssertionVerifier<C extends Client = Client>(
   options: AssertionVerifierOptions<C>,

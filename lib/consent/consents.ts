@@ -25,11 +25,11 @@ const MOST_ATTEMPTS = 6
  */
 const KEPT_SECONDS = 3650 * DAY
 
-/** What a user allowed a client, all requests taken together. Moments are epoch seconds. */
+/** The permissions that a user has given a client in all requests. Times are epoch seconds. */
 export interface Consent {
   readonly clientId: string
   readonly scope: string
-  /** The resources it was given for (RFC 8707); absent where it was given for none. */
+  /** The resources the consent is for (RFC 8707); absent without resources. */
   readonly resources?: readonly string[]
   readonly since: number
   readonly extendedAt: number
@@ -40,13 +40,13 @@ export interface ConsentsOptions {
   /** The session store: consent is a record of type `consent` in it, shared by all processes that share the store. */
   readonly store: SessionStore
   /**
-   * Seconds after which consent that was not extended is asked again, also consent given before this was set. Default
-   * 315 360 000 (ten years), at least 60. Its record stays ten years longer, so that it can be given again.
+   * Seconds after which consent expires if it is not extended. A change also applies to existing consent. Default
+   * 315 360 000 (ten years), at least 60. Its record is kept ten years longer, so that consent can be given again.
    */
   readonly consentLifetimeSeconds?: number | undefined
   /**
-   * The issuer identifier of this server, for stores that several issuers share: each then has consents of its own. What
-   * was remembered without it is asked again. Default: the consents belong to every issuer.
+   * The issuer identifier of this server. Set it if several issuers share a store: each issuer then has its own consents.
+   * Consent stored without an issuer is asked again. Default: all issuers share the consents.
    */
   readonly issuer?: string | undefined
   readonly clock?: Clock | undefined
@@ -55,27 +55,27 @@ export interface ConsentsOptions {
 const OPTIONS = optionNames<ConsentsOptions>({ store: true, consentLifetimeSeconds: true, issuer: true, clock: true })
 
 /**
- * What users allowed clients, remembered: the permission of CharonOauth2's "authorization", without its tokens. It decides
- * whether the user is asked again, never what a token may do: a token has the scope of its own request.
+ * Remembers what users have allowed clients. Consent only decides whether the user is asked again. It never widens a token:
+ * a token has the scope of its own request.
  *
  * All functions reject with 503 if the store fails, and with a `TypeError` for a subject, client or scope that is not a
- * string. Do not end records of type `consent` by the store's own `end` or
- * `endAll`: the marker that leaves would keep the consent from being remembered again. `withdraw` leaves none.
+ * string. Do not end records of type `consent` with the store's `end` or
+ * `endAll`, because their markers prevent the consent from being stored again. Use `withdraw`.
  */
 export interface Consents {
   /**
-   * Whether the user has allowed this client every value of `scope` before. Without any consent, not even the empty scope.
-   * Fits `permits` of the exchanges. Given the client, it removes from the consent what the client's `scope` no longer
-   * has: a client that gets a scope back has to ask for it again.
+   * Returns whether the user has allowed this client every value of `scope`. Without any consent, not even the empty scope is
+   * allowed. You can pass it as `permits` of the exchanges. If you pass the client, values that its `scope` no longer has
+   * are removed from the consent; if the client gets a value back, the user is asked again.
    */
   allows(permission: Permission, context?: ConsentContext): Promise<boolean>
-  /** Adds to what the user has allowed. Given the client, removes what its `scope` no longer has. Two at once both count. */
+  /** Adds to the consent of the user. If you pass the client, removes values that its `scope` no longer has. Concurrent calls are both stored. */
   remember(permission: Permission, context?: ConsentContext): Promise<void>
-  /** Forgets all the user allowed this client. False when there was nothing. */
+  /** Removes the consent of the user for this client. Resolves with `false` if there was none. */
   withdraw(subject: string, clientId: string): Promise<boolean>
-  /** Forgets all the user allowed any client, and answers for how many clients. */
+  /** Removes the consent of the user for all clients, and resolves with the number of clients. */
   withdrawAll(subject: string): Promise<number>
-  /** What a user has allowed, oldest first: for an account page. */
+  /** Resolves with the consents of a user, oldest first. Use it for an account page. */
   list(subject: string): Promise<readonly Consent[]>
 }
 
@@ -161,7 +161,7 @@ function withResources(
   }
 }
 
-/** Makes the functions that remember consent in `store`. */
+/** Creates the functions that remember consent in `store`. */
 export function createConsents(options: ConsentsOptions): Consents {
   checkOptions('createConsents', options, OPTIONS)
   const { store, clock = systemClock, issuer } = options

@@ -11,23 +11,23 @@ import { NO_STORE } from '../http/no_store.ts'
 import { badOption, checkEndpoint, optionNames, requireFunction, wholeNumber } from '../options.ts'
 import type { Authenticated, EndpointAuthentication, Turn } from './turn.ts'
 
-/** The options that all endpoints have in common. */
+/** The options of all endpoints. */
 export interface EndpointOptions extends ErrorResponseOptions, FormBodyOptions {
-  /** `false`: no CORS headers. Default: any origin may call (client authentication guards the endpoint). */
+  /** CORS options; `false` for no CORS headers. Default: any origin may call, because clients authenticate. */
   readonly cors?: CorsOptions | false | undefined
   /**
-   * The path to serve, without the query, for an endpoint that stands in front of an application: requests for other
-   * paths go to `next`, or get 404 if there is none. Default: every request that reaches the endpoint.
+   * The path of the endpoint, without the query. Set it if the endpoint runs in front of an application: requests with other
+   * paths are passed to `next`, or get 404 without `next`. Default: the endpoint handles every request it receives.
    */
   readonly path?: string | undefined
-  /** The advertised URL of this endpoint, if it is not the token endpoint: assertions may be addressed to it. */
+  /** The advertised URL of this endpoint, if it is not the token endpoint. It is then accepted as `aud` of assertions. */
   readonly endpoint?: string | undefined
   /**
-   * Time limit for client authentication and the work after it. When it is over, the endpoint responds with 503 if the
-   * client is not authenticated yet, and with 500 otherwise. Default 30000.
+   * The time limit in milliseconds for client authentication and the handler. If it is exceeded, the endpoint responds with
+   * 503 if the client is not authenticated yet, and with 500 otherwise. Default 30000.
    */
   readonly timeoutMilliseconds?: number | undefined
-  /** Default: the clock of this machine. */
+  /** Returns the time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -47,12 +47,12 @@ export const ENDPOINT_OPTIONS = optionNames<EndpointOptions>({
   writeError: true,
 })
 
-/** Serves requests: for `http.createServer`, or as a middleware of Express 4 and 5. */
+/** Handles requests: pass it to `http.createServer`, or use it as a middleware in Express 4 and 5. */
 export type RequestHandler = (request: Request, response: Response, next?: Next) => void
 
 type Headers = Readonly<Record<string, string>>
 
-/** What an endpoint sends: the JSON of the body, and what differs from a plain 200. */
+/** The response of an endpoint: the JSON body, and optionally status and headers. */
 export interface Reply {
   readonly body: object
   readonly status: number

@@ -25,27 +25,27 @@ type AnyExchange = Exchange | { readonly exchange: Exchange }
 /** The options of `createTokenEndpoint`: either `exchanges` or `server`. */
 export type TokenEndpointOptions = ClientEndpointOptions & {
   /**
-   * Refuses grant types that a client is not registered for, for all exchanges. Default true. `false` is for exchanges
-   * of the application: those of this package always check it.
+   * Whether the endpoint refuses grant types that a client is not registered for. Default `true`. With `false`, your own
+   * exchanges must check it; those of this package always do.
    */
   readonly enforceGrantTypes?: boolean | undefined
   /**
-   * Accepts DPoP proofs and binds tokens to their keys (RFC 9449): what `createDpop` of the entry `./dpop` returned. Default:
-   * proofs are ignored. Exchanges of the application find the key in `proof`.
+   * Accepts DPoP proofs and binds tokens to their keys (RFC 9449). Pass the result of `createDpop` of `./dpop`. Default:
+   * proofs are ignored. Your own exchanges receive the key in `proof`.
    */
   readonly dpop?: Dpop | undefined
 } & (
     | {
-        /** One for each grant type that is offered. */
+        /** One exchange for each supported grant type. */
         readonly exchanges: readonly AnyExchange[]
         readonly server?: undefined
       }
     | {
-        /** The application's oauth2orize server, with its exchanges: ours and any others. */
+        /** Your oauth2orize server, with exchanges of this package and others. */
         readonly server: ServerLike
         readonly exchanges?: undefined
         /**
-         * The property of the request in which the server's exchanges look for the client. Default: `user`, or the one of
+         * The property of the request from which the server's exchanges read the client. Default: `user`, or the one of
          * `passport.initialize({ userProperty })`.
          */
         readonly userProperty?: string | undefined
@@ -63,13 +63,12 @@ export type TokenEndpoint = RequestHandler &
 const OWN = ['server', 'exchanges', 'enforceGrantTypes', 'userProperty', 'dpop']
 
 /**
- * Makes the token endpoint (RFC 6749 §3.2): path, method, form, CORS, client authentication, grant type, exchange, errors.
- * It responds to every request itself, and is for bare `node:http`, in front of an application, or a middleware of
+ * Creates the token endpoint (RFC 6749 §3.2): path, method, form, CORS, client authentication, grant type, exchange, errors.
+ * It responds to every request itself. Use it with plain `node:http`, in front of an application, or as a middleware in
  * Express 4 and 5.
  *
- * With `exchanges` it needs neither Passport nor oauth2orize. With `server` it runs the exchanges of an oauth2orize server,
- * which is not changed: exchanges of the application cannot leave a request without a response, respond twice, or show
- * internal errors.
+ * With `exchanges` it needs neither Passport nor oauth2orize. With `server` it runs the exchanges of an oauth2orize server
+ * without changing the server. It ensures that your exchanges send exactly one response, and no internal errors.
  */
 export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
   checkEndpointOptions('createTokenEndpoint', options, OWN)

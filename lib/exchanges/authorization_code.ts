@@ -24,25 +24,25 @@ export interface AuthorizationCodeOptions extends ScopeRules, ContextOption, Res
   readonly sessions: Sessions
   readonly tokens: Tokens
   /**
-   * Asked before the session is opened, and again before the code is spent. Without it every code is good until it
-   * expires.
+   * Called before the session is opened, and again before the code is used up. Return `false` to refuse. Default: every
+   * code is accepted until it expires.
    */
   readonly permits?: Permits | undefined
   /**
-   * What to do with the slower of two requests that both proved everything and both found the code unspent. `'refuse'`,
-   * the default: it is only refused, which spares clients that send the same request twice at once (browser applications
-   * in development mode do). `'end'`: it is a replay like any other, and no session of that code lives on.
+   * What happens to the slower of two concurrent requests that redeem the same code with all proofs. `'refuse'` (default):
+   * it is only refused, because browser applications in development mode send each request twice. `'end'`: it is treated
+   * as a replay, which ends the session of the code.
    */
   readonly onSimultaneousRedemption?: 'end' | 'refuse' | undefined
   /**
-   * What a `scope` parameter of the token request does. `'ignore'`, the default: nothing, RFC 6749 §4.1.3 has none.
-   * `'narrow'`, as CharonOauth2 has it: this access token gets that part of the granted scope; the session and its
-   * refresh token keep all of it. More than was granted is `invalid_scope`, and leaves the code as it was.
+   * The effect of a `scope` parameter in the token request. `'ignore'` (default): none, because RFC 6749 §4.1.3 does not
+   * define it. `'narrow'`, as in CharonOauth2: the access token gets only this scope; the session and its refresh token
+   * keep the granted scope. A larger scope is `invalid_scope`, and the code stays valid.
    */
   readonly scopeParameter?: 'ignore' | 'narrow' | undefined
   /**
-   * What a new grant does to older sessions of the same user and client. `'keep'`, the default: nothing. `'end_older'`: it
-   * ends them, so that a client has one session for each user. That logs the client out on the user's other devices.
+   * What happens to older sessions of the same user and client. `'keep'` (default): nothing. `'end_older'`: they end, so a
+   * client has one session for each user. This also disconnects the client on the user's other devices.
    */
   readonly onNewGrant?: 'keep' | 'end_older' | undefined
 }

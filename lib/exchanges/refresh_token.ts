@@ -28,15 +28,15 @@ const GRANT_TYPE = 'refresh_token'
 export interface RefreshTokenOptions extends ScopeRules, ContextOption, ResourcesOption {
   readonly sessions: Sessions
   readonly tokens: Tokens
-  /** Called before anything is decided; without it every live session is allowed. */
+  /** Called before the session changes. Return `false` to refuse. Default: every active session is allowed. */
   readonly permits?: Permits | undefined
   /**
-   * Adopts refresh tokens that the application's old code issued, so that their holders need not ask the user again: a
-   * session is opened, once for each token, and the old token counts as its generation 0. The hook is asked until that
-   * session is open, then the session answers: a lost answer can be retried, and the old token dies when the new one is
-   * used. Called for tokens of no key of this server, presented by an authenticated client with this grant; with the
-   * hook, each costs a look at the store. If the hook names the old session (`sid`), one session is opened for all of its
-   * tokens, the hook is called for each of them, and `sessions.endAll` ends also what is not adopted yet.
+   * Accepts refresh tokens that your application issued before it used this package, so users do not have to log in again.
+   * The exchange opens one session for each token; the old token is its generation 0. When the session is open, it
+   * decides: if a response is lost, the client can retry, and the old token is superseded when the new one is used. The hook
+   * is called for tokens that were not signed with a key of this server, from an authenticated client with this grant. With
+   * the hook, each of these tokens costs one read of the store. If the hook returns the old session (`sid`), one session is
+   * opened for all its tokens, the hook is called for each of them, and `sessions.endAll` also ends sessions not adopted yet.
    */
   readonly adopt?: Adopt | undefined
 }

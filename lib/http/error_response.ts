@@ -10,22 +10,22 @@ import type { ErrorMiddleware, Request, Response } from './message.ts'
 import { NO_STORE } from './no_store.ts'
 
 /**
- * How much an error answer tells. `minimal`: the code. `normal`: the code and one fixed sentence, which is the same for
- * every failure of client authentication. `debug`: also the reason and what was expected; not for production.
+ * How much detail an error response contains. `minimal`: the code. `normal`: the code and one fixed sentence, which is the
+ * same for every failed client authentication. `debug`: also the reason and what was expected; not for production.
  */
 export type Verbosity = 'minimal' | 'normal' | 'debug'
 
-/** How refusals and faults are answered. */
+/** The options of error responses. */
 export interface ErrorResponseOptions {
-  /** Default `'normal'`. */
+  /** How much detail responses contain. Default `'normal'`. */
   readonly verbosity?: Verbosity | undefined
-  /** Allows `verbosity: 'debug'` where `NODE_ENV` is `production`. Default false: construction throws. */
+  /** Allows `verbosity: 'debug'` if `NODE_ENV` is `production`. Default `false`: construction throws a `TypeError`. */
   readonly forceDebug?: boolean | undefined
   /** The realm of the Basic challenge (RFC 7617 §2). Default `'OAuth'`. */
   readonly realm?: string | undefined
   /**
-   * Status of `invalid_client` where the request had no `Authorization` header. Default 400. With the header it is 401
-   * and carries the challenge, always (RFC 6749 §5.2).
+   * The status of `invalid_client` if the request has no `Authorization` header. Default 400. With the header the status is
+   * always 401, with a challenge (RFC 6749 §5.2).
    */
   readonly invalidClientStatus?: 400 | 401 | undefined
   /**
@@ -183,10 +183,10 @@ const NAMES = optionNames<ErrorMiddlewareOptions>({
 })
 
 /**
- * An error-handling middleware that answers any error as RFC 6749 §5.2 says, for use where oauth2orize's own
- * `server.errorHandler()` would stand: JSON, `no-store`, the status that the RFC gives the code, and a Basic challenge
- * with 401. Errors that are none of the protocol are answered with `server_error`, without their text. Publishes
- * `request.refused`.
+ * Creates an error-handling middleware that responds to any error with the JSON of RFC 6749 §5.2. Use it instead of
+ * oauth2orize's `server.errorHandler()`. It sets `no-store`, the status that the RFC defines for the code, and a Basic
+ * challenge with 401. For an error that is not an OAuth error the response is `server_error`, without its message.
+ * Publishes `request.refused`.
  */
 export function respondWithError(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
   checkOptions('respondWithError', options, NAMES)

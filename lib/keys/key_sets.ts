@@ -9,9 +9,9 @@ import { REMOTE_OPTIONS, type RemoteDocument, type RemoteOptions, readRemoteOpti
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
 
-/** How remote key sets (`jwks_uri`) are fetched and kept. */
+/** How remote key sets (`jwks_uri`) are fetched and cached. */
 export interface KeySetOptions extends RemoteOptions {
-  /** The most keys in a set, also in the `jwks` of a client record: 1 to 1000. Default 100. */
+  /** The maximum number of keys in a set, also in the `jwks` of a client record. 1 to 1000, default 100. */
   readonly maxKeys?: number | undefined
   /**
    * How long a set is used, 60 to 3600 seconds. Default 600. `max-age` of the response overrides it, within
@@ -20,20 +20,20 @@ export interface KeySetOptions extends RemoteOptions {
    */
   readonly cacheLifetimeSeconds?: number | undefined
   /**
-   * The least time between two requests to one URI, also after a failure: 1 to 3600 seconds, and no more than
-   * `cacheLifetimeSeconds`. Default 30. It doubles with each failure in a row, up to ten times as much.
+   * The minimum time between two requests to one URI, also after a failure: 1 to 3600 seconds, and at most
+   * `cacheLifetimeSeconds`. Default 30. It doubles with each consecutive failure, up to ten times as long.
    */
   readonly cooldownSeconds?: number | undefined
   /** How long a set may be used after its lifetime if it cannot be fetched, 0 to 86400. Default 0: not at all. */
   readonly staleIfErrorSeconds?: number | undefined
   /**
-   * The most sets that are kept, 1 to 1000000. Default 1000. Set it to at least the number of clients with a `jwks_uri`.
+   * The maximum number of cached sets, 1 to 1000000. Default 1000. Set it to at least the number of clients with a `jwks_uri`.
    * Sets that have verified a signature are kept longer than others.
    */
   readonly maxSets?: number | undefined
-  /** The most requests under way at once, 1 to 1000. Default 64. Others wait for `timeoutMilliseconds` at most. */
+  /** The maximum number of concurrent requests, 1 to 1000. Default 64. Others wait at most `timeoutMilliseconds`. */
   readonly maxRequests?: number | undefined
-  /** The most requests under way to one host at once, 1 to 1000. Default 16. */
+  /** The maximum number of concurrent requests to one host, 1 to 1000. Default 16. */
   readonly maxRequestsPerHost?: number | undefined
 }
 

@@ -24,8 +24,8 @@ type FindResource = (
 /** The options of `createResources`. */
 interface ResourcesOptions {
   /**
-   * The URIs that an authorization request without `resource` is for. Default: the only resource, if there is one alone;
-   * of several, none. An empty array: none in any case, and the audience of tokens is that of `createTokens`.
+   * The resource, or resources, of an authorization request without `resource`. Default: the only resource; with several,
+   * none. An empty array: none. Without resources, the audience of tokens is that of `createTokens`.
    */
   readonly default?: string | readonly string[] | undefined
   /** Whether a request without `resource` is refused if there is no default for it. Default `false`. */
@@ -36,7 +36,7 @@ interface ResourcesOptions {
   readonly several?: 'list' | 'refuse' | undefined
   /**
    * What happens to a `resource` that is malformed, unknown, or was not granted. `'refuse'`, the default: `invalid_target`.
-   * `'ignore'`: it counts as not sent, for servers whose clients have always sent values that had no effect.
+   * `'ignore'`: it is treated as not sent, for servers whose clients already send values without effect.
    */
   readonly unknown?: 'refuse' | 'ignore' | undefined
 }

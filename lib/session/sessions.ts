@@ -39,18 +39,18 @@ const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
 /** A record of this type says that a session of some id was opened, and is not to be opened again. */
 const OPENED_ONCE = 'opened_once'
 
-/** The options of `createSessions`: where sessions are kept, and the settings of clients that have none of their own. */
+/** The options of `createSessions`: the store, and the settings for all clients. */
 export interface SessionsOptions extends SessionSettings {
-  /** Where sessions are kept. */
+  /** The session store: memory, Redis, PostgreSQL or your own. */
   readonly store: SessionStore
   /**
    * The issuer identifier of this server. Set it if several issuers share a store: sessions contain it, and those of other
    * issuers are not found. Default: only the issuer of the tokens separates the sessions.
    */
   readonly issuer?: string | undefined
-  /** Settings of one client; what it leaves out, or `undefined`, takes the general ones. Called on every use. */
+  /** Returns the settings that differ for one client, or `undefined`. Called on every use. */
   readonly perClient?: ((client: Client) => SessionSettings | undefined) | undefined
-  /** Read only where a caller leaves `now` away. Default: the clock of this machine. */
+  /** Returns the time in epoch seconds if `now` is not passed. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -59,51 +59,51 @@ export interface OpenSessionOptions {
   /** Whole epoch seconds. Default: the clock. */
   readonly now?: number | undefined
   /**
-   * Default: 32 random bytes in base64url. Use your own id only once: a store may keep what has expired, and then
-   * opens nothing under its id, or may have let go of it, and then does.
+   * Default: 32 random bytes in base64url. Use your own id only once: while a store still has the
+   * expired session of an id, it cannot be opened again.
    */
   readonly id?: string | undefined
   /** Default `oauth2`. */
   readonly type?: string | undefined
-  /** Whose settings apply; without it the general ones, and no absolute lifetime unless one is set. */
+  /** The client whose settings apply. Without it the general settings apply, and no absolute lifetime unless one is set. */
   readonly client?: Client | undefined
   /**
-   * Until when (epoch seconds) no other session of this `id` is opened, even after this one has ended or expired and its
-   * marker is forgotten. For ids that follow from something that others keep, such as an old token.
+   * The time, in epoch seconds, until which no other session with this `id` can be opened, even after this one has ended or
+   * expired. Set it for ids that are derived from another value, such as an old token.
    */
   readonly rememberUntil?: number | undefined
   /**
-   * The session of an earlier server that this one goes on with: the rank of the token that was presented (lower ones are
-   * rejected from then on), and when the old session was opened. It is not opened if `endAll` was called for the subject since.
+   * The session of an earlier server that this session continues: the rank of the presented token (lower ones are rejected
+   * afterwards), and when the old session was opened. It is not opened if `endAll` was called for the subject since then.
    */
   readonly adopted?: { readonly rank?: number | undefined; readonly openedAt?: number | undefined } | undefined
-  /** The issuer it belongs to. Default: the option of `createSessions`, which it must not contradict. */
+  /** The issuer of the session. Default: the option `issuer` of `createSessions`. If both are set, they must be equal. */
   readonly issuer?: string | undefined
   /** Overrides the settings for this session. */
   readonly idleLifetimeSeconds?: number | undefined
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
-  /** The application's own data, plain JSON. */
+  /** Your own data, as plain JSON. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
-  /** The SHA-256 thumbprint (RFC 7638) of the key it is bound to. Default: none. */
+  /** The SHA-256 thumbprint (RFC 7638) of the key that the session is bound to. Default: none. */
   readonly keyThumbprint?: string | undefined
 }
 
 /**
- * Opens, moves on and ends sessions: the only user of the session store. A store that fails makes each of these reject
- * with `temporarily_unavailable` (503). Where `now` (whole epoch seconds) is optional, the clock is read for it; what would be
- * stored of a `now` that is not whole is refused with a `TypeError`.
+ * Opens, refreshes, lists and ends sessions. If the store fails, each function rejects with `temporarily_unavailable` (503).
+ * `now` is the time in whole epoch seconds; if it is optional, the default is the clock. A `now` that is not a whole number
+ * throws a `TypeError`.
  */
 export interface Sessions {
-  /** Opens a session. `undefined` when a session of this id was ended or opened before. */
+  /** Opens a session. Resolves with `undefined` if a session with this id was opened or ended before. */
   open(permission: Permission, options?: OpenSessionOptions): Promise<Session | undefined>
-  /** The session, if it is live at `now`. */
+  /** Resolves with the session if it is active at `now`, or with `undefined`. */
   get(id: string, now?: number): Promise<Session | undefined>
   /**
-   * Moves a session on, by the generation of the refresh token that was presented, and slides its idle end. Does not
-   * check whose token it is, its session's type, nor scope: the exchange does, before. `session` is the session as
-   * `get` gave it, which saves reading it again. Rejects with `invalid_grant` (over, or reuse), or with 503 when other
-   * nodes were faster six times in a row. `rank` is the one of an adopted token: a lower one than was accepted before is
-   * rejected with `invalid_grant`, and the session goes on.
+   * Refreshes a session with the generation of the presented refresh token, and extends its idle lifetime. It does not
+   * check the client, the type of the session or the scope; the exchange does so first. `session` is the result of `get`,
+   * which saves a second read. Rejects with `invalid_grant` if the session has ended or the token was reused, or with 503
+   * after six consecutive conflicts with other nodes. `rank` is the rank of an adopted token. If it is lower than one that was
+   * accepted before, the call rejects with `invalid_grant`, and the session continues.
    */
   refresh(
     presented: {
@@ -115,22 +115,22 @@ export interface Sessions {
     options: {
       readonly client: Client
       readonly now: number
-      /** What remains of the session's scope. Saved when the session is saved; default: all of it. */
+      /** The remaining scope of the session, saved with the session. Default: its whole scope. */
       readonly scope?: string | undefined
       /**
-       * The thumbprint of the key of the DPoP proof. A session that is bound to another key rejects with `invalid_grant`, and
-       * is left as it is; a session of a public client that is not bound yet is bound to it.
+       * The thumbprint of the key of the DPoP proof. If the session is bound to another key, the call rejects with
+       * `invalid_grant` and changes nothing. A session of a public client that is not bound yet is bound to this key.
        */
       readonly keyThumbprint?: string | undefined
     },
   ): Promise<RefreshedSession>
-  /** Whether a refresh token of this generation would be accepted at `now`. Changes nothing. */
+  /** Returns whether a refresh token of this generation would be accepted at `now`. Changes nothing. */
   accepts(session: Session, generation: number, options: { readonly client: Client; readonly now: number }): boolean
   /**
-   * For an application's own sessions: slides the idle end, by the idle lifetime the session was opened with, and
-   * replaces `extra` where it is given. `undefined` when the session is over. Saves at most once in `everySeconds`
-   * (default 60, and a quarter of the idle lifetime at most) unless `extra` is given, so that it can be called on every
-   * request. With `extra`, many calls for one session at once are refused with 503 (`contention`) in part.
+   * For your own sessions, such as logins: extends the session by the idle lifetime it was opened with, and replaces
+   * `extra` if it is given. Resolves with `undefined` if the session has ended. Without `extra` it saves at most once in
+   * `everySeconds` (default 60, at most a quarter of the idle lifetime), so you can call it on every request. With `extra`,
+   * some of many concurrent calls for one session may reject with 503 (`contention`).
    */
   touch(
     id: string,
@@ -141,30 +141,30 @@ export interface Sessions {
     },
   ): Promise<Session | undefined>
   /**
-   * Ends a session, also one that is still being opened elsewhere: it cannot be opened or refreshed afterwards. True
-   * when it was live. `markerExpiresAt` (epoch seconds) is how long an id without a session is remembered as ended, and
-   * must outlive what could open that session; by default the idle lifetime, and a day at least. Look an id up first
-   * that comes from outside: each unknown one that is ended leaves a marker.
+   * Ends a session, even one that another node is opening: it cannot be opened or refreshed afterwards. Resolves with `true`
+   * if the session was active. `markerExpiresAt`, in epoch seconds, is how long the store remembers that an id without a
+   * session was ended. Default: the idle lifetime, at least a day. Look up an id from a user first, because ending an
+   * unknown id stores a marker.
    */
   end(id: string, now?: number, options?: { readonly markerExpiresAt?: number | undefined }): Promise<boolean>
   /**
-   * The live sessions of a subject that have this type, oldest first. A record that cannot be read is left out and
-   * reported by the event `record.unreadable`.
+   * Resolves with the active sessions of a subject that have this type, oldest first. A record that cannot be read is
+   * omitted, and the event `record.unreadable` reports it.
    */
   list(subject: string, type: string, now?: number): Promise<readonly Session[]>
   /**
-   * Ends all sessions of a subject that have this type, and only those. How many there were. A session that is being
-   * opened meanwhile may live on: `list` has it, and the next call ends it. Where none may be left, first stop what opens them.
-   * For the type `oauth2`, sessions of an earlier server that `adopt` names by `sid` are ended as well, before they are adopted;
-   * that is remembered for a year.
+   * Ends all sessions of a subject that have this type, and resolves with their number. A session that is opened during
+   * the call may survive; `list` returns it, and the next call ends it. To leave none, first stop new sessions from opening.
+   * For the type `oauth2` this also ends sessions of an earlier server that are not adopted yet (`sid` of `adopt`). The store
+   * remembers that for a year.
    */
   endAll(subject: string, type: string): Promise<number>
-  /** Remembers, until it expires, that one access token was revoked while its session goes on. */
+  /** Revokes one access token, until it expires. Its session continues. */
   revokeAccessToken(
     token: { readonly jti: string; readonly sub: string; readonly client_id: string; readonly exp: number },
     now: number,
   ): Promise<void>
-  /** Whether this one access token was revoked; whether its session lives is another question. */
+  /** Returns whether this access token was revoked. It does not check whether the session is active. */
   isAccessTokenRevoked(jti: string, now: number): Promise<boolean>
 }
 
@@ -197,7 +197,7 @@ const OPENING = optionNames<OpenSessionOptions>({
   keyThumbprint: true,
 })
 
-/** Makes the functions that keep sessions in `store`. */
+/** Creates the functions that store sessions in `store`. */
 export function createSessions(options: SessionsOptions): Sessions {
   checkOptions('createSessions', options, SESSIONS_OPTIONS)
   const { store, perClient, clock = systemClock, issuer } = options

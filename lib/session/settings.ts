@@ -7,25 +7,25 @@ const PUBLIC_ABSOLUTE_SECONDS = 365 * DAY
 const LONGEST_SECONDS = 100 * 365 * DAY
 const LONGEST_OVERLAP_SECONDS = 3600
 
-/** What may differ from client to client. */
+/** The settings of sessions, for all clients or for one. */
 export interface SessionSettings {
-  /** Seconds for which a session may lie unused. Default 5 184 000 (60 days); 1 to 3 153 600 000. */
+  /** Seconds after which an unused session ends. Default 5 184 000 (60 days); 1 to 3 153 600 000. */
   readonly idleLifetimeSeconds?: number | undefined
   /**
-   * Seconds after which a session ends whatever happens, or `'never'`. Default: never for confidential clients,
-   * 31 536 000 (365 days) for public ones. It holds for sessions opened from then on.
+   * Seconds after which a session ends even if it is used, or `'never'`. Default: never for confidential clients,
+   * 31 536 000 (365 days) for public ones. A change applies to sessions that are opened afterwards.
    */
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
   /**
-   * The join window in seconds: 0 to 3600, and at most half of the idle lifetime, since what joins does not slide the idle
-   * end. Default: 10, or a quarter of the idle lifetime where that is less.
+   * Requests within this time, in seconds, are treated as parallel requests of one holder. 0 to 3600, and at most half of
+   * the idle lifetime. Default: 10, or a quarter of the idle lifetime if that is less.
    */
   readonly overlapSeconds?: number | undefined
-  /** A reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
+  /** Whether a reused refresh token ends its session (`'end'`, the default) or is only refused (`'refuse'`). */
   readonly onReuse?: 'end' | 'refuse' | undefined
   /**
-   * `false` for a confidential client: it keeps its refresh token (FAPI 2.0 §5.3.2.1). A refresh slides the idle end and
-   * responds without `refresh_token`. Refresh tokens of public clients always rotate (RFC 9700 §4.14.2). Default `true`.
+   * With `false`, a confidential client keeps its refresh token (FAPI 2.0 §5.3.2.1): a refresh extends the session, and the
+   * response has no `refresh_token`. Refresh tokens of public clients always rotate (RFC 9700 §4.14.2). Default `true`.
    */
   readonly rotate?: boolean | undefined
 }

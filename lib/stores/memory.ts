@@ -13,15 +13,15 @@ import { replayKey } from './replay_key.ts'
 
 /** The options of the memory stores: the clock, and how much they may hold. */
 interface MemoryStoresOptions extends CodeLimitOptions {
-  /** Tells the time; default: the clock of this machine. */
+  /** Returns the time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
   /** Maximum number of stored assertion ids. Default 4,000,000 (at most 150 bytes each). */
   readonly maximumAssertions?: number | undefined
-  /** Assertion ids of one client remembered at once. Default 500,000. */
+  /** Maximum number of stored assertion ids of one client. Default 500,000. */
   readonly maximumAssertionsPerClient?: number | undefined
-  /** Codes kept at once: live ones, and redeemed ones until a replay need not be recognised. Default 1,000,000. */
+  /** Maximum number of stored codes: valid ones, and redeemed ones until their `keepUntil`. Default 1,000,000. */
   readonly maximumCodes?: number | undefined
-  /** Sessions and markers of ended ones kept at once. Default 4,000,000 (at most 1 KiB each). */
+  /** Maximum number of stored sessions, including markers of ended ones. Default 4,000,000 (at most 1 KiB each). */
   readonly maximumSessions?: number | undefined
 }
 
@@ -95,12 +95,12 @@ interface Counted {
 }
 
 /**
- * A replay register in the memory of this process: for a server that is one process. What it remembers is lost with the
- * process: an assertion presented before a restart is accepted again after it, until it expires. Each is remembered a
- * minute longer than it lives, in case the clock is set back.
+ * Creates a replay register in the memory of this process. Use it for a server with one process. A restart loses its
+ * entries: an assertion that was used before the restart is accepted again until it expires. Each entry is kept for a
+ * minute after the expiry, in case the clock is set back.
  *
- * Bounded, and without ever dropping an entry that has not expired: a client at its limit is answered with a rejection,
- * hence 503, and cannot push out what others presented. An issuer with a fragment (`https://as.example#transaction`) names
+ * Its size is limited, and unexpired entries are never removed: if a client reaches its limit, the call rejects and the
+ * response is 503, and entries of other clients are not displaced. An issuer with a fragment (`https://as.example#transaction`) names
  * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are distinguished by a hash of 31
  * bits under a random number of this process, so two of them share a limit only by a rare chance.
  */
@@ -187,7 +187,7 @@ interface KeptCode {
   readonly liveOf: string | undefined
 }
 
-/** A code store in the memory of this process. Codes are lost with the process. */
+/** Creates a code store in the memory of this process. A restart loses the codes. */
 export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
   const { clock, maximumCodes, maximumCodesPerUser } = settings('createMemoryCodeStore', options)
   const codes = new Map<string, KeptCode>()
@@ -262,7 +262,7 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
   }
 }
 
-/** A session store in the memory of this process. Sessions are lost with the process. */
+/** Creates a session store in the memory of this process. A restart loses the sessions. */
 export function createMemorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
   const { clock, maximumSessions } = settings('createMemorySessionStore', options)
   // A session, or for one that was ended the moment until which its marker stays.
@@ -392,7 +392,7 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
   }
 }
 
-/** The three stores in the memory of this process: for a server that is one process, for development and for tests. */
+/** Creates the three stores in the memory of this process, for a server with one process, for development and for tests. */
 export function createMemoryStores(options: MemoryStoresOptions = {}): MemoryStores {
   checkOptions('createMemoryStores', options, OPTIONS)
   return {

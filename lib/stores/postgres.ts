@@ -20,8 +20,8 @@ import {
 import { replayKey } from './replay_key.ts'
 
 /**
- * Runs one statement with its parameters, `$1` to `$n`, and answers with the rows as objects. Any connection will do for
- * any call: a pool, and PgBouncer in transaction mode.
+ * Runs one statement with its parameters, `$1` to `$n`, and returns the rows as objects. Each call may use another
+ * connection, so a pool and PgBouncer in transaction mode work.
  *
  * | client | function |
  * | --- | --- |
@@ -29,7 +29,7 @@ import { replayKey } from './replay_key.ts'
  * | postgres.js | `async (text, values) => ({ rows: await sql.unsafe(text, values) })` |
  * | PGlite | `(text, values) => database.query(text, values)` |
  *
- * ORMs whose functions give bare rows are wrapped like postgres.js: docs/scaling.md has some.
+ * Wrap the functions of ORMs that return bare rows like postgres.js. docs/scaling.md has examples.
  */
 export type PostgresQuery = (
   text: string,
@@ -40,7 +40,7 @@ export type PostgresQuery = (
 interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
-  /** The schema the tables are in. Default: whichever the connection's search path gives. */
+  /** The schema of the tables. Default: the first one in the search path of the connection. */
   readonly schema?: string | undefined
   /** Names of the tables. Default `oauth_assertions`, `oauth_codes`, `oauth_sessions`. */
   readonly tables?: Partial<PostgresTables> | undefined
@@ -56,15 +56,15 @@ const OPTIONS = optionNames<PostgresStoresOptions>({
   reconnect: true,
 })
 
-/** The three stores on PostgreSQL, and what looks after their tables. */
+/** The three stores on PostgreSQL, and the functions that maintain their tables. */
 export interface PostgresStores {
   readonly replayRegister: ReplayRegister
   readonly codeStore: CodeStore
   readonly sessionStore: SessionStore
   /**
-   * Makes the tables where they are missing: what `postgres.sql` says, with the names of the options. Safe to call again
-   * and from several processes at once. It needs the right to create tables in the schema, and where the schema is absent,
-   * to create that; the stores themselves need neither.
+   * Creates missing tables like `postgres.sql`, with the names in the options. You can call it again, and from several
+   * processes at the same time. It needs the permission to create tables in the schema, and to create the schema if it does
+   * not exist. The stores themselves need neither.
    */
   migrate(): Promise<void>
   /**

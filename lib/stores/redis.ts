@@ -21,8 +21,8 @@ import { replayKey } from './replay_key.ts'
 import { createSeal } from './sealed.ts'
 
 /**
- * Sends one command and answers with its reply: texts as strings, integers as numbers, nothing as `null`. `key` is the
- * one key the command concerns; cluster clients route by it.
+ * Sends one command and returns its reply: strings, integers as numbers, and `null` for none. `key` is the only key of the
+ * command; cluster clients use it for routing.
  *
  * | client | function |
  * | --- | --- |
@@ -31,7 +31,7 @@ import { createSeal } from './sealed.ts'
  * | ioredis, iovalkey, single and cluster | `(args) => client.call(...args)` |
  * | valkey-glide, single and cluster | `(args) => client.customCommand(args)` |
  *
- * Texts must come as strings, not as Buffers: of ioredis and iovalkey give `call`, not `callBuffer`.
+ * Replies must be strings, not Buffers: with ioredis and iovalkey use `call`, not `callBuffer`.
  */
 export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
@@ -44,7 +44,7 @@ interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
    * them: a writer to Redis without one of these secrets cannot forge a code or a session.
    */
   readonly signingKeys: string | Uint8Array | readonly (string | Uint8Array)[]
-  /** What all keys begin with. Default `oauth`. */
+  /** The prefix of all keys. Default `oauth`. */
   readonly prefix?: string | undefined
 }
 

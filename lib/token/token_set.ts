@@ -34,34 +34,34 @@ const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
 /** The id of a token has 16 random bytes (22 characters). */
 const TOKEN_ID_OCTETS = 16
 
-/** The tokens of one answer, as RFC 6749 §5.1 spells them. */
+/** A token response (RFC 6749 §5.1). */
 export interface TokenSet {
   readonly access_token: string
   readonly token_type: 'Bearer' | 'DPoP'
   /** Seconds. */
   readonly expires_in: number
   readonly refresh_token?: string
-  /** Seconds for which the refresh token may lie unused. Not of RFC 6749; CharonOauth2 has it. */
+  /** Seconds for which the refresh token may stay unused. Not part of RFC 6749; CharonOauth2 has it. */
   readonly refresh_expires_in?: number
-  /** Absent where the scope is empty. */
+  /** Absent if the scope is empty. */
   readonly scope?: string
   readonly [extension: string]: unknown
 }
 
 /** The options of `createTokens`. */
 export interface TokensOptions extends TokenFactoryOptions {
-  /** The issuer identifier of this server, exactly as its metadata has it. */
+  /** The issuer identifier of this server, exactly as in its metadata. */
   readonly issuer: string
   /** A factory to use instead of the one that the other options describe. */
   readonly factory?: TokenFactory | undefined
-  /** Seconds an access token lives, at most as long as its session. Default 900; 1 to 31 536 000. */
+  /** Lifetime of access tokens in seconds, never longer than their session. Default 900; 1 to 31 536 000. */
   readonly accessTokenLifetimeSeconds?: number | undefined
   /** The `aud` of access tokens: the resource servers they are for. Default: the issuer. */
   readonly audience?: string | readonly string[] | undefined
   /**
    * Claims to add to an access token. They may replace `aud`, `scope` and `nbf`. The protected ones (`iss`, `sub`,
-   * `client_id`, `sid`, `styp`, `jti`, `iat`, `exp`, `g`) stay as they are, whatever it gives. It runs after the session
-   * was saved; when it throws, the request fails and the presented refresh token still works.
+   * `client_id`, `sid`, `styp`, `jti`, `iat`, `exp`, `g`) do not change. The function runs after
+   * the session is saved. If it throws, the request fails and the presented refresh token stays valid.
    */
   readonly claims?:
     | ((context: ClaimsContext) => Readonly<Record<string, unknown>> | undefined | Promise<Claims | undefined>)
@@ -70,7 +70,7 @@ export interface TokensOptions extends TokenFactoryOptions {
 
 /** What an access token is issued for. */
 interface AccessTokenRequest {
-  /** Of the access token; '' for none. Not checked here. */
+  /** The scope of the access token; '' for none. Not checked. */
   readonly scope: string
   readonly now: number
   readonly context: RequestContext
@@ -82,23 +82,23 @@ interface AccessTokenRequest {
   readonly proof?: { readonly thumbprint: string } | undefined
 }
 
-/** Issues and verifies the tokens of this server. Publishes `token.issued` for each answer. */
+/** Issues and verifies the tokens of this server. Publishes `token.issued` for each response. */
 export interface Tokens {
   readonly issuer: string
   readonly accessTokenLifetimeSeconds: number
   /**
-   * An access token, and a refresh token if the client may use the grant. The access token does not outlive the session.
-   * The `exp` of the refresh token says when the session ends if it is not used until then; the session itself decides.
+   * Issues an access token, and a refresh token if the client may use the grant. The access token does not outlive the
+   * session. The `exp` of the refresh token is informational: the session decides how long it is valid.
    */
   issue(
     session: Session,
     options: AccessTokenRequest & {
       readonly client: Client
-      /** Of the refresh token; `undefined` issues none, because the client keeps the one it has. */
+      /** The generation of the refresh token. `undefined` issues none, because the client keeps its refresh token. */
       readonly generation: number | undefined
     },
   ): Promise<TokenSet>
-  /** An access token without a session, and without a refresh token: for the client itself (RFC 6749 §4.4), or for `subject`. */
+  /** Issues an access token without a session or refresh token, for the client itself (RFC 6749 §4.4) or for `subject`. */
   issueForClient(
     client: Client,
     options: AccessTokenRequest & {
@@ -109,17 +109,18 @@ export interface Tokens {
     },
   ): Promise<TokenSet>
   /**
-   * The claims of a refresh token of this server, whatever its `exp`. Checks signature, kind and issuer, and does not use
-   * the store. The caller checks client and session; the session decides when the token ends.
+   * Returns the claims of a refresh token of this server, even if its `exp` has passed. It checks signature, kind and issuer,
+   * and does not use the store. You check the client and the session; the session decides how long the token is valid.
    */
   readRefreshToken(token: string): Promise<RefreshTokenClaims | undefined>
-  /** As `readRefreshToken`, and before its `exp` at `now`. Whether the token still works is for its session to decide. */
+  /** Like `readRefreshToken`, but also requires that `exp` is after `now`. The session decides whether the token is valid. */
   verifyRefreshToken(token: string, now: number): Promise<RefreshTokenClaims | undefined>
-  /** The claims of an access token of this server, expired or not, in force or not yet. Otherwise as `verifyAccessToken`. */
+  /** Like `verifyAccessToken`, but does not check `exp` and `nbf`. */
   readAccessToken(token: string): Promise<AccessTokenClaims | undefined>
   /**
-   * The claims of an access token of this server that is neither expired nor before its `nbf` at `now`. Does not check
-   * whether its session lives or it was revoked: introspection does. Nor audience and scope: the resource server does.
+   * Returns the claims of an access token of this server if it is not expired and not before its `nbf` at `now`, or
+   * `undefined`. It does not check whether the session is active or the token was revoked, as introspection does, nor
+   * audience and scope, as the resource server does.
    */
   verifyAccessToken(token: string, now: number): Promise<AccessTokenClaims | undefined>
   /** The public keys, for `jwks_uri`. */
@@ -151,7 +152,7 @@ const TOKENS_OPTIONS = optionNames<TokensOptions>({
   claims: true,
 })
 
-/** Makes the functions that issue and verify the tokens of `issuer`. */
+/** Creates the functions that issue and verify the tokens of `issuer`. */
 export function createTokens(options: TokensOptions): Tokens {
   checkOptions('createTokens', options, TOKENS_OPTIONS)
   const { issuer, claims: hook } = options

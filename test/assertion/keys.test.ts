@@ -289,7 +289,7 @@ test('R43: when a key of the right kid is excluded, the detail of the refusal sa
   }
   const none = await withKeys([named(key, 'other')])
   const refused = await refusalOf(none.verify(formWith(assertionBy(key, {}, { kid: 'mine' }))))
-  assert.match(refused.detail ?? '', /no key for checking ES256 with kid "mine"$/)
+  assert.match(refused.detail ?? '', /no key that can verify ES256 with kid "mine"$/)
 })
 
 test('R76: complete base64url padding is accepted in the keys of every type, and nothing else that is not base64url', async () => {

@@ -126,7 +126,7 @@ async function flow(context: TestContext, stores: MemoryStores, way: 'query' | '
   const record = await stores.sessionStore.get(sid)
   assert.deepEqual([record?.version, record?.resources], [2, [A, B]])
   assert.ok(record)
-  assert.throws(() => upgradeSession({ ...record }, undefined, 1), /version 2.*knows 1/, 'an older node')
+  assert.throws(() => upgradeSession({ ...record }, undefined, 1), /version 2.*supports 1/, 'an older node')
 
   const narrowed = await two.token(refreshing(refresh_token, { resource: B }))
   assert.deepEqual([narrowed.status, narrowed.body['scope']], [200, 'write'])
