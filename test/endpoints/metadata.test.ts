@@ -176,7 +176,7 @@ test('createMetadata and createDocumentEndpoint say what they need', () => {
     [{ issuer, token: { url: '/token' } }, /option 'token.endpoint'/],
     [
       { issuer, token: { url: '/token', endpoint: revoking } },
-      /option 'token.endpoint' must be what createTokenEndpoint/,
+      /option 'token.endpoint' must be the result of createTokenEndpoint/,
     ],
     [{ issuer, token, revocation: '/revoke' }, /option 'revocation'/],
     [{ issuer, token, introspection: { url: '/i', endpoint: {} } }, /option 'introspection.endpoint'/],
