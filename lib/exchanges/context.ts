@@ -12,16 +12,16 @@ export interface ContextOption {
   /**
    * Returns members to add to the token response, such as the `patient` of a SMART launch; `undefined` for none. It is called
    * for each response, with the session where there is one, before anything is used up: if it fails, the client may send the
-   * same request again. The members of the protocol (`access_token`, `token_type`, `expires_in`, `refresh_token`, `scope`,
-   * `id_token`, `authorization_details`, …) cannot be set: a result that has one of them is a server error, which names it. An
-   * `OAuthError` it throws is the response. Default: no further members.
+   * same request again. The members that this package sets (`access_token`, `token_type`, `expires_in`, `refresh_token`,
+   * `scope`, …) cannot be set: a result that has one of them is a server error, which names it. An `id_token` or
+   * `authorization_details` of your own can. An `OAuthError` it throws is the response. Default: no further members.
    */
   readonly context?:
     | ((facts: ClaimsContext) => Members | undefined | null | Promise<Members | undefined | null>)
     | undefined
 }
 
-/** Members with a meaning in RFC 6749 §5, RFC 8693 §2.2.1, RFC 9396 §7, OpenID Connect Core §3.1.3.3, and ours. */
+/** The members of RFC 6749 §5 and RFC 8693 §2.2.1, and ours. ID tokens and authorization details are the application's. */
 const PROTOCOL_MEMBERS: ReadonlySet<string> = new Set([
   'access_token',
   'token_type',
@@ -29,9 +29,7 @@ const PROTOCOL_MEMBERS: ReadonlySet<string> = new Set([
   'refresh_token',
   'refresh_expires_in',
   'scope',
-  'id_token',
   'issued_token_type',
-  'authorization_details',
 ])
 
 const isProtocolMember = (name: string): boolean => PROTOCOL_MEMBERS.has(name) || name.startsWith('error')

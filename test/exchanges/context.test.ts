@@ -176,8 +176,8 @@ test('SM4: without members, or without context, a response is as it was', async 
 })
 
 const PROTOCOL = [
-  ...['access_token', 'token_type', 'expires_in', 'scope', 'refresh_token', 'refresh_expires_in', 'id_token'],
-  ...['issued_token_type', 'authorization_details', 'error', 'error_description', 'error_uri', 'error_anything'],
+  ...['access_token', 'token_type', 'expires_in', 'scope', 'refresh_token', 'refresh_expires_in'],
+  ...['issued_token_type', 'error', 'error_description', 'error_uri', 'error_anything'],
 ]
 
 test('SM4: a member of the protocol is a server error that names it, and uses up nothing', async () => {
@@ -190,8 +190,9 @@ test('SM4: a member of the protocol is a server error that names it, and uses up
       assert.deepEqual([refused.status, refused.code, refused.reason], [500, 'server_error', 'misconfigured'])
       assert.match(refused.detail ?? '', new RegExp(`'context'.*'${name}'`))
     }
-    returned = { patient: '123' }
-    assert.equal((await run(requests[grant] ?? {}))['patient'], '123', grant)
+    returned = { patient: '123', id_token: 'of the application', authorization_details: [{ type: 'payment' }] }
+    const { patient, id_token, authorization_details } = await run(requests[grant] ?? {})
+    assert.deepEqual({ patient, id_token, authorization_details }, returned, grant)
   }
 })
 
