@@ -2,6 +2,7 @@ import { isAbsent } from './optional.ts'
 
 /** One of several valid secrets of a client. */
 export interface ClientSecret {
+  /** The secret itself: a string, or the hash that `hashClientSecret` returned. */
   readonly value: string
   /** When the secret expires, in epoch seconds or as a `Date`. 0 or absent: never. */
   readonly expires_at?: number | bigint | Date | undefined
@@ -9,6 +10,7 @@ export interface ClientSecret {
 
 /** A JWK set (RFC 7517 §5) of public keys. Its members are not trusted: each key is checked when it is used. */
 export interface JwkSet {
+  /** The public keys, each a JWK (RFC 7517 §4). */
   readonly keys: readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -17,7 +19,9 @@ export interface JwkSet {
  * the wire. Members that the application adds are not changed.
  */
 export interface Client {
+  /** The client identifier (RFC 6749 §2.2): what requests send as `client_id`. Compared exactly. */
   readonly client_id: string
+  /** The name for your consent page. This package does not use it otherwise. Absent: the client has none. */
   readonly client_name?: string | undefined
   /** One secret, or several valid ones (rotation). Bytes are used unchanged, strings as UTF-8. */
   readonly client_secret?: string | Uint8Array | readonly ClientSecret[] | undefined
@@ -29,6 +33,9 @@ export interface Client {
   readonly token_endpoint_auth_signing_alg?: string | undefined
   /** Public keys, as an object or a JSON string. Must not be combined with `jwks_uri`. */
   readonly jwks?: JwkSet | string | undefined
+  /**
+   * The `https` URL of the client's JWK set, fetched when a key is needed and cached. Must not be combined with `jwks`.
+   */
   readonly jwks_uri?: string | undefined
   /**
    * The tokens of trusted issuers that this client may authenticate with, instead of its own keys; at most 20. An entry
@@ -37,12 +44,20 @@ export interface Client {
    */
   readonly federated_credentials?:
     | readonly {
+        /** The trusted issuer: its `iss`, exactly. */
         readonly issuer: string
+        /** The `sub` of the token. Absent: any, and `claims` decides. */
         readonly subject?: string | undefined
+        /** The value that `aud` must have. Default: the issuer identifier of this server. */
         readonly audience?: string | undefined
+        /** More claims that the token must have, with their values. Default: none. */
         readonly claims?: Readonly<Record<string, string | number | boolean>> | undefined
       }[]
     | undefined
+  /**
+   * The redirect URIs of the client (RFC 7591 §2), compared exactly. Absent: the client cannot use the authorization
+   * endpoint.
+   */
   readonly redirect_uris?: readonly string[] | undefined
   /** With `native`, the port of `http://localhost` in `redirect_uris` may differ (RFC 8252 §7.3). Absent: `web`. */
   readonly application_type?: string | undefined
@@ -77,11 +92,13 @@ export type ClientAuthenticationMethod =
  * How a client was authenticated: the value of `req.authInfo`. It never contains the assertion or the secret.
  */
 export interface ClientAuthentication {
+  /** The method that the client used, as in `token_endpoint_auth_method`. */
   readonly method: ClientAuthenticationMethod
   /** The JOSE algorithm of the assertion. */
   readonly alg?: string | undefined
   /** The `kid` of the key that verified the assertion, if the key has one. */
   readonly kid?: string | undefined
+  /** The `jti` of the assertion (RFC 7519 §4.1.7). Absent: it has none, or the method uses no assertion. */
   readonly jti?: string | undefined
   /** The trusted issuer of the assertion, if the client did not create it itself. */
   readonly issuer?: string | undefined
@@ -93,7 +110,9 @@ export interface ClientAuthentication {
 
 /** A client and how it was authenticated. */
 export interface AuthenticatedClient<C extends Client = Client> {
+  /** The client record, as `findClient` returned it. */
   readonly client: C
+  /** How the client authenticated. */
   readonly authentication: ClientAuthentication
 }
 

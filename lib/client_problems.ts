@@ -27,7 +27,11 @@ export interface ClientProblem {
   readonly detail: string
 }
 
-/** The options of `findClientProblems`: what the server accepts. */
+/**
+ * The options of `findClientProblems`: what the server accepts.
+ *
+ * @inline
+ */
 export interface ClientProblemOptions extends RedirectUriRules {
   /** The client authentication methods that the server offers. Default: the five of this package. */
   readonly methods?: readonly string[] | undefined
@@ -42,7 +46,12 @@ export interface ClientProblemOptions extends RedirectUriRules {
   /** The option `keySets.isAllowedAddress` of the verifier. Default: public addresses. */
   readonly isAllowedAddress?: IsAllowedAddress | undefined
   /** The option `trustedIssuers` of the verifier, or the names of its issuers. Default: none. */
-  readonly trustedIssuers?: { readonly issuers: readonly string[] } | undefined
+  readonly trustedIssuers?:
+    | {
+        /** The issuer identifiers that `federated_credentials` may name. */
+        readonly issuers: readonly string[]
+      }
+    | undefined
   /** The time for which expiry is judged, epoch seconds. Default: now. */
   readonly now?: number | undefined
 }

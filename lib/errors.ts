@@ -276,8 +276,13 @@ export const REASONS = Object.keys(CODE_OF_REASON) as readonly Reason[]
 /** The error code a reason goes out as. */
 export const codeOfReason = (reason: Reason): KnownErrorCode => CODE_OF_REASON[reason]
 
-/** The options of an `OAuthError`. */
+/**
+ * The options of an `OAuthError`.
+ *
+ * @inline
+ */
 export interface OAuthErrorOptions {
+  /** The reason code for operators, from `REASONS`. Responses contain it at verbosity `debug` only. Default: none. */
   readonly reason?: Reason | undefined
   /** The `error_description` at verbosity `normal` and above, instead of the fixed sentence of the code. Never a secret. */
   readonly description?: string | undefined

@@ -8,9 +8,13 @@ import { toPrintable, toPrintableId } from './printable.ts'
 
 /** What names a session in an event. */
 export interface SessionEvent {
+  /** The session. */
   readonly sessionId: string
+  /** The type of the session: `oauth2` for sessions of this package. */
   readonly type: string
+  /** The user of the session. */
   readonly subject: string
+  /** The client of the session; '' for none. */
   readonly clientId: string
 }
 
@@ -22,118 +26,212 @@ export interface SessionEvent {
  * registered. Other characters of a request are escaped (`\u000a`), and long strings are cut.
  */
 export interface Events {
+  /** A client authenticated. */
   'client.authenticated': {
+    /** The client. */
     readonly clientId: string
+    /** The method it used. */
     readonly method: ClientAuthenticationMethod
+    /** The JOSE algorithm of its assertion. Absent without an assertion. */
     readonly alg?: string | undefined
+    /** The `kid` of the key that verified the assertion. Absent: the key has none. */
     readonly kid?: string | undefined
     /** The trusted issuer of the assertion and its `sub`, where the client did not make it itself. */
     readonly issuer?: string | undefined
+    /** The `sub` of the trusted issuer's token. */
     readonly subject?: string | undefined
   }
   /** A client was turned away. */
   'client.refused': {
     /** As the request named it; not authenticated, perhaps not even registered. */
     readonly clientId: string | undefined
+    /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
+    /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
+    /** The `kid` of the assertion, not verified. Absent: it has none. */
     readonly kid?: string | undefined
   }
   /** A client could not be judged: the server is at fault. */
   'client.undecided': {
     /** As the request named it. */
     readonly clientId: string | undefined
+    /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
+    /** What failed, for operators. */
     readonly detail: string | undefined
+    /** The `kid` of the assertion, not verified. Absent: it has none. */
     readonly kid?: string | undefined
+    /** The underlying exception. */
     readonly cause: unknown
   }
   /** Something about a client's registration that its operator should mend; the request went on. */
-  'client.warning': { readonly clientId: string; readonly detail: string }
+  'client.warning': {
+    /** The client. */
+    readonly clientId: string
+    /** What to mend in the registration. */
+    readonly detail: string
+  }
   /** The metadata document of a client was read, and is used until `expiresAt`. */
   'client_document.read': {
+    /** The client: the URL of the document. */
     readonly clientId: string
+    /** The size of the document. */
     readonly bytes: number
+    /** How long the request took. */
     readonly milliseconds: number
     /** Epoch seconds. */
     readonly expiresAt: number
     /** What differs from the document that was kept before. */
     readonly redirectUrisChanged: boolean
+    /** Whether `jwks` or `jwks_uri` differs. */
     readonly keysChanged: boolean
+    /** Whether `token_endpoint_auth_method` differs. */
     readonly methodChanged: boolean
   }
   /** The metadata document of a client is invalid or was withdrawn. */
-  'client_document.refused': { readonly clientId: string; readonly detail: string }
+  'client_document.refused': {
+    /** The client: the URL of the document. */
+    readonly clientId: string
+    /** What is wrong with the document. */
+    readonly detail: string
+  }
   /** The metadata document of a client cannot be read. `detail` is for operators alone. */
   'client_document.unreachable': {
+    /** The client: the URL of the document. */
     readonly clientId: string
+    /** Why the document cannot be read. */
     readonly detail: string
     /** Whether the last valid document was used. */
     readonly isStaleUsed: boolean
   }
-  'code.issued': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
-  'code.spent': { readonly clientId: string; readonly subject: string; readonly sessionId: string }
-  'code.replayed': {
+  /** An authorization code was issued. */
+  'code.issued': {
+    /** The client that receives the code. */
     readonly clientId: string
+    /** The user who allowed it. */
     readonly subject: string
+    /** The session that the code will open. */
+    readonly sessionId: string
+  }
+  /** An authorization code was exchanged for tokens. */
+  'code.spent': {
+    /** The client that sent the code. */
+    readonly clientId: string
+    /** The user of the code. */
+    readonly subject: string
+    /** The session that the code opened. */
+    readonly sessionId: string
+  }
+  /** An authorization code was sent again after it was used (RFC 6749 §10.5). */
+  'code.replayed': {
+    /** The client that the code was issued to. */
+    readonly clientId: string
+    /** The user of the code. */
+    readonly subject: string
+    /** The session that the code opened. */
     readonly sessionId: string
     /** Whether the replay proved client, redirect URI and verifier, and so ended the session. */
     readonly proven: boolean
   }
   /** A token request was answered with tokens. `tokenId` is the `jti` of the access token. */
   'token.issued': {
+    /** The client that receives the tokens. */
     readonly clientId: string
     /** The user; for `client_credentials` the client. */
     readonly subject: string
     /** Absent for `client_credentials`. */
     readonly sessionId: string | undefined
+    /** The `grant_type` of the request; `undefined` if it is not known. */
     readonly grantType: string | undefined
+    /** The scope of the access token, separated by spaces; '' for none. */
     readonly scope: string
+    /** The `jti` of the access token. */
     readonly tokenId: string
     /** Epoch seconds. */
     readonly expiresAt: number
   }
   /** A resource server did not accept an access token. For a server error (fault) `cause` is there: nothing was decided. */
   'access_token.refused': {
+    /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
+    /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
     /** The `jti` of the token; `undefined` until its signature is verified. */
     readonly tokenId: string | undefined
     /** The client that the token was issued to; `undefined` until its signature is verified. */
     readonly clientId: string | undefined
+    /** The underlying exception of a fault. Absent: the token was refused. */
     readonly cause?: unknown
   }
+  /** A session was opened. */
   'session.opened': SessionEvent
+  /** A refresh token was accepted. */
   'session.refreshed': SessionEvent & {
+    /**
+     * `confirm`: the newest token, for the first time. `join`: a concurrent request. `retry`: the client lost the last
+     * response. `slide`: the tokens do not rotate.
+     */
     readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
+    /** The generation of the presented token. */
     readonly generation: number
+    /** The newest generation issued. */
     readonly newest: number
+    /** The last generation that the client has used. */
     readonly confirmed: number
   }
   /** Another node changed the session between reading and saving; `attempt` counts from 1. */
-  'session.conflict': SessionEvent & { readonly attempt: number }
+  'session.conflict': SessionEvent & {
+    /** The number of this attempt to save, from 1. */
+    readonly attempt: number
+  }
+  /** A refresh token that was superseded was presented (RFC 9700 §4.14.2). */
   'refresh_token.reused': SessionEvent & {
+    /** The generation of the presented token. */
     readonly generation: number
+    /** The newest generation issued. */
     readonly newest: number
+    /** The last generation that the client has used. */
     readonly confirmed: number
     /** Whether the session was ended for it. */
     readonly ended: boolean
   }
-  'session.ended': { readonly sessionId: string }
-  'sessions.ended': { readonly subject: string; readonly type: string; readonly count: number }
+  /** A session was ended. */
+  'session.ended': {
+    /** The session. */
+    readonly sessionId: string
+  }
+  /** All sessions of a user of one type were ended: `sessions.endAll`. */
+  'sessions.ended': {
+    /** The user. */
+    readonly subject: string
+    /** The type of the sessions. */
+    readonly type: string
+    /** The number of sessions. */
+    readonly count: number
+  }
   /** A record of a store that is damaged, or of a later version, was left out of a list. */
   'record.unreadable': {
+    /** What the record is of. */
     readonly kind: 'session' | 'code'
+    /** The id of the record; `undefined` if it cannot be read. */
     readonly id: string | undefined
+    /** Why it cannot be read. */
     readonly cause: unknown
   }
   /** A request was answered with an error, whatever its kind. `cause` is there for faults. */
   'request.refused': {
+    /** The `error` of the response. */
     readonly code: OAuthErrorCode
+    /** The HTTP status of the response. */
     readonly status: number
+    /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
+    /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
+    /** The client as the request named it; `undefined` if it named none. */
     readonly clientId: string | undefined
+    /** The underlying exception of a fault. Absent for other errors. */
     readonly cause?: unknown
   }
 }

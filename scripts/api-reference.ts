@@ -140,9 +140,20 @@ function writeIndex(project: ProjectReflection): void {
   writeFileSync(join(out, 'README.md'), `${lines.join('\n').replaceAll('`…`', '`.`').trimEnd()}\n`)
 }
 
+/** Links sections of RFCs, except in code and in links. */
+const linkSections = (text: string): string =>
+  text.replace(
+    /^```[\s\S]*?^```|`[^`\n]*`|\[[^\]\n]*\]\([^)\n]*\)|\bRFC (\d{3,5})(?: §(\d+(?:\.\d+)*))?/gm,
+    (match, rfc, section) =>
+      rfc === undefined
+        ? match
+        : `[${match}](https://www.rfc-editor.org/rfc/rfc${rfc}${section === undefined ? '' : `#section-${section}`})`,
+  )
+
 application.renderer.on(PageEvent.END, (page) => {
   // The members of an inlined type have rows of their own below it.
   page.contents = (page.contents ?? '').replace(/^(\| `\w+\??` \| )\\\{ .* \\\}( \| .*\|)$/gm, '$1`object`$2')
+  page.contents = linkSections(page.contents)
 })
 rmSync(out, { recursive: true, force: true })
 await application.outputs.writeOutput({ name: 'markdown', path: out }, project)

@@ -18,7 +18,10 @@ export interface AssertionCheck<C extends Client = Client> {
    * client's record, how it authenticated (method, algorithm, key id, `jti`, claims and header) and the request's context.
    */
   check(
-    facts: AuthenticatedClient<C> & { readonly context: RequestContext },
+    facts: AuthenticatedClient<C> & {
+      /** The request: the `context` that was passed to the verifier. */
+      readonly context: RequestContext
+    },
   ): boolean | string | OAuthError | Promise<boolean | string | OAuthError>
 }
 

@@ -44,6 +44,7 @@ export interface Way {
 
 /** Issuers whose tokens clients may authenticate with: `createTrustedIssuers` makes it. */
 export interface TrustedIssuers {
+  /** The issuer identifiers of all of them. */
   readonly issuers: readonly string[]
   /** The JOSE algorithms of all of them, for the metadata. */
   readonly algorithms: readonly string[]

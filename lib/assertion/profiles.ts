@@ -12,10 +12,18 @@ export interface ProfileRules {
   readonly addressedTo: 'issuer' | 'token_endpoint' | 'pushed_authorization_request_endpoint'
   /** Whether `typ: client-authentication+jwt` says that the assertion is addressed to the issuer (RFC 10070 §4). */
   readonly typNarrowsAudience: boolean
+  /**
+   * The form of `aud` that is accepted: `sole` one value, alone or in an array; `string` a plain string; `containing`
+   * an array with other values too.
+   */
   readonly audienceForm: AudienceForm
+  /** Whether `iss` must equal `sub` (RFC 7523 §3). */
   readonly requireIssuerIsSubject: boolean
+  /** Whether an assertion must have a `jti`. */
   readonly jti: 'required' | 'optional'
+  /** The JOSE algorithms that are accepted. */
   readonly algorithms: readonly string[]
+  /** Whether the header must have a `kid`. */
   readonly requireKeyId: boolean
   /** Whether a `jku` header must be the registered `jwks_uri`. It is never fetched; other profiles ignore it. */
   readonly requireRegisteredJku: boolean

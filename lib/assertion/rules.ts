@@ -11,7 +11,11 @@ export type ServerName = string | ((context: RequestContext) => string)
 /** What is done about the `typ` header: see the option of this name. */
 export type TypRule = 'checked' | 'required' | 'ignored'
 
-/** The options that set the rules for assertions. */
+/**
+ * The options that set the rules for assertions.
+ *
+ * @inline
+ */
 export interface RuleOptions {
   /** The profile that sets the defaults of the other rules. Default `oidc`. See the table in `docs/assertions.md`. */
   readonly profile?: AssertionProfile | undefined
@@ -87,7 +91,10 @@ export interface ClientRules extends Pick<RuleOptions, OwnRuleName> {
  */
 export type PerClient<C extends Client> = (
   client: C,
-  way: { readonly issuer: string | undefined },
+  way: {
+    /** The trusted issuer of the assertion. `undefined`: the client made it itself. */
+    readonly issuer: string | undefined
+  },
 ) => ClientRules | undefined
 
 /** What one option may be, what it is without being set, and whom it may be set for. */

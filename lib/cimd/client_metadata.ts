@@ -15,7 +15,14 @@ export interface ClientMetadataOptions extends RedirectUriRules {
    * The scope that such clients may ask for, separated by spaces; `''` for none. A function returns it for each client.
    * `host` is the host of the `client_id`, or `undefined` if the `client_id` is not a URL.
    */
-  readonly scope: string | ((facts: { readonly clientId: string; readonly host: string | undefined }) => string)
+  readonly scope:
+    | string
+    | ((facts: {
+        /** The `client_id` of the client. */
+        readonly clientId: string
+        /** The host of the `client_id`; `undefined` if it is not a URL. */
+        readonly host: string | undefined
+      }) => string)
   /** The most grant types that they get. Default `['authorization_code', 'refresh_token']`. */
   readonly grantTypes?: readonly string[] | undefined
   /**
@@ -56,7 +63,10 @@ export type ClientMetadata =
       /** What was left out of the record, for operators. */
       readonly warnings: readonly string[]
     }
-  | { readonly refused: string }
+  | {
+      /** Why the metadata is refused, for operators. */
+      readonly refused: string
+    }
 
 /** The checked options. */
 export interface MetadataRules extends ClientUrlRules {

@@ -5,6 +5,7 @@ import { isLoopbackHost } from './client_id_url.ts'
 
 /** What a consent page has to show of a client. */
 export interface ClientDescription {
+  /** The `client_name`; `undefined` if the client has none. */
   readonly name: string | undefined
   /** The host of the metadata document; `undefined` if the `client_id` is not a URL, or the client is registered. */
   readonly host: string | undefined
@@ -41,6 +42,7 @@ export function describeClient(client: Client, redirectUri: string): ClientDescr
 
 /** What this reads of the request that oauth2orize passes to `askAgain`. */
 interface RedirectingRequest {
+  /** The redirect URI of the request. */
   readonly redirectURI?: string | undefined
 }
 

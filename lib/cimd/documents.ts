@@ -23,7 +23,11 @@ import {
   readMetadataRules,
 } from './client_metadata.ts'
 
-/** How documents are requested. */
+/**
+ * How documents are requested.
+ *
+ * @inline
+ */
 type DocumentRemoteOptions = Omit<RemoteOptions, 'allowHttpLoopback' | 'maxBytes'>
 
 /** How many requests are made for documents. */
@@ -45,6 +49,7 @@ export interface ClientDocumentOptions extends ClientMetadataOptions {
    * accepts; a rejection is a 503. Default: all are.
    */
   readonly isAllowed?: ((url: URL) => boolean | Promise<boolean>) | undefined
+  /** How documents are fetched: addresses, certificates, time limit. Default: public addresses, 3 seconds. */
   readonly remote?: DocumentRemoteOptions | undefined
   /** The largest document in bytes, 1024 to 65536. Default 10240. */
   readonly maxBytes?: number | undefined
@@ -59,6 +64,7 @@ export interface ClientDocumentOptions extends ClientMetadataOptions {
   readonly staleIfErrorSeconds?: number | undefined
   /** The least time in seconds between two requests for one URL, 1 to 3600. Default 5. */
   readonly cooldownSeconds?: number | undefined
+  /** How many documents are fetched at most. The defaults protect this server and others. */
   readonly budget?: DocumentBudget | undefined
   /** The most documents that are kept, 1 to 1000000. Default 1000. */
   readonly maxDocuments?: number | undefined
@@ -110,7 +116,10 @@ export interface ClientDocuments {
    */
   findClient(registered?: FindClient): FindClient
   /** For the option `extra` of `createMetadata`: `client_id_metadata_document_supported`. */
-  readonly metadata: { readonly client_id_metadata_document_supported: true }
+  readonly metadata: {
+    /** Tells clients that they may use the URL of a metadata document as `client_id`. */
+    readonly client_id_metadata_document_supported: true
+  }
   /** Forgets the document of a client, so that the next request reads it again. */
   forget(clientId: string): void
 }

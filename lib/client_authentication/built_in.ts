@@ -18,7 +18,13 @@ export const BUILT_IN: readonly BuiltInMethod[] = [
 ]
 
 /** The names of the methods of this package, for the option `methods`: `[...builtInMethods, mine]`. */
-export const builtInMethods: readonly BuiltInMethod['method'][] = BUILT_IN.map(({ method }) => method)
+export const builtInMethods: readonly (
+  | 'private_key_jwt'
+  | 'client_secret_jwt'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'none'
+)[] = BUILT_IN.map(({ method }) => method)
 
 /**
  * Whether any of the JOSE algorithms serves the method: a profile without HMAC offers no `client_secret_jwt`. Methods

@@ -11,7 +11,9 @@ import type { BasicDecoding, Credentials } from './basic_credentials.ts'
 
 /** What the choice of a method looks at. `rawHeaders` is Node's list; without it a repeated header cannot be seen. */
 export interface RequestHead {
+  /** The headers by their name in lower case, as Node parses them. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** Names and values in turn, as Node received them. Absent: a repeated header cannot be detected. */
   readonly rawHeaders?: readonly string[]
 }
 
@@ -27,8 +29,11 @@ export interface AuthenticationContext extends RequestContext {
 
 /** A request, as all methods see it. */
 export interface PresentedRequest {
+  /** The request's headers. */
   readonly request: RequestHead
+  /** The form parameters of the request. Each was sent once. */
   readonly parameters: FormParameters
+  /** The endpoint that was called, and your own members of the context. */
   readonly context: AuthenticationContext
 }
 
@@ -68,7 +73,12 @@ export interface AuthenticationMethod {
    * has a Passport strategy for the method.
    */
   readonly authenticate?:
-    | ((presented: PresentedRequest & { readonly client: Client }) => MethodAnswer | Promise<MethodAnswer>)
+    | ((
+        presented: PresentedRequest & {
+          /** The record of the client that `readClientId` named. It is not authenticated yet. */
+          readonly client: Client
+        },
+      ) => MethodAnswer | Promise<MethodAnswer>)
     | undefined
 }
 

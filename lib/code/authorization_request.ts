@@ -57,6 +57,7 @@ export const JUDGED_PARAMETERS: readonly string[] = [
 
 /** The parameters of an authorization request as they were sent (RFC 6749 §4.1.1). What was sent empty is absent. */
 export interface AuthorizationParameters {
+  /** The value of each parameter that was sent once. */
   readonly values: FormParameters
   /** Names of parameters that were repeated, bracketed or not text; they have no value here. */
   readonly unsound: readonly string[]

@@ -7,10 +7,13 @@ import { isVerifierOf } from './code_challenge.ts'
 export interface AuthorizationCode extends Binding {
   /** SHA-256 of the code, base64url without padding. */
   readonly id: string
+  /** The client that the code was issued to. */
   readonly clientId: string
+  /** The user who allowed it. */
   readonly subject: string
   /** The granted scope, separated by spaces, sorted; '' for none. */
   readonly scope: string
+  /** The redirect URI that the code was sent to. */
   readonly redirectUri: string
   /** Whether the authorization request carried `redirect_uri`; then the token request must as well. */
   readonly redirectUriWasSent: boolean
@@ -18,12 +21,15 @@ export interface AuthorizationCode extends Binding {
   readonly codeChallenge: string | undefined
   /** The id of the session this code opens, chosen when the code is issued. */
   readonly sessionId: string
+  /** When the code was issued. */
   readonly issuedAt: number
+  /** When the code expires. */
   readonly expiresAt: number
   /** Until when the store keeps the record of a spent code, so that a replay is recognised. */
   readonly keepUntil: number
   /** Wrong verifiers from the right client so far. */
   readonly failures: number
+  /** Whether the code was already used. */
   readonly spent: boolean
   /** What the application wants to find again in the session: `nonce`, `auth_time`, … Plain JSON. */
   readonly extra: Readonly<Record<string, unknown>>

@@ -27,15 +27,23 @@ const KEPT_SECONDS = 3650 * DAY
 
 /** The permissions that a user has given a client in all requests. Times are epoch seconds. */
 export interface Consent {
+  /** The client that received the permission. */
   readonly clientId: string
+  /** All scope values that the user has allowed, separated by spaces; '' for none. */
   readonly scope: string
   /** The resources the consent is for (RFC 8707); absent without resources. */
   readonly resources?: readonly string[]
+  /** When the user first gave consent. */
   readonly since: number
+  /** When the user last gave consent. The lifetime counts from here. */
   readonly extendedAt: number
 }
 
-/** The options of `createConsents`. */
+/**
+ * The options of `createConsents`.
+ *
+ * @inline
+ */
 export interface ConsentsOptions {
   /** The session store: consent is a record of type `consent` in it, shared by all processes that share the store. */
   readonly store: SessionStore
@@ -49,6 +57,7 @@ export interface ConsentsOptions {
    * Consent stored without an issuer is asked again. Default: all issuers share the consents.
    */
   readonly issuer?: string | undefined
+  /** The source of the time. Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
 

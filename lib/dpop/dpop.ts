@@ -43,6 +43,7 @@ export interface Dpop {
   readonly algorithms: readonly string[]
   /** Whether requests without a proof are refused. */
   readonly isRequired: boolean
+  /** The URL of the token endpoint, which proofs of token requests must have as `htu`. */
   readonly tokenEndpoint: string
   /** The nonce for the header `DPoP-Nonce`; `undefined` if proofs need none. */
   getNonce(now: number): string | undefined

@@ -11,7 +11,9 @@ import { normalizeUrl } from './htu.ts'
 export interface DpopProof {
   /** The SHA-256 thumbprint of the key (RFC 7638), `jkt` in tokens. */
   readonly thumbprint: string
+  /** The id of the proof. It is accepted once. */
   readonly jti: string
+  /** The `iat` of the proof, epoch seconds. */
   readonly issuedAt: number
   /** The URL it is for, normalized. */
   readonly url: string

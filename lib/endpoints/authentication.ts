@@ -21,10 +21,17 @@ export interface PassportAuthentication extends Omit<StrategyAuthenticationOptio
   readonly toClient?: ((user: unknown) => Client | undefined) | undefined
 }
 
-/** How an endpoint authenticates clients: with the options of `createClientAuthenticator`, a function, or strategies. */
+/**
+ * How an endpoint authenticates clients: with the options of `createClientAuthenticator`, a function, or strategies.
+ *
+ * @inline
+ */
 export type AuthenticationOptions =
   | ClientAuthenticatorOptions
-  | { readonly authenticateClient: AuthenticateClient }
+  | {
+      /** Authenticates the client of a request: what `createClientAuthenticator` returned, or your own function. */
+      readonly authenticateClient: AuthenticateClient
+    }
   | PassportAuthentication
 
 const OF_STRATEGIES = optionNames<PassportAuthentication>({

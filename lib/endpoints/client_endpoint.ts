@@ -5,7 +5,11 @@ import { type AuthenticationOptions, checkEndpointOptions, createAuthentication 
 import { createShell, type EndpointOptions, type Reply, type RequestHandler } from './shell.ts'
 import type { Authenticated, EndpointFacts, Turn } from './turn.ts'
 
-/** The options of `createClientEndpoint`, which all endpoints have. */
+/**
+ * The options of `createClientEndpoint`, which all endpoints have.
+ *
+ * @inline
+ */
 export type ClientEndpointOptions = AuthenticationOptions & EndpointOptions
 
 /** What an endpoint may set on its response before it returns the body. */

@@ -18,36 +18,57 @@ import type { EndpointFacts } from './turn.ts'
 
 /** A request about a token, whose client is authenticated and whose parameters are sound. */
 export interface TokenRequest {
+  /** The authenticated client. */
   readonly client: Client
+  /** The form parameters of the request. Each was sent once. */
   readonly parameters: FormParameters
   /** The one reading of the clock for this request, epoch seconds. */
   readonly now: number
+  /** The request and the endpoint, for your hooks. */
   readonly context: RequestContext
 }
 
 /** What introspection says of an active token (RFC 7662 §2.2). */
 interface ActiveToken {
+  /** `true`: the token is valid now. */
   readonly active: true
   /** '' for none. */
   readonly scope: string
+  /** The client that the token was issued to. */
   readonly client_id: string
+  /** The user, or for `client_credentials` the client. */
   readonly sub: string
+  /** When the token expires, epoch seconds. */
   readonly exp: number
+  /** When the token was issued, epoch seconds. */
   readonly iat: number
+  /** The issuer identifier of this server. */
   readonly iss: string
+  /** `Bearer` or `DPoP` for an access token, `refresh_token` for a refresh token. */
   readonly token_type: 'Bearer' | 'DPoP' | 'refresh_token' | (string & {})
   readonly [claim: string]: unknown
 }
 
 /** What introspection says of a token (RFC 7662 §2.2). Of one that is not active it says only that. */
-export type IntrospectionResponse = { readonly active: false } | ActiveToken
+export type IntrospectionResponse =
+  | {
+      /** `false`: the token is unknown, expired, revoked, or not for this client to ask about. */
+      readonly active: false
+    }
+  | ActiveToken
 
 /** Answers `introspection_endpoint` requests; see `createIntrospection`. */
 export type Introspect = (request: TokenRequest) => Promise<IntrospectionResponse>
 
-/** The options of `createIntrospection`. */
+/**
+ * The options of `createIntrospection`.
+ *
+ * @inline
+ */
 interface IntrospectionOptions {
+  /** What `createSessions` returned. A token is active only while its session is. */
   readonly sessions: Pick<Sessions, 'get' | 'accepts' | 'isAccessTokenRevoked'>
+  /** What `createTokens` returned. It verifies the tokens. */
   readonly tokens: Pick<Tokens, 'verifyAccessToken' | 'readRefreshToken'>
   /** Finds the client of a token. Without it the client counts as registered, and `perClient` gets its id alone. */
   readonly findClient?: FindClient | undefined

@@ -11,6 +11,7 @@ import type { EndpointFacts } from './turn.ts'
 
 /** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
 export interface AdvertisedEndpoint {
+  /** The URL, or a path below the issuer such as `'/token'`. */
   readonly url: string
   /** What `createTokenEndpoint`, `createRevocationEndpoint` or `createIntrospectionEndpoint` made. */
   readonly endpoint: EndpointFacts
@@ -22,21 +23,41 @@ export interface MetadataOptions {
   readonly issuer: string
   /** A URL, or a path below the issuer such as `'/authorize'`. */
   readonly authorizationEndpoint?: string | undefined
+  /** The URL of your public keys, or a path below the issuer. Default: none is published. */
   readonly jwksUri?: string | undefined
   /** What serves it knows its grant types. */
   readonly token: AdvertisedEndpoint & {
+    /** What `createTokenEndpoint` returned. */
     readonly endpoint: {
+      /** For `grant_types_supported`. */
       readonly grantTypes: readonly string[]
+      /** For `dpop_signing_alg_values_supported`. Absent: not published. */
       readonly dpopAlgorithms?: readonly string[] | undefined
     }
   }
+  /** The revocation endpoint (RFC 7009). Default: none. */
   readonly revocation?: AdvertisedEndpoint | undefined
+  /** The introspection endpoint (RFC 7662). Default: none. */
   readonly introspection?: AdvertisedEndpoint | undefined
   /** What `createPushedAuthorizationEndpoint` made. */
-  readonly pushed?: (AdvertisedEndpoint & { readonly endpoint: { readonly isRequired: boolean } }) | undefined
+  readonly pushed?:
+    | (AdvertisedEndpoint & {
+        /** What `createPushedAuthorizationEndpoint` returned. */
+        readonly endpoint: {
+          /** For `require_pushed_authorization_requests`. */
+          readonly isRequired: boolean
+        }
+      })
+    | undefined
+  /** For `scopes_supported`. Default: not published. */
   readonly scopes?: readonly string[] | undefined
   /** The resources of this server (RFC 9728 §4): what `createResources` returned. */
-  readonly resources?: { readonly uris: readonly string[] } | undefined
+  readonly resources?:
+    | {
+        /** For `protected_resources`. */
+        readonly uris: readonly string[]
+      }
+    | undefined
   /** Default `['code']` with an authorization endpoint. */
   readonly responseTypes?: readonly string[] | undefined
   /** Whether authorization responses carry `iss` (RFC 9207), as those of this package do. Default true. */
@@ -62,7 +83,9 @@ const NAMES = optionNames<MetadataOptions>({
 
 /** Authorization server metadata (RFC 8414 §2), as it goes over the wire. */
 export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
+  /** The issuer identifier. */
   readonly issuer: string
+  /** The URL of the token endpoint. */
   readonly token_endpoint: string
 }
 
@@ -192,7 +215,11 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   return members as unknown as AuthorizationServerMetadata
 }
 
-/** The options of `createDocumentEndpoint`. */
+/**
+ * The options of `createDocumentEndpoint`.
+ *
+ * @inline
+ */
 export interface DocumentEndpointOptions {
   /** Seconds for which the document may be cached. Default 300. */
   readonly maxAgeSeconds?: number | undefined

@@ -11,7 +11,11 @@ import type { RequestHandler } from './shell.ts'
 import type { EndpointFacts } from './turn.ts'
 
 /** The endpoint for pushed requests, and whether it is the only way to ask for authorization. */
-export type PushedAuthorizationEndpoint = RequestHandler & EndpointFacts & { readonly isRequired: boolean }
+export type PushedAuthorizationEndpoint = RequestHandler &
+  EndpointFacts & {
+    /** Whether every client must push its requests. */
+    readonly isRequired: boolean
+  }
 
 /**
  * Makes the pushed authorization request endpoint (RFC 9126), with the client authentication of the token endpoint: for

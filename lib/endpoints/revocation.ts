@@ -12,9 +12,15 @@ import type { EndpointFacts } from './turn.ts'
 /** Answers `revocation_endpoint` requests; see `createRevocation`. */
 export type Revoke = (request: TokenRequest) => Promise<Record<string, never>>
 
-/** The options of `createRevocation`. */
+/**
+ * The options of `createRevocation`.
+ *
+ * @inline
+ */
 interface RevocationOptions {
+  /** What `createSessions` returned. Revoking a refresh token ends its session. */
   readonly sessions: Pick<Sessions, 'get' | 'end' | 'revokeAccessToken'>
+  /** What `createTokens` returned. It verifies the tokens. */
   readonly tokens: Pick<Tokens, 'readAccessToken' | 'readRefreshToken'>
   /** The hook of `createRefreshTokenExchange`, where it is used: such a token can be given up as well, adopted already or not. */
   readonly adopt?: Adopt | undefined

@@ -20,7 +20,12 @@ import { createShell, type RequestHandler } from './shell.ts'
 import type { EndpointFacts } from './turn.ts'
 
 /** An exchange, plain or in the shape of oauth2orize. */
-type AnyExchange = Exchange | { readonly exchange: Exchange }
+type AnyExchange =
+  | Exchange
+  | {
+      /** The exchange without oauth2orize. */
+      readonly exchange: Exchange
+    }
 
 /** The options of `createTokenEndpoint`: either `exchanges` or `server`. */
 export type TokenEndpointOptions = ClientEndpointOptions & {
@@ -38,11 +43,13 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
     | {
         /** One exchange for each supported grant type. */
         readonly exchanges: readonly AnyExchange[]
+        /** Absent: the option `exchanges` is set. */
         readonly server?: undefined
       }
     | {
         /** Your oauth2orize server, with exchanges of this package and others. */
         readonly server: ServerLike
+        /** Absent: the option `server` is set. */
         readonly exchanges?: undefined
         /**
          * The property of the request from which the server's exchanges read the client. Default: `user`, or the one of
@@ -55,6 +62,7 @@ export type TokenEndpointOptions = ClientEndpointOptions & {
 /** The token endpoint, and what it offers. */
 export type TokenEndpoint = RequestHandler &
   EndpointFacts & {
+    /** The grant types of its exchanges. */
     readonly grantTypes: readonly string[]
     /** The JOSE algorithms of DPoP proofs; absent without the option `dpop`. */
     readonly dpopAlgorithms?: readonly string[] | undefined

@@ -18,10 +18,17 @@ import { bound, type ResourcesOption, requireResources, tokenTarget } from './to
 
 const GRANT_TYPE = 'authorization_code'
 
-/** The options of `createAuthorizationCodeExchange`. */
+/**
+ * The options of `createAuthorizationCodeExchange`.
+ *
+ * @inline
+ */
 export interface AuthorizationCodeOptions extends ScopeRules, ContextOption, ResourcesOption {
+  /** The store of codes: the same as on the authorization side. */
   readonly codes: CodeStore
+  /** What `createSessions` returned. Each code opens a session. */
   readonly sessions: Sessions
+  /** What `createTokens` returned. */
   readonly tokens: Tokens
   /**
    * Called before the session is opened, and again before the code is used up. Return `false` to refuse. Default: every

@@ -8,8 +8,13 @@ import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'client_credentials'
 
-/** The options of `createClientCredentialsExchange`. */
+/**
+ * The options of `createClientCredentialsExchange`.
+ *
+ * @inline
+ */
 export interface ClientCredentialsOptions extends ScopeRules, ContextOption {
+  /** What `createTokens` returned. */
   readonly tokens: Tokens
   /**
    * The resources that tokens can be limited to (RFC 8707): what `createResources` returned. `resource` may then name some of

@@ -4,12 +4,15 @@ import type { FormParameters } from '../parameters.ts'
 
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
 export interface TokenResponse {
+  /** The access token. */
   readonly access_token: string
   /** `Bearer`, `DPoP`, or the type of tokens that an exchange of the application issues. */
   readonly token_type: 'Bearer' | 'DPoP' | (string & {})
   /** Seconds. */
   readonly expires_in?: number
+  /** The refresh token. Absent: none is issued. */
   readonly refresh_token?: string
+  /** The granted scope, separated by spaces. Absent: it is empty, or the one that was asked for. */
   readonly scope?: string
   readonly [extension: string]: unknown
 }
@@ -22,12 +25,15 @@ export interface KeyProof {
 
 /** A token request whose client is authenticated and whose parameters are sound. */
 export interface ExchangeRequest {
+  /** The authenticated client. */
   readonly client: Client
   /** How the client was authenticated; absent where the application authenticated it by means of its own. */
   readonly authentication?: ClientAuthentication | undefined
+  /** The form parameters of the request. Each was sent once; repeated ones are refused before. */
   readonly parameters: FormParameters
   /** The one reading of the clock for this request, epoch seconds. */
   readonly now: number
+  /** The request and the endpoint, and what your `context` option adds. Hooks receive it. */
   readonly context: RequestContext
   /** The key to which the tokens are to be bound. Absent without a DPoP proof. */
   readonly proof?: KeyProof | undefined
@@ -38,6 +44,7 @@ export interface ExchangeRequest {
  * It knows no framework: `oauth2orize/exchange` makes an oauth2orize exchange of it.
  */
 export interface Exchange {
+  /** The `grant_type` that it serves. */
   readonly grantType: string
   /** Serves one request of an authenticated client. */
   run(request: ExchangeRequest): Promise<TokenResponse>

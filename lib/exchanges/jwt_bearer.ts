@@ -30,17 +30,26 @@ export type VerifyIdentityAssertion = (
   facts: { readonly client: Client; readonly now: number; readonly context: RequestContext },
 ) => Promise<IdentityAssertion>
 
-/** The options that say what an assertion is exchanged for. */
+/**
+ * The options that say what an assertion is exchanged for.
+ *
+ * @inline
+ */
 export interface JwtBearerOptions extends ScopeRules, ContextOption {
+  /** What `createTokens` returned. */
   readonly tokens: Tokens
   /**
    * Returns the user of this server that the issuer means, `undefined` if there is none. Find users by `issuer` and `sub`
    * together. An `email` is whatever the issuer lets it be, so finding users by it is taking over accounts.
    */
   readonly subjectOf: (facts: {
+    /** The `iss` of the assertion: one of the trusted issuers. */
     readonly issuer: string
+    /** The `sub` of the assertion: the user at that issuer. */
     readonly sub: string
+    /** All claims of the assertion, verified. */
     readonly claims: Readonly<Record<string, unknown>>
+    /** The authenticated client that presents the assertion. */
     readonly client: Client
   }) => string | undefined | null | Promise<string | undefined | null>
   /**

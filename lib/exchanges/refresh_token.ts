@@ -24,9 +24,15 @@ import { bound, type ResourcesOption, requireResources, tokenTarget } from './to
 
 const GRANT_TYPE = 'refresh_token'
 
-/** The options of `createRefreshTokenExchange`. */
+/**
+ * The options of `createRefreshTokenExchange`.
+ *
+ * @inline
+ */
 export interface RefreshTokenOptions extends ScopeRules, ContextOption, ResourcesOption {
+  /** What `createSessions` returned: the same as for the authorization code exchange. */
   readonly sessions: Sessions
+  /** What `createTokens` returned: it must verify the refresh tokens that it issued. */
   readonly tokens: Tokens
   /** Called before the session changes. Return `false` to refuse. Default: every active session is allowed. */
   readonly permits?: Permits | undefined

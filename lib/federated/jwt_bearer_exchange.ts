@@ -19,7 +19,11 @@ import { type Oauth2orizeExchange, type ToOauth2orizeOptions, wrapExchange } fro
 import { checkOptions, oneOf, optionNames, requireVerbs, wholeNumber } from '../options.ts'
 import type { ReplayRegister } from '../replay_register.ts'
 
-/** The options that say which assertions are accepted. */
+/**
+ * The options that say which assertions are accepted.
+ *
+ * @inline
+ */
 interface IdentityAssertionOptions {
   /** Issuers of assertions about users. */
   readonly trustedIssuers: TrustedIssuers

@@ -15,7 +15,13 @@ export interface TrustedIssuer {
   /** The `iss` of its tokens, exactly. For SPIFFE the trust domain: `spiffe://example.org`. */
   readonly issuer: string
   /** Its public keys. One of `jwks`, `jwksUri` and `discovery` is set. */
-  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] } | undefined
+  readonly jwks?:
+    | {
+        /** The public keys, each a JWK (RFC 7517 §4). */
+        readonly keys: readonly Readonly<Record<string, unknown>>[]
+      }
+    | undefined
+  /** The `https` URL of its key set, fetched when a key is needed and cached. */
   readonly jwksUri?: string | undefined
   /** Whether its discovery document names its keys, which must be at the host of the issuer. */
   readonly discovery?: boolean | undefined

@@ -12,7 +12,9 @@ export type ApplicationWithPrototypes = (request: never, response: never) => unk
 
 /** The two classes node:http and node:https take as server options. */
 export type ApplicationClasses = {
+  /** The class of requests, with the methods of the application on it. */
   readonly IncomingMessage: typeof IncomingMessage
+  /** The class of responses, with the methods of the application on it. */
   readonly ServerResponse: typeof ServerResponse
 }
 

@@ -29,7 +29,12 @@ export interface PassportLike {
   /** Makes the middleware that runs a strategy. */
   authenticate(
     strategy: string,
-    options: { session: boolean; endpoint?: string },
+    options: {
+      /** Always `false`: clients have no login session. */
+      session: boolean
+      /** The advertised URL of the endpoint, for the assertion strategy. Absent: the token endpoint. */
+      endpoint?: string
+    },
     callback: (error: unknown, user?: unknown, info?: unknown) => void,
   ): unknown
 }

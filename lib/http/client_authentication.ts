@@ -46,10 +46,15 @@ export interface ClientStrategies {
   readonly [method: string]: string | StrategyLike | undefined
 }
 
-/** Client authentication by Passport strategies, one for each method. */
+/**
+ * Client authentication by Passport strategies, one for each method.
+ *
+ * @inline
+ */
 export interface StrategyAuthenticationOptions {
   /** The application's Passport; needed for strategies given by name. */
   readonly passport?: PassportLike | undefined
+  /** The strategy of each method: its name in Passport, or the strategy itself. */
   readonly strategies: ClientStrategies
   /**
    * The methods of your own. Names of methods of this package say nothing here: those that have a strategy are offered. See
@@ -60,12 +65,20 @@ export interface StrategyAuthenticationOptions {
   readonly findClient?: FindClient | undefined
   /** See `createClientAuthenticator`. Default false. */
   readonly strict?: boolean | undefined
+  /** The advertised URL of the endpoint, which assertions may have as `aud`. Default: the token endpoint. */
   readonly endpoint?: string | undefined
 }
 
-/** The options of `authenticateClients`: a function that authenticates clients, or Passport strategies that do. */
+/**
+ * The options of `authenticateClients`: a function that authenticates clients, or Passport strategies that do.
+ *
+ * @inline
+ */
 export type ClientAuthenticationOptions = (
-  | { readonly authenticateClient: AuthenticateClient }
+  | {
+      /** Authenticates the client of a request: what `createClientAuthenticator` returned, or your own function. */
+      readonly authenticateClient: AuthenticateClient
+    }
   | StrategyAuthenticationOptions
 ) & {
   /** The advertised URL of the endpoint, where it is not the token endpoint. */
@@ -75,6 +88,7 @@ export type ClientAuthenticationOptions = (
    * `passport.initialize({ userProperty })`.
    */
   readonly userProperty?: string | undefined
+  /** The source of the time. Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
 

@@ -40,7 +40,9 @@ export interface ErrorResponseOptions {
 
 /** The body of an error response (RFC 6749 §5.2). */
 interface ErrorBody {
+  /** The error code (RFC 6749 §5.2). */
   readonly error: OAuthErrorCode
+  /** One sentence for developers, by the option `verbosity`. Absent at verbosity `minimal`. */
   readonly error_description?: string
 }
 
@@ -167,7 +169,11 @@ function callWriter(write: () => unknown, response: Response, send: () => void):
   }
 }
 
-/** The options of `respondWithError`. */
+/**
+ * The options of `respondWithError`.
+ *
+ * @inline
+ */
 export interface ErrorMiddlewareOptions extends ErrorResponseOptions {
   /** The CORS headers of the endpoint, where an earlier middleware may fail before `allowCors` has set them. */
   readonly cors?: CorsOptions | undefined

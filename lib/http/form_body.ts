@@ -6,7 +6,11 @@ import type { FormParameters } from '../parameters.ts'
 import { marked, parsedForm, parseForm, REPEATABLE } from './form.ts'
 import type { Middleware, Request } from './message.ts'
 
-/** How request bodies are read. */
+/**
+ * How request bodies are read.
+ *
+ * @inline
+ */
 export interface FormBodyOptions {
   /** The largest accepted body, in bytes. Default 65536; the response to a larger body is 413. */
   readonly limitBytes?: number | undefined

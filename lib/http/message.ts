@@ -21,7 +21,10 @@ export type Response = ServerResponse
 
 /** Connect's `next`: `(error?: unknown) => void`, or with a parameter that is declared narrower. */
 // Written as a method, whose parameter may be narrower: oauth2orize types the error as Error, Express as anything.
-export type Next = { next(error?: unknown): void }['next']
+export type Next = {
+  /** Continues with the next middleware, or with the error handlers if an error is passed. */
+  next(error?: unknown): void
+}['next']
 
 /** A middleware of Connect, Express 4 or Express 5. */
 export type Middleware = (request: Request, response: Response, next: Next) => void

@@ -9,7 +9,11 @@ import { REMOTE_OPTIONS, type RemoteDocument, type RemoteOptions, readRemoteOpti
 import { documentUrl, MOST_URL_CHARACTERS } from '../remote/url.ts'
 import { countProblem, type Jwk, parseKeySet } from './jwks.ts'
 
-/** How remote key sets (`jwks_uri`) are fetched and cached. */
+/**
+ * How remote key sets (`jwks_uri`) are fetched and cached.
+ *
+ * @inline
+ */
 export interface KeySetOptions extends RemoteOptions {
   /** The maximum number of keys in a set, also in the `jwks` of a client record. 1 to 1000, default 100. */
   readonly maxKeys?: number | undefined

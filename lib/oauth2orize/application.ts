@@ -4,7 +4,11 @@ import { OAuthError, unavailable } from '../errors.ts'
 import { outcomeOf } from '../hooks.ts'
 import { requireFunction, wholeNumber } from '../options.ts'
 
-/** The option that limits how long the parts of the authorization side wait for functions of the application. */
+/**
+ * The option that limits how long the parts of the authorization side wait for functions of the application.
+ *
+ * @inline
+ */
 export interface TimeLimitOptions {
   /**
    * Milliseconds after which a function of the application that has not settled counts as failed. Default 10 000, from

@@ -41,7 +41,9 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
       SealedTransactionsOptions<User>,
       'secret' | 'transactionLifetimeSeconds' | 'transactionField' | 'userProperty'
     > {
+  /** Looks up a client by its identifier. Resolves with `undefined` for an unknown one. */
   readonly findClient: FindClient<C>
+  /** Remembers which transactions the user has decided on, so that each is decided once. */
   readonly replayRegister: ReplayRegister
   /** Consent is remembered here, and who has given it is not asked again. */
   readonly consents: Pick<Consents, 'allows' | 'remember'>

@@ -6,6 +6,7 @@ import type { PushedRequestMark } from '../pushed/pushed_requests.ts'
 
 /** A request as far as its parameters go: Express's, or Node's own with a parsed body on it. */
 export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'> & {
+  /** The parsed form of a POST request. */
   readonly body?: unknown
   /** Read only if the URL has no query, as in unit tests with mock requests. */
   readonly query?: unknown
@@ -113,11 +114,17 @@ export function readAuthorizationParameters(
 export interface Oauth2orizeRequest {
   /** oauth2orize refuses a request without a type before it can be redirected: here it is never empty. */
   type?: string
+  /** The parameter `client_id`. */
   clientID?: string
+  /** The parameter `redirect_uri`; `undefined` if it was not sent. */
   redirectURI?: string | undefined
+  /** The scope values that were asked for; `undefined` if none were. */
   scope?: string[] | undefined
+  /** The parameter `state`, which the response repeats. */
   state?: string | undefined
+  /** The parameter `code_challenge` of PKCE (RFC 7636 §4.3). */
   codeChallenge?: string | undefined
+  /** The parameter `code_challenge_method`: `S256`. */
   codeChallengeMethod?: string | undefined
   /**
    * What the client sent, by GET or by POST: `parameters.values` has every parameter that was sent once, also those that

@@ -16,7 +16,10 @@ import type { Oauth2orizeTransaction } from './transactions.ts'
 export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
 
 /** A response whose request can be asked for its method; Node's own is one. */
-export type AuthorizationResponse = ServerResponse & { readonly req?: Pick<IncomingMessage, 'method'> }
+export type AuthorizationResponse = ServerResponse & {
+  /** The request that is responded to. */
+  readonly req?: Pick<IncomingMessage, 'method'>
+}
 
 /** Errors that are about the person at the browser, not about the client: never redirected. */
 const FOR_THE_PERSON: ReadonlySet<Reason | undefined> = new Set<Reason>([
@@ -142,8 +145,11 @@ export function redirectError(
 
 /** An error as a page may show it. Nothing here tells of causes inside the server. */
 export interface ShownError {
+  /** The HTTP status. */
   readonly status: number
+  /** The error code (RFC 6749 §4.1.2.1). */
   readonly code: OAuthErrorCode
+  /** One sentence for the user. */
   readonly message: string
   /** The query (`?…`) to append to the authorization endpoint's URL to start again; absent where it is not known. */
   readonly retry: string | undefined
@@ -152,10 +158,15 @@ export interface ShownError {
 /** Shows an error to the person, instead of the built-in page. Status and `Cache-Control` are set already. */
 type ShowError = (error: ShownError, request: IncomingMessage, response: ServerResponse) => unknown
 
-/** The options of `respondWithAuthorizationError`. */
+/**
+ * The options of `respondWithAuthorizationError`.
+ *
+ * @inline
+ */
 export interface AuthorizationErrorsOptions extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
+  /** How much detail an error response contains. Default `'normal'`: a fixed sentence. */
   readonly verbosity?: Verbosity | undefined
   /**
    * Path of the authorization endpoint, for the retry link of the built-in page. Default: the path that the request was

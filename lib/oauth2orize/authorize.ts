@@ -23,10 +23,15 @@ import { type Oauth2orizeRequest, parametersOf } from './authorization_parameter
 import { checkDpop } from './dpop_option.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 
-/** The options of `validateAuthorization`: who clients are, and the rules that requests are judged by. */
+/**
+ * The options of `validateAuthorization`: who clients are, and the rules that requests are judged by.
+ *
+ * @inline
+ */
 export interface ValidateAuthorizationOptions<C extends Client = Client>
   extends Omit<AuthorizationRules, 'pkce'>,
     TimeLimitOptions {
+  /** Looks up a client by its identifier. Resolves with `undefined` for an unknown one. */
   readonly findClient: FindClient<C>
   /** For whom PKCE is required, or a function that returns it for a client. Default `'all'`. */
   readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined

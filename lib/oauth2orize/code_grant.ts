@@ -32,12 +32,15 @@ type Extra = Readonly<Record<string, unknown>>
 /**
  * The options of `createCodeGrant`. Those that `validateAuthorization` has as well must be the same: what a request was
  * judged by is judged again before its code is issued.
+ *
+ * @inline
  */
 export interface CodeGrantOptions<User = unknown>
   extends TimeLimitOptions,
     Pick<ValidateAuthorizationOptions, 'pkce' | 'dpop' | 'defaultScope' | 'resources'> {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
+  /** The store of codes: the same as for the authorization code exchange. */
   readonly codes: CodeStore
   /** Where what the user allows is remembered. Without it the user is asked every time. */
   readonly consents?: Pick<Consents, 'remember'> | undefined
@@ -49,10 +52,16 @@ export interface CodeGrantOptions<User = unknown>
   readonly keepSpentCodeSeconds?: number | undefined
   /** What the session is to carry from here (`nonce`, `auth_time`, …): plain JSON. */
   readonly extra?:
-    | ((transaction: { readonly request: Oauth2orizeRequest; readonly user: User }) => Extra | Promise<Extra>)
+    | ((transaction: {
+        /** The authorization request. */
+        readonly request: Oauth2orizeRequest
+        /** The user who allowed it, as Passport has it. */
+        readonly user: User
+      }) => Extra | Promise<Extra>)
     | undefined
   /** How much detail an error response contains. Default `'normal'`: a fixed sentence. */
   readonly verbosity?: Verbosity | undefined
+  /** The source of the time. Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
 

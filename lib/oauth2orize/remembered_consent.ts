@@ -16,8 +16,13 @@ export type ImmediateDone = (error: Error | null, allow: boolean, info: unknown,
 /** Nobody was asked: there is nothing new to remember. oauth2orize passes it on as `req.oauth2.res`, and adds to it. */
 const remembered = (): { remembered: true } => ({ remembered: true })
 
-/** The options of `checkRememberedConsent`. */
+/**
+ * The options of `checkRememberedConsent`.
+ *
+ * @inline
+ */
 export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptions {
+  /** What `createConsents` returned. */
   readonly consents: Pick<Consents, 'allows'>
   /** The user's subject identifier. Default: its `sub`, or else its `id`. */
   readonly subjectOf?: SubjectOf<User> | undefined
@@ -31,6 +36,7 @@ export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptio
    * honoured: a user whose login is older has to log in again. Default: `max_age` is ignored, unless it is 0.
    */
   readonly authenticatedAt?: ((user: User) => number | undefined | Promise<number | undefined>) | undefined
+  /** The source of the time. Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
 

@@ -20,7 +20,11 @@ export interface Oauth2orizeExchange {
   readonly exchange: Exchange
 }
 
-/** The options of `toOauth2orize`. */
+/**
+ * The options of `toOauth2orize`.
+ *
+ * @inline
+ */
 export interface ToOauth2orizeOptions {
   /**
    * Makes a client of what the application's own strategies put into `req.user`; `undefined` for what is no client.

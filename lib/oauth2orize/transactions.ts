@@ -28,20 +28,40 @@ import { type SubjectOf, subjectOfUser } from './user.ts'
 
 /** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
 export interface Oauth2orizeTransaction {
+  /** The client that asks. */
   client?: Client
+  /** The redirect URI that the response goes to. */
   redirectURI?: string
+  /** The authorization request. */
   req?: Oauth2orizeRequest
+  /** The user who is logged in. */
   user?: unknown
+  /** What the `immediate` callback of `server.authorization()` passed on. */
   info?: unknown
+  /** The value of the form field that your consent page sends back. */
   transactionID?: string
   /** What the user decided; `remembered`: before, so that nobody was asked now. */
-  res?: { allow?: boolean; scope?: unknown; remembered?: unknown }
+  res?: {
+    /** Whether the user allowed the request. */
+    allow?: boolean
+    /** The scope that the user allowed. Absent: what was asked for. */
+    scope?: unknown
+    /** Whether remembered consent decided. */
+    remembered?: unknown
+  }
 }
 
 /** A request that has gone through the application's login. */
-export type TransactionRequest = ParametersRequest & { readonly user?: unknown }
+export type TransactionRequest = ParametersRequest & {
+  /** The user who is logged in, as Passport has it. */
+  readonly user?: unknown
+}
 
-/** The options of `createSealedTransactions`. The redirect URI rules are those that `validateAuthorization` has. */
+/**
+ * The options of `createSealedTransactions`. The redirect URI rules are those that `validateAuthorization` has.
+ *
+ * @inline
+ */
 export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules, TimeLimitOptions {
   /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
   readonly issuer: string
@@ -63,6 +83,7 @@ export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRu
    * `server.decision()` too.
    */
   readonly userProperty?: string | undefined
+  /** The source of the time. Default: the clock of this machine. */
   readonly clock?: Clock | undefined
 }
 

@@ -16,8 +16,11 @@ import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunc
 
 /** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
 export interface StrategyRequest {
+  /** The HTTP method. Only POST requests are accepted. */
   readonly method?: string | undefined
+  /** The headers by their name in lower case. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>
+  /** The parsed form: an object of parameters. */
   readonly body?: unknown
 }
 
@@ -77,7 +80,13 @@ export interface AssertionStrategyBehaviour {
 
 /** The options of a verifier, or a verifier that is there already and keeps its caches. */
 export type AssertionStrategyOptions<C extends Client = Client> = AssertionStrategyBehaviour &
-  (AssertionVerifierOptions<C> | { readonly verifyAssertion: VerifyAssertion<C> })
+  (
+    | AssertionVerifierOptions<C>
+    | {
+        /** What `createAssertionVerifier` returned, to share its caches with other strategies and endpoints. */
+        readonly verifyAssertion: VerifyAssertion<C>
+      }
+  )
 
 const BEHAVIOUR = optionNames<AssertionStrategyBehaviour>({
   name: true,
@@ -88,7 +97,11 @@ const BEHAVIOUR = optionNames<AssertionStrategyBehaviour>({
   endpoint: true,
 })
 
-/** What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`. */
+/**
+ * What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`.
+ *
+ * @inline
+ */
 export interface AssertionRouteOptions {
   /** The advertised URL of this endpoint, where it is not the token endpoint. */
   readonly endpoint?: string | undefined

@@ -5,7 +5,11 @@ import type { FormParameters } from '../parameters.ts'
 import { type ClientDone, report, verifyArguments } from './done.ts'
 import { sentParameters } from './sent.ts'
 
-/** The options of `createBasicVerify`. */
+/**
+ * The options of `createBasicVerify`.
+ *
+ * @inline
+ */
 export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' | 'basicDecoding' | 'strict'>
 
 const NAMES = optionNames<BasicVerifyOptions>({ findClient: true, basicDecoding: true, strict: true })

@@ -7,7 +7,11 @@ import type { FormParameters } from '../parameters.ts'
 import { type ClientDone, report, verifyArguments } from './done.ts'
 import { sentParameters } from './sent.ts'
 
-/** The options of `createClientPasswordVerify`. */
+/**
+ * The options of `createClientPasswordVerify`.
+ *
+ * @inline
+ */
 export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient'>
 
 const NAMES = optionNames<ClientPasswordVerifyOptions>({ findClient: true })

@@ -17,8 +17,13 @@ interface Actions {
   error(error: unknown): void
 }
 
-/** The options of `PublicClientStrategy`. */
+/**
+ * The options of `PublicClientStrategy`.
+ *
+ * @inline
+ */
 export interface PublicClientStrategyOptions {
+  /** Looks up a client by its identifier. */
   readonly findClient: ClientAuthenticatorOptions['findClient']
   /** Default `'oauth2-public-client'`. */
   readonly name?: string | undefined

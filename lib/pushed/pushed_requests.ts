@@ -54,7 +54,11 @@ const KEPT: readonly string[] = [
   'issuer_state',
 ]
 
-/** The options of `createPushedRequests`. */
+/**
+ * The options of `createPushedRequests`.
+ *
+ * @inline
+ */
 export interface PushedRequestsOptions {
   /** The session store: a pushed request is a record of type `pushed_request` in it, shared by all processes. */
   readonly store: SessionStore
@@ -90,7 +94,9 @@ const NAMES = optionNames<PushedRequestsOptions>({
 
 /** What the authorization side contributes. */
 interface PushedRequestsSide {
+  /** The issuer identifier of the authorization side. */
   readonly issuer: string
+  /** The register that remembers used requests. */
   readonly replayRegister: ReplayRegister
   /** Seconds for which the form of a loaded request can be sent. */
   readonly transactionLifetimeSeconds: number
@@ -100,6 +106,7 @@ interface PushedRequestsSide {
 
 /** What a request that was read from a record knows of it. */
 export interface PushedRequestMark {
+  /** The id of the pushed request, part of its `request_uri`. */
   readonly id: string
   /** Epoch seconds. */
   readonly expiresAt: number
@@ -107,9 +114,11 @@ export interface PushedRequestMark {
 
 /** A pushed request, read from the store. */
 export interface LoadedRequest {
+  /** The parameters that the client pushed. */
   readonly values: FormParameters
   /** The parameters that load it again, after a login. */
   readonly restart: FormParameters
+  /** Identifies the pushed request, for `spend`. */
   readonly mark: PushedRequestMark
 }
 
@@ -126,7 +135,12 @@ export interface PushedRequests {
     client: Client,
     parameters: FormParameters,
     now: number,
-  ): Promise<{ readonly request_uri: string; readonly expires_in: number }>
+  ): Promise<{
+    /** The `request_uri` that the client sends to the authorization endpoint. */
+    readonly request_uri: string
+    /** Seconds for which it is valid. */
+    readonly expires_in: number
+  }>
   /** Reads the request that the authorization endpoint is asked to continue. It can be read again until it is spent. */
   load(clientId: string, requestUri: string, now: number): Promise<LoadedRequest>
   /** Uses a request up. Atomic: throws an `OAuthError` for every call but the first. */

@@ -2,7 +2,11 @@ import type { LookupFunction } from 'node:net'
 import { badOption, booleanOption, requireFunction, wholeNumber } from '../options.ts'
 import type { IsAllowedAddress } from './address.ts'
 
-/** The options that say how documents are fetched. Features with remote documents take these under their own names. */
+/**
+ * The options that say how documents are fetched. Features with remote documents take these under their own names.
+ *
+ * @inline
+ */
 export interface RemoteOptions {
   /** Whether `http:` is taken for hosts on the loopback interface. For tests and development. Default `false`. */
   readonly allowHttpLoopback?: boolean | undefined

@@ -7,6 +7,7 @@ import { audienceOf, checkResource, limitScope, type Resource } from './resource
 
 /** For whom a resource is looked up. */
 export interface ResourceContext {
+  /** The client that asks for the resource. */
   readonly client: Client
   /** The user, or for `client_credentials` the client. Absent while nobody is known to be logged in. */
   readonly subject?: string | undefined
@@ -21,7 +22,11 @@ type FindResource = (
   context: ResourceContext,
 ) => Resource | undefined | null | Promise<Resource | undefined | null>
 
-/** The options of `createResources`. */
+/**
+ * The options of `createResources`.
+ *
+ * @inline
+ */
 interface ResourcesOptions {
   /**
    * The resource, or resources, of an authorization request without `resource`. Default: the only resource; with several,
@@ -54,6 +59,7 @@ const RESOURCE = optionNames<Resource>({ uri: true, scopes: true, audience: true
 export interface TokenTarget {
   /** The `aud` of the token; `undefined` for the audience of `createTokens`. */
   readonly audience: string | readonly string[] | undefined
+  /** The scope of the token, separated by spaces; '' for none. */
   readonly scope: string
 }
 

@@ -7,7 +7,14 @@ import { readBearerToken } from './credentials.ts'
 import type { AccessTokenVerifier } from './verifier.ts'
 
 /** What reaches `req.authInfo`, or the challenge. The strategy of passport-http-bearer declares no more than this. */
-type Info = { message?: string; scope?: string; claims?: Readonly<Record<string, unknown>> }
+type Info = {
+  /** Why the token was refused. */
+  message?: string
+  /** The scope of the token, separated by spaces; for a refused one the scope that is needed. */
+  scope?: string
+  /** The claims of the token. */
+  claims?: Readonly<Record<string, unknown>>
+}
 
 type Done = (error: unknown, user?: unknown, info?: Info) => void
 
@@ -17,7 +24,11 @@ export interface BearerVerify {
   (token: string, done: Done): void
 }
 
-/** The options of `createBearerVerify`. */
+/**
+ * The options of `createBearerVerify`.
+ *
+ * @inline
+ */
 export interface BearerVerifyOptions {
   /**
    * Returns the user of a token, or a promise: `undefined` or `false` refuses the token. A rejection is a server error

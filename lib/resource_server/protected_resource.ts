@@ -7,7 +7,11 @@ import { badOption, checkOptions, optionNames, requireVerbs } from '../options.t
 import { requireResourceUri } from '../resource_uri.ts'
 import { parseScope } from '../scope.ts'
 
-/** The options of `createProtectedResource`. */
+/**
+ * The options of `createProtectedResource`.
+ *
+ * @inline
+ */
 export interface ProtectedResourceOptions {
   /** The URI of the API, exactly as the verifier has it: an http(s) URL without fragment. */
   readonly resource: string

@@ -62,6 +62,7 @@ export interface AccessTokenVerifierOptions {
 interface PresentedProof {
   /** The value of the header `DPoP`. */
   readonly proof: unknown
+  /** The HTTP method of the request. */
   readonly method: string
   /** The URL of the request as clients know it, from configuration. */
   readonly url: string
@@ -69,7 +70,9 @@ interface PresentedProof {
 
 /** Verifies access tokens for one resource. */
 export interface AccessTokenVerifier {
+  /** The issuer identifier of the authorization server: the option `issuer`. */
   readonly issuer: string
+  /** The URI of this API: the option `resource`. */
   readonly resource: string
   /** The option `dpop`. */
   readonly dpop?: Dpop | undefined
@@ -80,7 +83,12 @@ export interface AccessTokenVerifier {
    */
   verify(
     token: string,
-    context?: { readonly now?: number | undefined; readonly proof?: PresentedProof | undefined },
+    context?: {
+      /** The time in epoch seconds. Default: the clock. */
+      readonly now?: number | undefined
+      /** The DPoP proof of the request. Absent: tokens that are bound to a key are refused. */
+      readonly proof?: PresentedProof | undefined
+    },
   ): Promise<AccessToken>
 }
 

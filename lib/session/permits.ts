@@ -8,6 +8,7 @@ import type { Permission, Session } from './session.ts'
 export type Permits = (
   permission: Permission,
   context: RequestContext & {
+    /** The client that the session is for. */
     readonly client: Client
     /** Absent where the session is not open yet. */
     readonly session?: Session

@@ -10,6 +10,7 @@ import type { CheckedSettings } from './settings.ts'
 export interface RefreshedSession {
   /** As it is stored now. */
   readonly session: Session
+  /** The generation of the refresh token to issue. */
   readonly generation: number
   /** The client's tokens do not rotate: it keeps the refresh token it presented, and no new one is issued. */
   readonly keepsToken: boolean

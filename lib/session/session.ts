@@ -14,6 +14,7 @@ export const BOUND_SESSION_VERSION = 2
 
 /** What a session is for: who, for which client, within which scope, at which resources. */
 export interface Permission {
+  /** The user's subject identifier: the `sub` of tokens. */
   readonly subject: string
   /** '' where an application's own session has no client. */
   readonly clientId: string
@@ -29,16 +30,21 @@ export interface Permission {
  * store.
  */
 export interface Session extends Binding {
+  /** The session id: the `sid` of its tokens. */
   readonly id: string
+  /** The kind of session: `oauth2` for sessions of this package, your own name for yours. */
   readonly type: string
+  /** The user's subject identifier: the `sub` of its tokens. */
   readonly subject: string
   /** The client the session is for; '' where an application's session has none. */
   readonly clientId: string
   /** The granted scope, separated by spaces, sorted; '' for none. */
   readonly scope: string
+  /** When the session was opened. */
   readonly createdAt: number
   /** Absolute end; `undefined` means never. */
   readonly expiresAt: number | undefined
+  /** When a refresh or `touch` last extended the session. */
   readonly refreshedAt: number
   /** Idle end: it slides forward whenever a refresh moves the session on. */
   readonly refreshExpiresAt: number
@@ -50,8 +56,11 @@ export interface Session extends Binding {
   readonly firstChild: number
   /** The generation confirmed before `confirmed`. */
   readonly previous: number
+  /** When the newest generation was issued. */
   readonly newestAt: number
+  /** When the last confirmed generation was first presented. */
   readonly confirmedAt: number
+  /** When the session was ended; `undefined` while it was not. */
   readonly endedAt: number | undefined
   /** The application's own data, plain JSON. Kept unless changed. */
   readonly extra: Readonly<Record<string, unknown>>

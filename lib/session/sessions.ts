@@ -39,7 +39,11 @@ const REVOKED_ACCESS_TOKEN = 'revoked_access_token'
 /** A record of this type says that a session of some id was opened, and is not to be opened again. */
 const OPENED_ONCE = 'opened_once'
 
-/** The options of `createSessions`: the store, and the settings for all clients. */
+/**
+ * The options of `createSessions`: the store, and the settings for all clients.
+ *
+ * @inline
+ */
 export interface SessionsOptions extends SessionSettings {
   /** The session store: memory, Redis, PostgreSQL or your own. */
   readonly store: SessionStore
@@ -54,7 +58,11 @@ export interface SessionsOptions extends SessionSettings {
   readonly clock?: Clock | undefined
 }
 
-/** A session to open. */
+/**
+ * A session to open.
+ *
+ * @inline
+ */
 export interface OpenSessionOptions {
   /** Whole epoch seconds. Default: the clock. */
   readonly now?: number | undefined
@@ -76,11 +84,19 @@ export interface OpenSessionOptions {
    * The session of an earlier server that this session continues: the rank of the presented token (lower ones are rejected
    * afterwards), and when the old session was opened. It is not opened if `endAll` was called for the subject since then.
    */
-  readonly adopted?: { readonly rank?: number | undefined; readonly openedAt?: number | undefined } | undefined
+  readonly adopted?:
+    | {
+        /** The rank of the presented token in the earlier session. Default: none. */
+        readonly rank?: number | undefined
+        /** When the earlier session was opened, epoch seconds. Default: before every call of `endAll`. */
+        readonly openedAt?: number | undefined
+      }
+    | undefined
   /** The issuer of the session. Default: the option `issuer` of `createSessions`. If both are set, they must be equal. */
   readonly issuer?: string | undefined
   /** Overrides the settings for this session. */
   readonly idleLifetimeSeconds?: number | undefined
+  /** Overrides the absolute lifetime for this session, in seconds. `'never'`: it has none. */
   readonly absoluteLifetimeSeconds?: number | 'never' | undefined
   /** Your own data, as plain JSON. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
@@ -107,13 +123,19 @@ export interface Sessions {
    */
   refresh(
     presented: {
+      /** The session of the token: its `sid`. */
       readonly sessionId: string
+      /** The generation of the token: its `g`. */
       readonly generation: number
+      /** The rank of an adopted token. Default: none. */
       readonly rank?: number | undefined
+      /** What `get` returned for the session. Default: it is read. */
       readonly session?: Session | undefined
     },
     options: {
+      /** The authenticated client. Its record decides whether its tokens rotate. */
       readonly client: Client
+      /** The time in epoch seconds. */
       readonly now: number
       /** The remaining scope of the session, saved with the session. Default: its whole scope. */
       readonly scope?: string | undefined
@@ -125,7 +147,16 @@ export interface Sessions {
     },
   ): Promise<RefreshedSession>
   /** Returns whether a refresh token of this generation would be accepted at `now`. Changes nothing. */
-  accepts(session: Session, generation: number, options: { readonly client: Client; readonly now: number }): boolean
+  accepts(
+    session: Session,
+    generation: number,
+    options: {
+      /** The client that the session belongs to. */
+      readonly client: Client
+      /** The time in epoch seconds. */
+      readonly now: number
+    },
+  ): boolean
   /**
    * For your own sessions, such as logins: extends the session by the idle lifetime it was opened with, and replaces
    * `extra` if it is given. Resolves with `undefined` if the session has ended. Without `extra` it saves at most once in
@@ -135,8 +166,11 @@ export interface Sessions {
   touch(
     id: string,
     options?: {
+      /** The time in epoch seconds. Default: the clock. */
       readonly now?: number | undefined
+      /** Replaces the session's `extra`. Default: it stays. */
       readonly extra?: Readonly<Record<string, unknown>> | undefined
+      /** The least time in seconds between two saves. Default 60. */
       readonly everySeconds?: number | undefined
     },
   ): Promise<Session | undefined>
@@ -146,7 +180,14 @@ export interface Sessions {
    * session was ended. Default: the idle lifetime, at least a day. Look up an id from a user first, because ending an
    * unknown id stores a marker.
    */
-  end(id: string, now?: number, options?: { readonly markerExpiresAt?: number | undefined }): Promise<boolean>
+  end(
+    id: string,
+    now?: number,
+    options?: {
+      /** Until when an id without a session counts as ended, epoch seconds. */
+      readonly markerExpiresAt?: number | undefined
+    },
+  ): Promise<boolean>
   /**
    * Resolves with the active sessions of a subject that have this type, oldest first. A record that cannot be read is
    * omitted, and the event `record.unreadable` reports it.
@@ -161,7 +202,16 @@ export interface Sessions {
   endAll(subject: string, type: string): Promise<number>
   /** Revokes one access token, until it expires. Its session continues. */
   revokeAccessToken(
-    token: { readonly jti: string; readonly sub: string; readonly client_id: string; readonly exp: number },
+    token: {
+      /** The id of the token. */
+      readonly jti: string
+      /** The user of the token. */
+      readonly sub: string
+      /** The client of the token. */
+      readonly client_id: string
+      /** When the token expires, epoch seconds. The revocation is stored until then. */
+      readonly exp: number
+    },
     now: number,
   ): Promise<void>
   /** Returns whether this access token was revoked. It does not check whether the session is active. */

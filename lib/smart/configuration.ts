@@ -4,12 +4,19 @@ import { parseScope } from '../scope.ts'
 
 /** The document at `/.well-known/smart-configuration` below the base of a FHIR server, as it goes over the wire. */
 export type SmartConfiguration = Readonly<Record<string, unknown>> & {
+  /** The URL of the token endpoint. */
   readonly token_endpoint: string
+  /** The methods of PKCE: `S256`. */
   readonly code_challenge_methods_supported: readonly string[]
+  /** The SMART capabilities that the server has. */
   readonly capabilities: readonly string[]
 }
 
-/** The options of `createSmartConfiguration`. */
+/**
+ * The options of `createSmartConfiguration`.
+ *
+ * @inline
+ */
 interface SmartConfigurationOptions {
   /** What `createMetadata` returned for the authorization server. */
   readonly metadata: AuthorizationServerMetadata

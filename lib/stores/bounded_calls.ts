@@ -1,6 +1,10 @@
 import { requireFunction, wholeNumber } from '../options.ts'
 
-/** How calls to a remote store are bounded. */
+/**
+ * How calls to a remote store are bounded.
+ *
+ * @inline
+ */
 export interface BoundedCallsOptions {
   /** Milliseconds after which a call that was not answered is rejected. Default 3000, from 1 to 600000. */
   readonly timeoutMilliseconds?: number | undefined

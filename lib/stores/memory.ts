@@ -11,7 +11,11 @@ import { createExpiryBuckets } from './expiry_buckets.ts'
 import { type CodeLimitOptions, codeLimitOf, copyCode, copySession, endOf, ownerOf, unspentUntil } from './records.ts'
 import { replayKey } from './replay_key.ts'
 
-/** The options of the memory stores: the clock, and how much they may hold. */
+/**
+ * The options of the memory stores: the clock, and how much they may hold.
+ *
+ * @inline
+ */
 interface MemoryStoresOptions extends CodeLimitOptions {
   /** Returns the time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
@@ -27,8 +31,11 @@ interface MemoryStoresOptions extends CodeLimitOptions {
 
 /** The three stores in the memory of this process. */
 export interface MemoryStores {
+  /** For the options named `replayRegister`. */
   readonly replayRegister: ReplayRegister
+  /** For the options named `codes`. */
   readonly codeStore: CodeStore
+  /** For the option `store` of `createSessions` and `createConsents`. */
   readonly sessionStore: SessionStore
 }
 

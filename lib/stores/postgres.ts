@@ -34,9 +34,16 @@ import { replayKey } from './replay_key.ts'
 export type PostgresQuery = (
   text: string,
   values: (string | number)[],
-) => Promise<{ readonly rows: readonly unknown[] }>
+) => Promise<{
+  /** The rows as objects, keyed by column; empty if there are none. */
+  readonly rows: readonly unknown[]
+}>
 
-/** The options of `createPostgresStores`. */
+/**
+ * The options of `createPostgresStores`.
+ *
+ * @inline
+ */
 interface PostgresStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Runs one statement, see `PostgresQuery`. */
   readonly query: PostgresQuery
@@ -58,8 +65,11 @@ const OPTIONS = optionNames<PostgresStoresOptions>({
 
 /** The three stores on PostgreSQL, and the functions that maintain their tables. */
 export interface PostgresStores {
+  /** For the options named `replayRegister`. */
   readonly replayRegister: ReplayRegister
+  /** For the options named `codes`. */
   readonly codeStore: CodeStore
+  /** For the option `store` of `createSessions` and `createConsents`. */
   readonly sessionStore: SessionStore
   /**
    * Creates missing tables like `postgres.sql`, with the names in the options. You can call it again, and from several
@@ -72,7 +82,10 @@ export interface PostgresStores {
    * or from all. Expired rows are never returned, so this only frees space and session ids: while its row exists, the id of
    * an expired session cannot be opened again.
    */
-  prune(options?: { /** Rows for each statement. Default 5000. */ readonly batchSize?: number }): Promise<number>
+  prune(options?: {
+    /** Rows for each statement. Default 5000. */
+    readonly batchSize?: number
+  }): Promise<number>
 }
 
 /**

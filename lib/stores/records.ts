@@ -82,7 +82,11 @@ export const unspentUntil = ({ expiresAt }: AuthorizationCode): number => expire
 /** Codes of one user for one client that may be live at once, unless the options of the store say otherwise. */
 const MOST_CODES_PER_USER = 1000
 
-/** The option that bounds the live codes of one user for one client. */
+/**
+ * The option that bounds the live codes of one user for one client.
+ *
+ * @inline
+ */
 export interface CodeLimitOptions {
   /** Authorization codes of one user for one client that are neither redeemed nor expired. Default 1000. */
   readonly maximumCodesPerUser?: number | undefined

@@ -35,7 +35,11 @@ import { createSeal } from './sealed.ts'
  */
 export type RedisCommand = (args: [name: string, ...rest: string[]], key: string) => Promise<unknown>
 
-/** The options of `createRedisStores`. */
+/**
+ * The options of `createRedisStores`.
+ *
+ * @inline
+ */
 interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
   /** Sends one command, see `RedisCommand`. */
   readonly command: RedisCommand
@@ -50,8 +54,11 @@ interface RedisStoresOptions extends BoundedCallsOptions, CodeLimitOptions {
 
 /** The three stores on Redis. */
 export interface RedisStores {
+  /** For the options named `replayRegister`. */
   readonly replayRegister: ReplayRegister
+  /** For the options named `codes`. */
   readonly codeStore: CodeStore
+  /** For the option `store` of `createSessions` and `createConsents`. */
   readonly sessionStore: SessionStore
 }
 

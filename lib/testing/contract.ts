@@ -10,7 +10,11 @@ export interface ContractRunner {
   readonly it: (title: string, body: () => Promise<void>) => unknown
 }
 
-/** What a suite cannot see from the store. */
+/**
+ * What a suite cannot see from the store.
+ *
+ * @inline
+ */
 export interface ContractOptions {
   /**
    * `false` for a store that has no connection which could break: the test of that is then not listed. Default `true`: it is,
@@ -33,6 +37,7 @@ export function contractOptions(caller: string, options: ContractOptions) {
 
 /** A store opened for one test. */
 export interface OpenedStore<Store> {
+  /** The store under test, over the first connection. */
   readonly store: Store
   /** The same data over another connection, as another node has it. Default: `store` itself. */
   readonly other?: Store | undefined

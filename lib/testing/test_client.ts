@@ -47,12 +47,15 @@ export interface AssertionOverrides {
 
 /** The form parameters a client authenticates with (RFC 7521 §4.2). */
 export interface AssertionParameters {
+  /** The type of the assertion (RFC 7523 §2.2). */
   readonly client_assertion_type: string
+  /** The signed assertion. */
   readonly client_assertion: string
 }
 
 /** A client with its key, for tests of a server that takes client assertions. */
 export interface TestClient {
+  /** The client identifier. */
   readonly client_id: string
   /** The record to register: it has the public key, or for a MAC the secret. */
   readonly client: Client

@@ -36,7 +36,12 @@ export interface AdoptedPermission extends Permission {
  */
 export type Adopt = (
   token: string,
-  context: RequestContext & { readonly client: Client; readonly now: number },
+  context: RequestContext & {
+    /** The authenticated client that presents the token. Compare it with the owner of the token. */
+    readonly client: Client
+    /** The time in epoch seconds. */
+    readonly now: number
+  },
 ) => AdoptedPermission | undefined | Promise<AdoptedPermission | undefined>
 
 const ONE_YEAR = 31_536_000

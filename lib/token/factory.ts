@@ -23,13 +23,20 @@ export interface TokenFactory {
   /** The claims of a token of this kind that this factory made, expired or not; `undefined` for any other text. */
   verify(kind: TokenKind, token: string): Claims | undefined | Promise<Claims | undefined>
   /** The public keys for `jwks_uri`; without it the server has none to show. */
-  jwks?(): { keys: readonly PublicJwk[] }
+  jwks?(): {
+    /** The public keys as JWKs. */
+    keys: readonly PublicJwk[]
+  }
 }
 
 /** A keyset, or a function that gives the one in force, for rotation while the server runs. */
 export type KeysetSource = Keyset | (() => Keyset)
 
-/** The options of `createTokenFactory`. */
+/**
+ * The options of `createTokenFactory`.
+ *
+ * @inline
+ */
 export interface TokenFactoryOptions {
   /**
    * The secret every key that is not given is derived from; the same on every node. Of several the first signs and the

@@ -10,7 +10,9 @@ export type PublicJwk = Readonly<Record<string, string>>
 
 /** One key of a keyset. */
 export interface Key {
+  /** The key id: the `kid` in the header of tokens. */
   readonly kid: string
+  /** The JOSE algorithm that the key is used with. No other is accepted. */
   readonly alg: SigningAlgorithm
   /** Absent: the key only verifies, because its private half is not here. */
   readonly privateKey: KeyObject | undefined

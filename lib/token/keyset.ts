@@ -3,7 +3,9 @@ import { type Key, type KeyInput, type PublicJwk, preparedKey } from './key.ts'
 
 /** Keys by `kid`, one of which signs. It never changes; rotation makes a new one. */
 export interface Keyset {
+  /** The key that signs new tokens. */
   readonly signingKey: Key
+  /** All keys by their `kid`. Each of them verifies tokens. */
   readonly keys: ReadonlyMap<string, Key>
 }
 

@@ -5,35 +5,52 @@ import type { Claims } from './jwt.ts'
 
 /** What an access token says (RFC 9068 §2.2); claims of the application beside these. */
 export interface AccessTokenClaims {
+  /** The issuer identifier of the server that issued the token. */
   readonly iss: string
+  /** The user, or for `client_credentials` the client. */
   readonly sub: string
+  /** The client that the token was issued to. */
   readonly client_id: string
+  /** The id of the token. */
   readonly jti: string
+  /** When the token was issued, epoch seconds. */
   readonly iat: number
+  /** When the token expires, epoch seconds. */
   readonly exp: number
+  /** The audience (RFC 7519 §4.1.3): a string, or an array of strings. */
   readonly aud?: unknown
+  /** The scope values, separated by spaces. Absent: none. */
   readonly scope?: unknown
   /** The session it belongs to, and that session's type; absent for `client_credentials`. */
   readonly sid?: string
+  /** The type of that session. */
   readonly styp?: string
   readonly [claim: string]: unknown
 }
 
 /** What a refresh token says. */
 export interface RefreshTokenClaims {
+  /** The issuer identifier of the server that issued the token. */
   readonly iss: string
+  /** The client that the token was issued to. */
   readonly client_id: string
   /** The session, its type, and the generation of this token. */
   readonly sid: string
+  /** The type of the session: `oauth2` for sessions of this package. */
   readonly styp: string
+  /** The generation: it counts the refresh tokens of the session. */
   readonly g: number
+  /** The id of the token. */
   readonly jti: string
+  /** When the token was issued, epoch seconds. */
   readonly iat: number
+  /** When the token expires, epoch seconds. Informational: the session decides. */
   readonly exp: number
 }
 
 /** What the `claims` hook may know. */
 export interface ClaimsContext extends RequestContext {
+  /** The client that the token is issued to. */
   readonly client: Client
   /** The user, or for `client_credentials` the client. */
   readonly subject: string

@@ -36,10 +36,13 @@ const TOKEN_ID_OCTETS = 16
 
 /** A token response (RFC 6749 §5.1). */
 export interface TokenSet {
+  /** The access token. */
   readonly access_token: string
+  /** `DPoP` if the access token is bound to a key (RFC 9449 §5), otherwise `Bearer`. */
   readonly token_type: 'Bearer' | 'DPoP'
   /** Seconds. */
   readonly expires_in: number
+  /** The refresh token. Absent: the client may not use the grant, or keeps the token it has. */
   readonly refresh_token?: string
   /** Seconds for which the refresh token may stay unused. Not part of RFC 6749; CharonOauth2 has it. */
   readonly refresh_expires_in?: number
@@ -72,19 +75,28 @@ export interface TokensOptions extends TokenFactoryOptions {
 interface AccessTokenRequest {
   /** The scope of the access token; '' for none. Not checked. */
   readonly scope: string
+  /** The time in epoch seconds: the `iat` of the token. */
   readonly now: number
+  /** The request, for the `claims` hook. */
   readonly context: RequestContext
   /** The `aud` of this access token. Default: the option `audience` of `createTokens`. The `claims` hook may replace it. */
   readonly audience?: string | readonly string[] | undefined
   /** For the event and the `claims` hook. */
   readonly grantType?: string | undefined
   /** The key to bind the access token to, from the request. */
-  readonly proof?: { readonly thumbprint: string } | undefined
+  readonly proof?:
+    | {
+        /** The SHA-256 thumbprint of the key (RFC 7638): `cnf.jkt` of the token. */
+        readonly thumbprint: string
+      }
+    | undefined
 }
 
 /** Issues and verifies the tokens of this server. Publishes `token.issued` for each response. */
 export interface Tokens {
+  /** The issuer identifier: the `iss` of every token. */
   readonly issuer: string
+  /** Seconds an access token is valid, unless its session ends earlier. */
   readonly accessTokenLifetimeSeconds: number
   /**
    * Issues an access token, and a refresh token if the client may use the grant. The access token does not outlive the
@@ -93,6 +105,7 @@ export interface Tokens {
   issue(
     session: Session,
     options: AccessTokenRequest & {
+      /** The authenticated client. */
       readonly client: Client
       /** The generation of the refresh token. `undefined` issues none, because the client keeps its refresh token. */
       readonly generation: number | undefined
@@ -124,7 +137,10 @@ export interface Tokens {
    */
   verifyAccessToken(token: string, now: number): Promise<AccessTokenClaims | undefined>
   /** The public keys, for `jwks_uri`. */
-  jwks(): { keys: readonly PublicJwk[] }
+  jwks(): {
+    /** Public keys as JWKs; empty if tokens are signed with HMAC. */
+    keys: readonly PublicJwk[]
+  }
 }
 
 type KeyProof = { readonly thumbprint: string } | undefined

@@ -34,11 +34,18 @@ export function exportsOf(program: ts.Program, file: string): { readonly name: s
 }
 
 /** The modules that package.json exports, as files below lib/, with all names of each: values and types. */
-export function publicSurface(): ReadonlyMap<string, readonly PublicName[]> {
+export const publicSurface = (): ReadonlyMap<string, readonly PublicName[]> => publicSurfaceWithChecker().surface
+
+/** The same, with the type checker that found them. */
+export function publicSurfaceWithChecker(): {
+  readonly surface: ReadonlyMap<string, readonly PublicName[]>
+  readonly checker: ts.TypeChecker
+} {
   const { modules, program } = readModules()
   const namesOf = (file: string): PublicName[] =>
     exportsOf(program, file).map(({ name, target }) => ({ name, declarations: target.declarations ?? [] }))
-  return new Map(modules.map((file) => [relative(join(root, 'lib'), file), namesOf(file)]))
+  const surface = new Map(modules.map((file) => [relative(join(root, 'lib'), file), namesOf(file)]))
+  return { surface, checker: program.getTypeChecker() }
 }
 
 /**
@@ -89,3 +96,14 @@ export const isDocumented = (declaration: ts.Declaration): boolean =>
 /** Whether a declaration is there for the type checker only. */
 export const isType = (declaration: ts.Declaration): boolean =>
   ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration)
+
+/** Whether a declaration is of this package, not of Node or a dependency. */
+export const isOurs = (declaration: ts.Declaration): boolean =>
+  !relative(join(root, 'lib'), declaration.getSourceFile().fileName).startsWith('..')
+
+/** The code of the `@example` tags of a declaration. */
+export const examplesOf = (declaration: ts.Declaration): string[] =>
+  ts
+    .getJSDocTags(declaration)
+    .filter(({ tagName }) => tagName.text === 'example')
+    .map(({ comment }) => (ts.getTextOfJSDocComment(comment) ?? '').replace(/^[^\n]*```\w*\n|\n?```\s*$/g, ''))
