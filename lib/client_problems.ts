@@ -266,6 +266,15 @@ function algorithmsOf(client: Client, method: string | undefined, options: Clien
  * and judges only what the client's method uses. An empty array means that nothing was found.
  *
  * It does not find duplicate `client_id`s, and it does not know the rules of `perClient`.
+ *
+ * @example
+ * ```ts
+ * import { findClientProblems } from 'passport-client-assertion-jwt'
+ *
+ * for (const { severity, member, detail } of await findClientProblems(client)) {
+ *   console.log(`${severity}: ${client.client_id}: ${member} ${detail}`)
+ * }
+ * ```
  */
 export async function findClientProblems(
   client: unknown,

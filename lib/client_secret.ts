@@ -93,6 +93,14 @@ const fastHash = (secret: string): Buffer => createHash('sha256').update(secret)
  * Makes a client secret of 256 random bits. `secret` is for the client, and `hash` is stored in `client_secret`. Checking
  * it takes microseconds; a secret that a person chose needs `hashClientSecret`. Not for clients that use
  * `client_secret_jwt`: that secret is a key, and the server needs it as it is.
+ *
+ * @example
+ * ```ts
+ * import { generateClientSecret } from 'passport-client-assertion-jwt'
+ *
+ * const { secret, hash } = generateClientSecret() // the secret goes to the client, once
+ * const client = { client_id: 'shop', client_secret: hash }
+ * ```
  */
 export function generateClientSecret(): { readonly secret: string; readonly hash: string } {
   const secret = randomBytes(32).toString('base64url')
@@ -103,6 +111,15 @@ export function generateClientSecret(): { readonly secret: string; readonly hash
  * Hashes a client secret for storage, with scrypt (RFC 7914) and a random salt of 16 bytes. Store the result in
  * `client_secret` instead of the secret. Not for clients that use `client_secret_jwt`: that secret is a key, and the
  * server needs it as it is.
+ *
+ * @example
+ * ```ts
+ * import { hashClientSecret } from 'passport-client-assertion-jwt'
+ *
+ * export async function hashSecretOf(client: Client & { client_secret: string }): Promise<Client> {
+ *   return { ...client, client_secret: await hashClientSecret(client.client_secret) }
+ * }
+ * ```
  */
 export async function hashClientSecret(secret: string): Promise<string> {
   if (typeof secret !== 'string' || secret === '') throw new TypeError('a client secret must be a non-empty string')

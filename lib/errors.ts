@@ -306,6 +306,13 @@ const BRAND = Symbol.for('passport-client-assertion-jwt:OAuthError')
  * `cause` are for operators. oauth2orize's error handler reads `code` and `status`; NestJS and body-parser read
  * `statusCode`. `instanceof OAuthError` is also true for errors of another copy of this package, for example if an
  * application loads it both as ECMAScript and as CommonJS modules.
+ *
+ * @example
+ * ```ts
+ * import { OAuthError } from 'passport-client-assertion-jwt'
+ *
+ * if (sent === undefined) throw new OAuthError('invalid_request', { description: 'The parameter voucher is missing.' })
+ * ```
  */
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode

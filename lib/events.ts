@@ -345,6 +345,16 @@ export function publishFailure(error: unknown, kid?: string): unknown {
  * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types. A listener that throws, or
  * whose promise rejects, affects nobody else: it is reported by one process warning. Throws a `TypeError` for a name that
  * no event has.
+ *
+ * @example
+ * ```ts
+ * import { onEvent } from 'passport-client-assertion-jwt'
+ *
+ * onEvent('client.refused', ({ clientId, reason, detail }) => console.warn('client refused', { clientId, reason, detail }))
+ * onEvent('request.refused', ({ status, cause }) => {
+ *   if (status >= 500) console.error(cause)
+ * })
+ * ```
  */
 export function onEvent<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => unknown): () => void {
   if (!Object.hasOwn(channels, name)) throw badOption('name', `one of ${NAMES.join(', ')}`, name)

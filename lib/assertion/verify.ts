@@ -140,6 +140,18 @@ function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
  * parser. Create one verifier per process and reuse it, because it caches keys and key sets.
  *
  * Throws a `TypeError` that names the option if an option is unknown or invalid.
+ *
+ * @example
+ * ```ts
+ * import { createAssertionVerifier } from 'passport-client-assertion-jwt'
+ *
+ * const verifyAssertion = createAssertionVerifier({
+ *   issuer,
+ *   tokenEndpoint: `${issuer}/token`,
+ *   findClient,
+ *   replayRegister,
+ * })
+ * ```
  */
 export function createAssertionVerifier<C extends Client = Client>(
   options: AssertionVerifierOptions<C>,

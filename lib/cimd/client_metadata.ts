@@ -359,6 +359,16 @@ const REGISTRATION_OPTIONS = optionNames<ClientMetadataOptions & { readonly clie
  * Store the JSON, and call this function in `findClient`: then a change of the options applies to clients that registered
  * before, and the record is marked as one that describes itself. Throws a `TypeError` for options that are unknown or not
  * possible.
+ *
+ * @example
+ * ```ts
+ * import { readClientMetadata } from 'passport-client-assertion-jwt/cimd'
+ *
+ * const json = JSON.stringify({ client_name: 'Notes', redirect_uris: ['https://notes.example.com/callback'], token_endpoint_auth_method: 'none' })
+ * const metadata = readClientMetadata(json, { clientId: 'c1', scope: 'notes.read' })
+ * if ('refused' in metadata) console.error(metadata.refused)
+ * else console.log(metadata.client.redirect_uris)
+ * ```
  */
 export function readClientMetadata(
   json: string | Uint8Array,

@@ -25,6 +25,13 @@ const isWeb = ({ protocol }: URL): boolean => protocol === 'https:' || protocol 
  * Returns what a consent page should show of a client (draft-ietf-oauth-client-id-metadata-document-03,
  * "OAuth Phishing Attacks"): both hosts, that the name is self-given, and whether to warn about a redirect to the user's own
  * device. Escape every string.
+ *
+ * @example
+ * ```ts
+ * import { describeClient } from 'passport-client-assertion-jwt/cimd'
+ *
+ * const { name = 'an app', host, redirectHost, isLoopback } = describeClient(transaction.client, transaction.redirectURI)
+ * ```
  */
 export function describeClient(client: Client, redirectUri: string): ClientDescription {
   const isSelfGiven = isClientDocument(client)
@@ -51,6 +58,22 @@ interface RedirectingRequest {
  * with a metadata document consent is remembered only if the code goes, by https, to the host of the document: any program
  * on the user's device can pose as a client on the loopback interface (RFC 8252 §8.6). Registered clients are not asked
  * for again.
+ *
+ * @example
+ * ```ts
+ * import { askAgainForDocuments } from 'passport-client-assertion-jwt/cimd'
+ *
+ * const authorization = createAuthorizationSide({
+ *   issuer,
+ *   findClient,
+ *   codes,
+ *   consents,
+ *   resources,
+ *   replayRegister,
+ *   secret,
+ *   askAgain: askAgainForDocuments, // loopback clients are asked each time
+ * })
+ * ```
  */
 export function askAgainForDocuments(client: Client, request: RedirectingRequest): boolean {
   if (!isClientDocument(client)) return false

@@ -227,6 +227,14 @@ function publishRead(kept: Kept, before: Kept | undefined, bytes: number, millis
  *   because hosts also respond with 404 during an outage; the authorization endpoint then shows `client_document_refused`.
  *
  * Throws a `TypeError` that names the option that is unknown or not possible.
+ *
+ * @example
+ * ```ts
+ * import { createClientDocuments } from 'passport-client-assertion-jwt/cimd'
+ *
+ * const documents = createClientDocuments({ scope: 'notes.read notes.write' })
+ * const findClient = documents.findClient(findRegisteredClient)
+ * ```
  */
 export function createClientDocuments(options: ClientDocumentOptions): ClientDocuments {
   checkOptions('createClientDocuments', options, NAMES)

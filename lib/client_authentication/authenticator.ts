@@ -62,6 +62,16 @@ export const AUTHENTICATOR_OPTIONS = optionNames<ClientAuthenticatorOptions>({
  * Makes the function that authenticates clients: one method for each request, chosen from the request; only the method
  * the client is registered with; secrets in constant time. Publishes `client.authenticated` and `client.refused`; for
  * assertions the verifier does that. It does not look at `grant_type`, and it does not judge what the client may do.
+ *
+ * @example
+ * ```ts
+ * import { createClientAuthenticator } from 'passport-client-assertion-jwt'
+ *
+ * const authenticate = createClientAuthenticator({ findClient: () => client })
+ * const headers = { authorization: `Basic ${Buffer.from(`shop:${secret}`).toString('base64')}` }
+ * const { authentication } = await authenticate({ headers }, {})
+ * console.log(authentication.method) // client_secret_basic
+ * ```
  */
 export function createClientAuthenticator(options: ClientAuthenticatorOptions): AuthenticateClient {
   checkOptions('createClientAuthenticator', options, AUTHENTICATOR_OPTIONS)

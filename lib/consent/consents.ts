@@ -170,7 +170,24 @@ function withResources(
   }
 }
 
-/** Creates the functions that remember consent in `store`. */
+/**
+ * Creates the functions that remember consent in `store`.
+ *
+ * @example
+ * ```ts
+ * import { createConsents } from 'passport-client-assertion-jwt'
+ *
+ * const authorization = createAuthorizationSide<User>({
+ *   issuer,
+ *   findClient: (clientId) => (clientId === client.client_id ? client : undefined),
+ *   codes: codeStore,
+ *   consents: createConsents({ store: sessionStore }),
+ *   replayRegister,
+ *   secret: process.env['BASE_SECRET'] ?? '', // at least 32 random bytes, the same in all processes
+ *   authenticatedAt: (user) => user.loggedInAt,
+ * })
+ * ```
+ */
 export function createConsents(options: ConsentsOptions): Consents {
   checkOptions('createConsents', options, OPTIONS)
   const { store, clock = systemClock, issuer } = options

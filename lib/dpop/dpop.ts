@@ -82,6 +82,13 @@ function readAlgorithms(given: readonly string[] = ALGORITHMS): readonly string[
  * const dpop = createDpop({ tokenEndpoint: 'https://as.example/token', replayRegister })
  * const token = createTokenEndpoint({ findClient, exchanges, dpop })
  * ```
+ *
+ * @example
+ * ```ts
+ * import { createDpop } from 'passport-client-assertion-jwt/dpop'
+ *
+ * const dpop = createDpop({ tokenEndpoint, replayRegister, required: true, algorithms: ['ES256', 'EdDSA', 'PS256'] })
+ * ```
  */
 export function createDpop(options: DpopOptions): Dpop {
   checkOptions('createDpop', options, NAMES)

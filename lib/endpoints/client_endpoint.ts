@@ -88,6 +88,17 @@ function replyOf(body: unknown, { status, headers }: EndpointReply): Reply {
  *   return { owner: client.client_id, name: parameters['name'] }
  * }, { findClient, path: '/things' })
  * ```
+ *
+ * @example
+ * ```ts
+ * import { createClientEndpoint } from 'passport-client-assertion-jwt'
+ *
+ * const endpoint = createClientEndpoint(async ({ authentication }) => ({ method: authentication?.method }), {
+ *   findClient: (clientId) => clients.find((client) => client.client_id === clientId),
+ *   methods: [...builtInMethods.filter((method) => !method.endsWith('_jwt')), tlsClientAuth],
+ *   path: '/who',
+ * })
+ * ```
  */
 export function createClientEndpoint(answer: Answer, options: ClientEndpointOptions): RequestHandler & EndpointFacts {
   requireFunction('answer', answer)

@@ -128,6 +128,17 @@ const scopeText = (scope: unknown): string =>
  *   may not use them. With `permits`, so are the tokens of a session that the application no longer permits.
  *
  * Tokens that `adopt` recognises are not known here. `token_type_hint` is not needed: tokens tell their kind themselves.
+ *
+ * @example
+ * ```ts
+ * import { createIntrospection } from 'passport-client-assertion-jwt'
+ *
+ * const introspect = createIntrospection({ sessions, tokens })
+ * export const both = createClientEndpoint(
+ *   (request) => (request.parameters['action'] === 'revoke' ? revoke(request) : introspect(request)),
+ *   { authenticateClient, path: '/token-state' },
+ * )
+ * ```
  */
 export function createIntrospection(options: IntrospectionOptions): Introspect {
   checkOptions('createIntrospection', options, NAMES)
@@ -236,6 +247,13 @@ const mayAskWith =
 /**
  * Makes the introspection endpoint (RFC 7662), with the client authentication of the token endpoint: for bare `node:http`,
  * or a middleware of Express 4 and 5. It responds as `createIntrospection` says.
+ *
+ * @example
+ * ```ts
+ * import { createIntrospectionEndpoint } from 'passport-client-assertion-jwt'
+ *
+ * export const introspection = createIntrospectionEndpoint({ authenticateClient, sessions, tokens, path: '/introspect' })
+ * ```
  */
 export function createIntrospectionEndpoint(
   options: IntrospectionOptions & ClientEndpointOptions,

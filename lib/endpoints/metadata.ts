@@ -99,7 +99,16 @@ export type WellKnownPaths = {
   readonly all: string[]
 }
 
-/** Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1). */
+/**
+ * Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1).
+ *
+ * @example
+ * ```ts
+ * import { getWellKnownPaths } from 'passport-client-assertion-jwt'
+ *
+ * app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
+ * ```
+ */
 export function getWellKnownPaths(issuer: string): WellKnownPaths {
   const path = new URL(requireIssuer(issuer)).pathname.replace(/\/$/, '')
   const authorizationServer = `/.well-known/oauth-authorization-server${path}`
@@ -151,6 +160,19 @@ function checkDocumentMethods(extra: MetadataOptions['extra'], { methods }: Endp
  * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
  * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs. With an authorization
  * endpoint it also has the members that clients of OpenID Connect require; `extra` replaces them.
+ *
+ * @example
+ * ```ts
+ * import { createMetadata } from 'passport-client-assertion-jwt'
+ *
+ * const document = createMetadata({
+ *   issuer,
+ *   authorizationEndpoint: '/authorize',
+ *   jwksUri: '/jwks.json',
+ *   token: { url: '/oauth/token', endpoint: token },
+ *   scopes: ['read', 'write'],
+ * })
+ * ```
  */
 export function createMetadata(options: MetadataOptions): AuthorizationServerMetadata {
   checkOptions('createMetadata', options, NAMES)
@@ -234,6 +256,13 @@ const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: tru
  * keys. For `node:http`, or a middleware of Express: `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
  *
  * @param document the document, or a function that returns it (or a promise of it) for each request
+ *
+ * @example
+ * ```ts
+ * import { createDocumentEndpoint } from 'passport-client-assertion-jwt'
+ *
+ * app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
+ * ```
  */
 export function createDocumentEndpoint(
   document: object | (() => object | Promise<object>),

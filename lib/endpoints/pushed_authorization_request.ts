@@ -21,6 +21,16 @@ export type PushedAuthorizationEndpoint = RequestHandler &
  * Makes the pushed authorization request endpoint (RFC 9126), with the client authentication of the token endpoint: for
  * bare `node:http`, or a middleware of Express 4 and 5. It responds with 201, `request_uri` and `expires_in`, or with the
  * error that the authorization endpoint would have redirected, as JSON.
+ *
+ * @example
+ * ```ts
+ * import { createPushedAuthorizationEndpoint } from 'passport-client-assertion-jwt'
+ *
+ * export const endpoint = createPushedAuthorizationEndpoint(pushed, {
+ *   authenticateClient: createClientAuthenticator({ findClient, verifyAssertion }),
+ *   endpoint: `${issuer}/par`,
+ * })
+ * ```
  */
 export function createPushedAuthorizationEndpoint(
   pushed: PushedRequests,

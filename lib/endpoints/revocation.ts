@@ -33,6 +33,18 @@ const NAMES = optionNames<RevocationOptions>({ sessions: true, tokens: true, ado
  * it its access tokens, where resource servers introspect; an access token ends alone and its session goes on.
  * Unknown tokens and other clients' tokens are left alone, and all get the same response: `{}`. `token_type_hint` is
  * not needed: tokens tell their kind themselves. Public clients may revoke too.
+ *
+ * @example
+ * ```ts
+ * import { createRevocation } from 'passport-client-assertion-jwt'
+ *
+ * const revoke = createRevocation({ sessions, tokens })
+ * const introspect = createIntrospection({ sessions, tokens })
+ * export const both = createClientEndpoint(
+ *   (request) => (request.parameters['action'] === 'revoke' ? revoke(request) : introspect(request)),
+ *   { authenticateClient, path: '/token-state' },
+ * )
+ * ```
  */
 export function createRevocation(options: RevocationOptions): Revoke {
   checkOptions('createRevocation', options, NAMES)
@@ -80,6 +92,13 @@ function revocation(options: RevocationOptions): Revoke {
 /**
  * Makes the revocation endpoint (RFC 7009), with the client authentication of the token endpoint: for bare `node:http`, or
  * a middleware of Express 4 and 5. It responds with 200 and `{}`, also for tokens that are unknown or another client's.
+ *
+ * @example
+ * ```ts
+ * import { createRevocationEndpoint } from 'passport-client-assertion-jwt'
+ *
+ * export const revocation = createRevocationEndpoint({ authenticateClient, sessions, tokens, path: '/revoke' })
+ * ```
  */
 export function createRevocationEndpoint(
   options: RevocationOptions & ClientEndpointOptions,

@@ -77,6 +77,17 @@ const OWN = ['server', 'exchanges', 'enforceGrantTypes', 'userProperty', 'dpop']
  *
  * With `exchanges` it needs neither Passport nor oauth2orize. With `server` it runs the exchanges of an oauth2orize server
  * without changing the server. It ensures that your exchanges send exactly one response, and no internal errors.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * export const tokenRoute = oauth.createTokenEndpoint({
+ *   passport,
+ *   strategies: { assertion: 'assertion', basic: 'basic', clientPassword: 'secret', publicClient: 'public' },
+ *   server,
+ * })
+ * ```
  */
 export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
   checkEndpointOptions('createTokenEndpoint', options, OWN)

@@ -153,6 +153,19 @@ function createVerification(options: IdentityAssertionOptions, issuer: string): 
  * says which user may use which client here; the client gets an access token without a login, and no refresh token.
  *
  * In the metadata set `extra: { authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'] }`.
+ *
+ * @example
+ * ```ts
+ * import { createJwtBearerExchange } from 'passport-client-assertion-jwt/federated'
+ *
+ * const jwtBearer = createJwtBearerExchange({
+ *   tokens,
+ *   trustedIssuers: createTrustedIssuers([{ issuer: 'https://idp.company.example', discovery: true }]),
+ *   replayRegister: createMemoryReplayRegister(),
+ *   subjectOf: ({ issuer, sub }) => users.get(`${issuer} ${sub}`),
+ *   resources: createResources([{ uri: 'https://mcp.example.com/', scopes: ['notes.read'] }]),
+ * })
+ * ```
  */
 export function createJwtBearerExchange(
   options: IdentityAssertionOptions & JwtBearerOptions & ToOauth2orizeOptions,

@@ -156,6 +156,13 @@ const spiffeIdOf = ({ envelope }: Attempt): RegExpExecArray | null => {
  * by the `federated_credentials` of the client; every other assertion as before.
  *
  * Throws a `TypeError` that names what cannot be used.
+ *
+ * @example
+ * ```ts
+ * import { createTrustedIssuers } from 'passport-client-assertion-jwt/federated'
+ *
+ * trustedIssuers: createTrustedIssuers([kubernetes({ issuer: 'https://oidc.cluster.example.com' }), githubActions()]),
+ * ```
  */
 export function createTrustedIssuers(issuers: readonly TrustedIssuer[]): TrustedIssuers {
   const entries = readIssuers(issuers)

@@ -60,6 +60,13 @@ function withPrototype<Base extends typeof IncomingMessage | typeof ServerRespon
  * On other runtimes than Node (Bun, Deno) the classes are those of `node:http`, unchanged.
  *
  * @throws TypeError where `app` is not an Express application.
+ *
+ * @example
+ * ```ts
+ * import { getServerClasses } from 'passport-client-assertion-jwt'
+ *
+ * createHttpsServer({ ...tls, ...getServerClasses(app) }, app).listen(3443)
+ * ```
  */
 export function getServerClasses(app: ApplicationWithPrototypes): ApplicationClasses {
   const { request, response } = Object(app) as { request?: unknown; response?: unknown }
@@ -82,6 +89,13 @@ export function getServerClasses(app: ApplicationWithPrototypes): ApplicationCla
  *
  * @param options Options of `http.createServer`; `IncomingMessage` and `ServerResponse` may not be among them.
  * @throws TypeError where `app` is not an Express application, or an option stands in the way.
+ *
+ * @example
+ * ```ts
+ * import { createExpressServer } from 'passport-client-assertion-jwt'
+ *
+ * createExpressServer(app).listen(3000) // instead of app.listen(3000)
+ * ```
  */
 export function createExpressServer(app: ApplicationWithPrototypes, options: ServerOptions = {}): Server {
   const classes = getServerClasses(app)

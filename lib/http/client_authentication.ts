@@ -235,6 +235,17 @@ const OPTIONS = [
  * from the request (RFC 6749 §2.3): by the function of `createClientAuthenticator`, or by one of the application's
  * Passport strategies. It sets `req.user` to the client and `req.authInfo` to how it was authenticated, keeps no session
  * and never takes the user of one for a client. Refusals and faults go to `next` as `OAuthError`s.
+ *
+ * @example
+ * ```ts
+ * import { authenticateClients } from 'passport-client-assertion-jwt'
+ *
+ * app.use('/device_authorization', allowCors(), setNoStore(), readFormBody(), authenticateClients({ authenticateClient }))
+ * app.post('/device_authorization', (req, res) => {
+ *   res.json({ for: req.user, authenticatedBy: req.authInfo })
+ * })
+ * app.use('/device_authorization', respondWithError())
+ * ```
  */
 export function authenticateClients(options: ClientAuthenticationOptions): Middleware {
   checkOptions('authenticateClients', options, OPTIONS)

@@ -84,6 +84,17 @@ export function createCors(options: CorsOptions | false | undefined, usual: read
 /**
  * A middleware that sets the CORS headers on every answer, errors included, and answers the preflight (`OPTIONS`) with
  * 204. It allows no credentials. Origins that are not listed get no header; the request itself is not refused for that.
+ *
+ * @example
+ * ```ts
+ * import { allowCors } from 'passport-client-assertion-jwt'
+ *
+ * app.use('/device_authorization', allowCors(), setNoStore(), readFormBody(), authenticateClients({ authenticateClient }))
+ * app.post('/device_authorization', (req, res) => {
+ *   res.json({ for: req.user, authenticatedBy: req.authInfo })
+ * })
+ * app.use('/device_authorization', respondWithError())
+ * ```
  */
 export function allowCors(options: CorsOptions = {}): Middleware {
   checkOptions('allowCors', options, NAMES)

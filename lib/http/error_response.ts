@@ -193,6 +193,17 @@ const NAMES = optionNames<ErrorMiddlewareOptions>({
  * oauth2orize's `server.errorHandler()`. It sets `no-store`, the status that the RFC defines for the code, and a Basic
  * challenge with 401. For an error that is not an OAuth error the response is `server_error`, without its message.
  * Publishes `request.refused`.
+ *
+ * @example
+ * ```ts
+ * import { respondWithError } from 'passport-client-assertion-jwt'
+ *
+ * app.use('/device_authorization', allowCors(), setNoStore(), readFormBody(), authenticateClients({ authenticateClient }))
+ * app.post('/device_authorization', (req, res) => {
+ *   res.json({ for: req.user, authenticatedBy: req.authInfo })
+ * })
+ * app.use('/device_authorization', respondWithError())
+ * ```
  */
 export function respondWithError(options: ErrorMiddlewareOptions = {}): ErrorMiddleware {
   checkOptions('respondWithError', options, NAMES)

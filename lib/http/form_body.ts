@@ -200,6 +200,17 @@ const NAMES = optionNames<FormBodyOptions>({ limitBytes: true, repeatable: true 
  * the same: the content type, no repeats, strings only. Anything else goes to `next` as an `OAuthError`: 415 for another
  * content type, 413 for too large a body, 400 for a malformed one. A request without a body has no parameters.
  * The query string is never read.
+ *
+ * @example
+ * ```ts
+ * import { readFormBody } from 'passport-client-assertion-jwt'
+ *
+ * app.use('/device_authorization', allowCors(), setNoStore(), readFormBody(), authenticateClients({ authenticateClient }))
+ * app.post('/device_authorization', (req, res) => {
+ *   res.json({ for: req.user, authenticatedBy: req.authInfo })
+ * })
+ * app.use('/device_authorization', respondWithError())
+ * ```
  */
 export function readFormBody(options: FormBodyOptions = {}): Middleware {
   checkOptions('readFormBody', options, NAMES)

@@ -69,6 +69,23 @@ const NAMES: readonly string[] = [
  * app.post('/authorize/decision', login, server.decision(authorization.decision))
  * app.use(authorization.errors)
  * ```
+ *
+ * @example
+ * ```ts
+ * import { createAuthorizationSide } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * const authorization = createAuthorizationSide<User>({
+ *   issuer,
+ *   findClient: (clientId) => (clientId === client.client_id ? client : undefined),
+ *   codes: codeStore,
+ *   consents: createConsents({ store: sessionStore }),
+ *   replayRegister,
+ *   secret: process.env['BASE_SECRET'] ?? '', // at least 32 random bytes, the same in all processes
+ *   authenticatedAt: (user) => user.loggedInAt,
+ * })
+ * const server = oauth2orize.createServer({ store: authorization.transactions })
+ * server.grant(authorization.grant)
+ * ```
  */
 export function createAuthorizationSide<User = unknown, C extends Client = Client>(
   options: AuthorizationOptions<User, C>,

@@ -192,6 +192,13 @@ type ErrorRequest = IncomingMessage & { readonly oauth2?: unknown; readonly orig
  * Error middleware for the routes of `server.authorization()` and `server.decision()`. Redirects the error to the client
  * where that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's
  * or oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
+ *
+ * @example
+ * ```ts
+ * import { respondWithAuthorizationError } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * export const errors = respondWithAuthorizationError({ issuer })
+ * ```
  */
 export function respondWithAuthorizationError(options: AuthorizationErrorsOptions) {
   checkOptions('respondWithAuthorizationError', options, ERRORS_OPTIONS)

@@ -115,6 +115,16 @@ function checkAuthorizationRules(rules: Omit<AuthorizationRules, 'pkce'>): void 
  * request unanswered, whatever `findClient` does. What an immediate function throws is redirected as `server_error`.
  *
  * It puts the judged scope into `req.oauth2.req.scope`. Does not look at the user.
+ *
+ * @example
+ * ```ts
+ * import { validateAuthorization } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * export const authorize = server.authorization(
+ *   validateAuthorization({ findClient }),
+ *   checkRememberedConsent({ consents }),
+ * )
+ * ```
  */
 export function validateAuthorization<C extends Client = Client>(
   options: ValidateAuthorizationOptions<C>,

@@ -121,6 +121,14 @@ export interface Oauth2orizeGrant {
  * `req.oauth2.res.scope`, if the application's decision sets it, is the granted scope, within the requested one.
  * A denial, and whatever fails before the redirect, is redirected too if the client may receive it; no error handler is
  * needed for that. Other errors go to `respondWithAuthorizationError`, or to oauth2orize's `authorizationErrorHandler()`.
+ *
+ * @example
+ * ```ts
+ * import { createCodeGrant } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * const server = oauth2orize.createServer({ store: transactions })
+ * server.grant(createCodeGrant({ issuer, codes, consents }))
+ * ```
  */
 export function createCodeGrant<User = unknown>(options: CodeGrantOptions<User>): Oauth2orizeGrant {
   checkOptions('createCodeGrant', options, GRANT_OPTIONS)

@@ -46,6 +46,15 @@ const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2ori
 /**
  * The exchange for `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5), for `server.exchange(…)` of
  * oauth2orize and for `createTokenEndpoint`.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * server.exchange(oauth.createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens }))
+ * server.exchange(oauth.createRefreshTokenExchange({ sessions, tokens }))
+ * server.exchange(oauth.createClientCredentialsExchange({ tokens }))
+ * ```
  */
 export function createAuthorizationCodeExchange(
   options: AuthorizationCodeOptions & ToOauth2orizeOptions,
@@ -54,13 +63,33 @@ export function createAuthorizationCodeExchange(
   return wrapExchange(authorizationCodeExchange(options), options)
 }
 
-/** The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`. */
+/**
+ * The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * server.exchange(oauth.createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens }))
+ * server.exchange(oauth.createRefreshTokenExchange({ sessions, tokens }))
+ * server.exchange(oauth.createClientCredentialsExchange({ tokens }))
+ * ```
+ */
 export function createRefreshTokenExchange(options: RefreshTokenOptions & ToOauth2orizeOptions): Oauth2orizeExchange {
   checkOptions('createRefreshTokenExchange', options, OF_REFRESH_TOKEN)
   return wrapExchange(refreshTokenExchange(options), options)
 }
 
-/** The exchange for `grant_type=client_credentials` (RFC 6749 §4.4), for `server.exchange(…)` and for `createTokenEndpoint`. */
+/**
+ * The exchange for `grant_type=client_credentials` (RFC 6749 §4.4), for `server.exchange(…)` and for `createTokenEndpoint`.
+ *
+ * @example
+ * ```ts
+ * import { createClientCredentialsExchange } from 'passport-client-assertion-jwt'
+ *
+ * const token = createTokenEndpoint({ authenticateClient, exchanges: [createClientCredentialsExchange({ tokens })], path: '/oauth/token' })
+ * ```
+ */
 export function createClientCredentialsExchange(
   options: ClientCredentialsOptions & ToOauth2orizeOptions,
 ): Oauth2orizeExchange {

@@ -35,6 +35,17 @@ function onceInTime(milliseconds: number | undefined, next: (error?: unknown) =>
  * Makes an exchange of the application respond exactly once: if an `async` exchange rejects, or none responds in time,
  * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
  * exchange: for an `async` issue callback use `guardIssue`.
+ *
+ * @example
+ * ```ts
+ * import { guardExchange } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * const exchange = guardExchange(async (_request, response) => {
+ *   response.setHeader('Content-Type', 'application/json')
+ *   response.end(JSON.stringify({ access_token: 'a token', token_type: 'Bearer' }))
+ * }, 10_000) // milliseconds
+ * server.exchange('urn:example:params:oauth:grant-type:voucher', exchange)
+ * ```
  */
 export function guardExchange(step: ExchangeStep, timeoutMilliseconds?: number): GuardedExchange {
   requireFunction('step', step)
@@ -91,6 +102,19 @@ function answerOnce(response: Response, ended: () => void): void {
  * number of parameters stays, because oauth2orize goes by it.
  *
  * @typeParam Issue the function, which keeps its type
+ *
+ * @example
+ * ```ts
+ * import { guardIssue } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * server.exchange(
+ *   oauth2orize.exchange.code(
+ *     guardIssue(async (_client: object, code: string, _redirectURI: string, done: oauth2orize.ExchangeDoneFunction) => {
+ *       done(null, await redeem(code)) // a rejection becomes server_error
+ *     }),
+ *   ),
+ * )
+ * ```
  */
 export function guardIssue<Issue extends (...parameters: never[]) => unknown>(
   issue: Issue,

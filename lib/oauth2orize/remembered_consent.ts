@@ -57,6 +57,16 @@ export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
  * It also honours `prompt` (OpenID Connect Core §3.1.2.1). `consent` asks again. `login` and `select_account` end in
  * `user_not_logged_in` although somebody is logged in: show your login form and continue with the query of `getRetryQuery`.
  * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
+ *
+ * @example
+ * ```ts
+ * import { checkRememberedConsent } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * export const authorize = server.authorization(
+ *   validateAuthorization({ findClient }),
+ *   checkRememberedConsent({ consents }),
+ * )
+ * ```
  */
 export function checkRememberedConsent<User = unknown>(options: RememberedConsentOptions<User>) {
   checkOptions('checkRememberedConsent', options, CONSENT_OPTIONS)

@@ -88,6 +88,21 @@ function requireOneCredential(
  * It takes the client from `req.user` and the parameters from `req.body`, with any body parser, under the rules of
  * `readFormBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
  * authenticate: without a client in `req.user` it refuses.
+ *
+ * @example
+ * ```ts
+ * import { toOauth2orize } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * server.exchange(
+ *   toOauth2orize({
+ *     grantType: 'urn:example:params:oauth:grant-type:voucher',
+ *     async run({ client, parameters }) {
+ *       if (parameters['voucher'] === undefined) throw new OAuthError('invalid_request')
+ *       return { access_token: await redeem(`${client.client_id}:${parameters['voucher']}`), token_type: 'Bearer', expires_in: 600 }
+ *     },
+ *   }),
+ * )
+ * ```
  */
 export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions = {}): Oauth2orizeExchange {
   checkOptions('toOauth2orize', options, NAMES)

@@ -156,6 +156,14 @@ const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
  * A transaction is bound to the user it was shown to, expires, and is used up, in one atomic step of the replay register,
  * when it is loaded: before anything is issued, so that a form sent twice gives one code. Refusals are `OAuthError`s of
  * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
+ *
+ * @example
+ * ```ts
+ * import { createSealedTransactions } from 'passport-client-assertion-jwt/oauth2orize'
+ *
+ * const transactions = createSealedTransactions({ issuer, findClient, replayRegister, secret })
+ * const server = oauth2orize.createServer({ store: transactions })
+ * ```
  */
 export function createSealedTransactions<User = unknown>(options: SealedTransactionsOptions<User>): TransactionStore {
   checkOptions('createSealedTransactions', options, TRANSACTION_OPTIONS)

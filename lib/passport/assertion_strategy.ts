@@ -121,7 +121,20 @@ const contentType = (request: StrategyRequest): string | undefined => {
  * a challenge, so that other strategies have their turn. Sets `req.user` to the client's record (or what the verify
  * callback gives) and `req.authInfo` to `ClientAuthentication`. Use it with `{ session: false }`.
  *
- * Does not parse bodies and does not answer: the error handler of this package, or one's own, does.
+ * Does not parse bodies and does not respond: the error handler of this package, or your own, does.
+ *
+ * @example
+ * ```ts
+ * import { Strategy } from 'passport-client-assertion-jwt'
+ *
+ * passport.use(new Strategy({ verifyAssertion })) // or pass the verifier's options
+ *
+ * const app = express()
+ * const options = { session: false, failWithError: true }
+ * app.post('/par', readFormBody(), passport.authenticate('client-assertion-jwt', options), (req, res) => {
+ *   res.status(201).json({ from: req.user, how: req.authInfo })
+ * })
+ * ```
  */
 export class ClientAssertionStrategy<C extends Client = Client> {
   readonly name: string

@@ -27,6 +27,13 @@ export interface BasicVerify {
  *
  * Without `passReqToCallback` it has only what passport-http read: a secret with a colon is wrong, and a client assertion
  * in the same request is not seen; a warning says so.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * passport.use('basic', new BasicStrategy({ passReqToCallback: true }, oauth.createBasicVerify({ findClient })))
+ * ```
  */
 export function createBasicVerify(options: BasicVerifyOptions): BasicVerify {
   checkOptions('createBasicVerify', options, NAMES)

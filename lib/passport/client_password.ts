@@ -29,6 +29,13 @@ export interface ClientPasswordVerify {
  *
  * Without `passReqToCallback` it cannot see a second credential, and a chain of Passport may accept two at once; a warning
  * says so, and the exchanges of this package refuse such a request. Use that only where `strategies` chooses the strategy.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * passport.use('secret', new ClientPasswordStrategy({ passReqToCallback: true }, oauth.createClientPasswordVerify({ findClient })))
+ * ```
  */
 export function createClientPasswordVerify(options: ClientPasswordVerifyOptions): ClientPasswordVerify {
   checkOptions('createClientPasswordVerify', options, NAMES)

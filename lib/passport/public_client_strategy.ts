@@ -35,6 +35,13 @@ const NAMES = optionNames<PublicClientStrategyOptions>({ findClient: true, name:
  * A Passport strategy for public clients: a request that carries a `client_id` in its body and no other sort of client
  * authentication. Only clients registered with the method `none` pass. Requests that authenticate in another way, or not
  * at all, it leaves to the next strategy. Use it with `{ session: false }`.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * passport.use('public', new oauth.PublicClientStrategy({ findClient }))
+ * ```
  */
 export class PublicClientStrategy {
   readonly name: string

@@ -181,6 +181,23 @@ function namesOf(given: unknown): ReadonlySet<string> {
  *
  * A request is judged in full when it is pushed, and again when the authorization endpoint loads it. It can be loaded
  * again until the user has decided (a reload, a login in between), and is used up by the decision.
+ *
+ * @example
+ * ```ts
+ * import { createPushedRequests } from 'passport-client-assertion-jwt'
+ *
+ * const pushed = createPushedRequests({ store: sessionStore, required: true })
+ *
+ * export const authorization = createAuthorizationSide({
+ *   issuer,
+ *   findClient,
+ *   codes: codeStore,
+ *   consents: createConsents({ store: sessionStore }),
+ *   replayRegister,
+ *   secret: process.env['BASE_SECRET'] ?? 'at least 32 random bytes of yours',
+ *   pushed,
+ * })
+ * ```
  */
 export function createPushedRequests(options: PushedRequestsOptions): PushedRequests {
   checkOptions('createPushedRequests', options, NAMES)

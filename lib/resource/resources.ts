@@ -103,6 +103,16 @@ export interface Resources {
  * ```
  *
  * Codes, sessions, access tokens and remembered consent are then limited to the resources that the client asked for.
+ *
+ * @example
+ * ```ts
+ * import { createResources } from 'passport-client-assertion-jwt'
+ *
+ * const resources = createResources([
+ *   { uri: 'https://api.example/mcp', scopes: ['tools'] },
+ *   { uri: 'https://api.example/files', scopes: ['read', 'write'] },
+ * ])
+ * ```
  */
 export function createResources(list: readonly Resource[] | FindResource, options: ResourcesOptions = {}): Resources {
   checkOptions('createResources', options, NAMES)

@@ -44,6 +44,13 @@ const NAMES = optionNames<BearerVerifyOptions>({ userOf: true })
  * what `userOf` returns, and `req.authInfo` is `{ scope, claims }`. With `passReqToCallback` only tokens in the
  * `Authorization` header are accepted; without it passport-http-bearer takes them from query and body too (RFC 9700 §4.3.2).
  * The strategy writes its own challenge, without `resource_metadata` and without step-up: `requireAccessToken` has both.
+ *
+ * @example
+ * ```ts
+ * import { createBearerVerify } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * const verify = createBearerVerify(verifier, { userOf: ({ subject }) => findUser(subject) })
+ * ```
  */
 export function createBearerVerify(verifier: AccessTokenVerifier, options: BearerVerifyOptions = {}): BearerVerify {
   requireVerbs('verifier', verifier, ['verify'])

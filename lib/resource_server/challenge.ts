@@ -29,6 +29,15 @@ const quoted = (text: string): string => `"${text.replace(/[^\x20-\x7e]/g, '?').
 /**
  * The value of `WWW-Authenticate` for a request that was not accepted (RFC 6750 §3). For `undefined`, and for the reason
  * `token_missing`, it has no `error`: the client just learns what it needs. It contains nothing of the request.
+ *
+ * @example
+ * ```ts
+ * import { createChallenge } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * const error = new OAuthError('insufficient_scope')
+ * const challenge = createChallenge(error, { scope: 'notes.write' })
+ * console.log(challenge) // the value of WWW-Authenticate
+ * ```
  */
 export function createChallenge(
   error: Pick<OAuthError, 'code' | 'reason' | 'message'> | undefined,

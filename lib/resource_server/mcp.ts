@@ -15,6 +15,13 @@ const isError = (value: unknown): boolean => value instanceof Error
  *
  * The SDK responds to server errors with 500, and its challenge for a request without a token says `invalid_token`.
  * `requireAccessToken` sets the same `request.auth`, and has neither problem.
+ *
+ * @example
+ * ```ts
+ * import { toMcpVerifier } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * verifier: toMcpVerifier(verifier, { createError: (message) => new InvalidTokenError(message) }),
+ * ```
  */
 export function toMcpVerifier(
   verifier: AccessTokenVerifier,

@@ -107,6 +107,13 @@ function withStatus(error: OAuthError): OAuthError {
  * It responds itself to all other requests, with the challenge of RFC 6750 and RFC 9728: 401 without a token or with a bad
  * one, 403 `insufficient_scope` with all scope values that the operation needs, 401 `insufficient_user_authentication`, 400
  * for a malformed header, and 503 if the token cannot be judged now. `next` is never called with an error.
+ *
+ * @example
+ * ```ts
+ * import { requireAccessToken } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * app.use('/api', requireAccessToken(verifier) as RequestHandler)
+ * ```
  */
 export function requireAccessToken(verifier: AccessTokenVerifier, options: AccessTokenRequirements = {}): Middleware {
   requireVerbs('verifier', verifier, ['verify'])

@@ -83,6 +83,13 @@ const proofMembers = ({ algorithms, isRequired }: Dpop) => ({
 /**
  * Makes the document by which clients find the authorization server of an API (RFC 9728). Mount it at `path`;
  * `requireAccessToken` names its URL in every challenge.
+ *
+ * @example
+ * ```ts
+ * import { createProtectedResource } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * const document = createProtectedResource({ resource, issuer, scopes: ['notes.read', 'notes.write'] })
+ * ```
  */
 export function createProtectedResource(options: ProtectedResourceOptions): ProtectedResource {
   checkOptions('createProtectedResource', options, NAMES)

@@ -163,6 +163,17 @@ export function publishInsufficient(error: OAuthError, { claims }: AccessToken):
  *   `cacheSeconds`. With `jwksUri` and `jwks`, and with `tokens` alone, a token is accepted until it expires.
  * - Not checked: scope and authentication of the user (`requireAccessToken` does), whether the client or the user still
  *   exists, and what the user may do. Those are the application's.
+ *
+ * @example
+ * ```ts
+ * import { createAccessTokenVerifier } from 'passport-client-assertion-jwt/resource-server'
+ *
+ * export const verifier = createAccessTokenVerifier({
+ *   issuer: 'https://as.example',
+ *   resource: 'https://api.example',
+ *   keys: { introspect, cacheSeconds: 10 },
+ * })
+ * ```
  */
 export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): AccessTokenVerifier {
   checkOptions('createAccessTokenVerifier', options, NAMES)

@@ -247,7 +247,16 @@ const OPENING = optionNames<OpenSessionOptions>({
   keyThumbprint: true,
 })
 
-/** Creates the functions that store sessions in `store`. */
+/**
+ * Creates the functions that store sessions in `store`.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * const sessions = oauth.createSessions({ store: sessionStore })
+ * ```
+ */
 export function createSessions(options: SessionsOptions): Sessions {
   checkOptions('createSessions', options, SESSIONS_OPTIONS)
   const { store, perClient, clock = systemClock, issuer } = options

@@ -112,6 +112,25 @@ function checkScopes(scopes: unknown): void {
  * `issuer` and `jwks_uri` are in it only with the capability `sso-openid-connect`, for which your application issues the ID
  * tokens. What a capability promises beyond the metadata is not checked: a launch context comes from the option `context`
  * of the exchanges.
+ *
+ * @example
+ * ```ts
+ * import { createSmartConfiguration } from 'passport-client-assertion-jwt/smart'
+ *
+ * const smartConfiguration = createSmartConfiguration({
+ *   metadata: createMetadata({
+ *     issuer,
+ *     authorizationEndpoint: '/authorize',
+ *     token: { url: '/token', endpoint: token },
+ *     introspection: { url: '/introspect', endpoint: introspection },
+ *     scopes,
+ *   }),
+ *   capabilities: [
+ *     ...['launch-standalone', 'context-standalone-patient', 'client-confidential-asymmetric'],
+ *     ...['permission-patient', 'permission-offline', 'permission-v2'],
+ *   ],
+ * })
+ * ```
  */
 export function createSmartConfiguration(options: SmartConfigurationOptions): SmartConfiguration {
   checkOptions('createSmartConfiguration', options, NAMES)

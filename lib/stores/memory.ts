@@ -110,6 +110,15 @@ interface Counted {
  * response is 503, and entries of other clients are not displaced. An issuer with a fragment (`https://as.example#transaction`) names
  * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are distinguished by a hash of 31
  * bits under a random number of this process, so two of them share a limit only by a rare chance.
+ *
+ * @example
+ * ```ts
+ * import { createMemoryReplayRegister } from 'passport-client-assertion-jwt/stores/memory'
+ *
+ * const codes = createMemoryCodeStore()
+ * const consents = createConsents({ store: createMemorySessionStore() })
+ * const replayRegister = createMemoryReplayRegister()
+ * ```
  */
 export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): ReplayRegister {
   const { clock, maximumAssertions, maximumAssertionsPerClient } = settings('createMemoryReplayRegister', options)
@@ -194,7 +203,18 @@ interface KeptCode {
   readonly liveOf: string | undefined
 }
 
-/** Creates a code store in the memory of this process. A restart loses the codes. */
+/**
+ * Creates a code store in the memory of this process. A restart loses the codes.
+ *
+ * @example
+ * ```ts
+ * import { createMemoryCodeStore } from 'passport-client-assertion-jwt/stores/memory'
+ *
+ * const codes = createMemoryCodeStore()
+ * const consents = createConsents({ store: createMemorySessionStore() })
+ * const replayRegister = createMemoryReplayRegister()
+ * ```
+ */
 export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeStore {
   const { clock, maximumCodes, maximumCodesPerUser } = settings('createMemoryCodeStore', options)
   const codes = new Map<string, KeptCode>()
@@ -269,7 +289,18 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
   }
 }
 
-/** Creates a session store in the memory of this process. A restart loses the sessions. */
+/**
+ * Creates a session store in the memory of this process. A restart loses the sessions.
+ *
+ * @example
+ * ```ts
+ * import { createMemorySessionStore } from 'passport-client-assertion-jwt/stores/memory'
+ *
+ * const codes = createMemoryCodeStore()
+ * const consents = createConsents({ store: createMemorySessionStore() })
+ * const replayRegister = createMemoryReplayRegister()
+ * ```
+ */
 export function createMemorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
   const { clock, maximumSessions } = settings('createMemorySessionStore', options)
   // A session, or for one that was ended the moment until which its marker stays.
@@ -399,7 +430,16 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
   }
 }
 
-/** Creates the three stores in the memory of this process, for a server with one process, for development and for tests. */
+/**
+ * Creates the three stores in the memory of this process, for a server with one process, for development and for tests.
+ *
+ * @example
+ * ```ts
+ * import { createMemoryStores } from 'passport-client-assertion-jwt/stores/memory'
+ *
+ * const { replayRegister, codeStore, sessionStore } = createMemoryStores() // or Redis, or PostgreSQL
+ * ```
+ */
 export function createMemoryStores(options: MemoryStoresOptions = {}): MemoryStores {
   checkOptions('createMemoryStores', options, OPTIONS)
   return {

@@ -93,6 +93,14 @@ export interface PostgresStores {
  * that meets a `create` of the same id), which decides by itself and needs no transaction around it. Moments are written by
  * the clock of the process and compared by the clock of the database: keep them within a minute of each other
  * (docs/scaling.md says what happens otherwise).
+ *
+ * @example
+ * ```ts
+ * import { createPostgresStores } from 'passport-client-assertion-jwt/stores/postgres'
+ *
+ * const stores = createPostgresStores({ query: (text, values) => pool.query(text, values) })
+ * await stores.migrate() // or run postgres.sql once, as the owner of the schema
+ * ```
  */
 export function createPostgresStores(options: PostgresStoresOptions): PostgresStores {
   checkOptions('createPostgresStores', options, OPTIONS)

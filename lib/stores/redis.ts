@@ -84,6 +84,20 @@ const FORMAT = '1'
  * code was spent, which nobody waits for), 1 to get and 1 to save a
  * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way), 3 to
  * save one that will live longer than the index was told, once in an idle lifetime.
+ *
+ * @example
+ * ```ts
+ * import { createRedisStores } from 'passport-client-assertion-jwt/stores/redis'
+ *
+ * const stores = createRedisStores({
+ *   command: (args) => client.sendCommand(args),
+ *   reconnect: () => {
+ *     client.destroy() // does not wait for a host that died silently
+ *     return client.connect()
+ *   },
+ *   signingKeys: [process.env.RECORD_SECRET ?? '', process.env.FORMER_RECORD_SECRET ?? ''].filter((key) => key !== ''),
+ * })
+ * ```
  */
 export function createRedisStores(options: RedisStoresOptions): RedisStores {
   checkOptions('createRedisStores', options, OPTIONS)

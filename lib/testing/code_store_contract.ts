@@ -50,6 +50,16 @@ async function eventually(ask: () => Promise<boolean>, message: string): Promise
 /**
  * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ *
+ * @example
+ * ```ts
+ * import { testCodeStore } from 'passport-client-assertion-jwt/testing'
+ *
+ * testCodeStore({ describe, it }, 'mine', () => {
+ *   const { stores, ...rest } = open()
+ *   return { store: stores.codeStore, ...rest }
+ * }, inMemory)
+ * ```
  */
 export function testCodeStore(
   { describe, it }: ContractRunner,

@@ -12,6 +12,14 @@ export interface FakeClock extends Clock {
  * A clock for tests. It checks nothing: fractions and steps backwards are what tests are for.
  *
  * @param startAt epoch seconds at which it stands; default 1800000000 (2027-01-15)
+ *
+ * @example
+ * ```ts
+ * import { createFakeClock } from 'passport-client-assertion-jwt/testing'
+ *
+ * const clock = createFakeClock()
+ * const client = await createTestClient({ issuer, clock, alg: 'PS256', client: { scope: 'read' } })
+ * ```
  */
 export function createFakeClock(startAt = 1_800_000_000): FakeClock {
   let now = startAt

@@ -16,6 +16,16 @@ import {
 /**
  * Holds a replay register to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ *
+ * @example
+ * ```ts
+ * import { testReplayRegister } from 'passport-client-assertion-jwt/testing'
+ *
+ * testReplayRegister({ describe, it }, 'mine', () => {
+ *   const { stores, ...rest } = open()
+ *   return { store: stores.replayRegister, ...rest }
+ * }, inMemory)
+ * ```
  */
 export function testReplayRegister(
   { describe, it }: ContractRunner,

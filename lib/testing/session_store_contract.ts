@@ -45,6 +45,16 @@ const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
 /**
  * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
  * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ *
+ * @example
+ * ```ts
+ * import { testSessionStore } from 'passport-client-assertion-jwt/testing'
+ *
+ * testSessionStore({ describe, it }, 'mine', () => {
+ *   const { stores, ...rest } = open()
+ *   return { store: stores.sessionStore, ...rest }
+ * }, inMemory)
+ * ```
  */
 export function testSessionStore(
   { describe, it }: ContractRunner,

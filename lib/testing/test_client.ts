@@ -130,6 +130,13 @@ const NAMES = optionNames<TestClientOptions>({ issuer: true, clientId: true, alg
  * It is for tests: the key lives in memory and the private half is handed out. It does not talk to any server.
  *
  * @throws TypeError if `issuer` is missing or `alg` is unknown
+ *
+ * @example
+ * ```ts
+ * import { createTestClient } from 'passport-client-assertion-jwt/testing'
+ *
+ * const client = await createTestClient({ issuer, clock, alg: 'PS256', client: { scope: 'read' } })
+ * ```
  */
 export async function createTestClient(options: TestClientOptions): Promise<TestClient> {
   checkOptions('createTestClient', options, NAMES)

@@ -35,6 +35,18 @@ function p256Key(octets: Buffer): KeyObject {
  * ES256 (default) and EdDSA: a key pair whose public half `exportPublicJwks` shows. Of several secrets the first signs.
  * `purpose` keeps keysets of one secret apart. The secret must be random and have 32 bytes or more: HKDF does not make a
  * weak one strong.
+ *
+ * @example
+ * ```ts
+ * import { deriveKeyset } from 'passport-client-assertion-jwt'
+ *
+ * const factory = createTokenFactory({
+ *   baseSecret,
+ *   keyset: deriveKeyset(baseSecret, { alg: 'EdDSA', purpose: 'invitations' }),
+ * })
+ * const invitation = await factory.sign('access_token', { iss: 'https://as.example.com', sub: 'alice' })
+ * console.log(await factory.verify('access_token', invitation))
+ * ```
  */
 export function deriveKeyset(
   baseSecret: BaseSecret | readonly BaseSecret[],

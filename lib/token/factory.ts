@@ -109,6 +109,18 @@ const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
 /**
  * The token factory of this package: access tokens as JWTs under ES256 (or as `accessTokenFormat` and the keysets say),
  * refresh tokens as JWTs under an HMAC key of their own. `typ` is pinned for each kind and the algorithm for each key.
+ *
+ * @example
+ * ```ts
+ * import { createTokenFactory } from 'passport-client-assertion-jwt'
+ *
+ * const factory = createTokenFactory({
+ *   baseSecret,
+ *   keyset: deriveKeyset(baseSecret, { alg: 'EdDSA', purpose: 'invitations' }),
+ * })
+ * const invitation = await factory.sign('access_token', { iss: 'https://as.example.com', sub: 'alice' })
+ * console.log(await factory.verify('access_token', invitation))
+ * ```
  */
 export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
   checkOptions('createTokenFactory', options, FACTORY_OPTIONS)

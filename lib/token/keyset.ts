@@ -15,6 +15,19 @@ export interface Keyset {
  * old one when its tokens have expired. A key with the `kid` `kid_not_set.<alg>` (`kid_not_set.HS256`) verifies tokens of
  * that algorithm that name no key, as an older system may have made them; without one they are refused. RSA keys need
  * 2048 bits, HMAC secrets the length of their digest (RFC 7518).
+ *
+ * @example
+ * ```ts
+ * import { createKeyset } from 'passport-client-assertion-jwt'
+ *
+ * keyset: createKeyset(
+ *   [
+ *     { kid: '2026', key: made().privateKey },
+ *     { kid: '2027', key: made().privateKey },
+ *   ],
+ *   { signWith: '2026' }, // '2027' is already published; sign with it from the next deployment on
+ * ),
+ * ```
  */
 export function createKeyset(keys: readonly KeyInput[], options: { readonly signWith?: string } = {}): Keyset {
   checkOptions('createKeyset', options, ['signWith'])

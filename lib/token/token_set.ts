@@ -168,7 +168,16 @@ const TOKENS_OPTIONS = optionNames<TokensOptions>({
   claims: true,
 })
 
-/** Creates the functions that issue and verify the tokens of `issuer`. */
+/**
+ * Creates the functions that issue and verify the tokens of `issuer`.
+ *
+ * @example
+ * ```ts
+ * import * as oauth from 'passport-client-assertion-jwt'
+ *
+ * const tokens = oauth.createTokens({ issuer, baseSecret: process.env.BASE_SECRET ?? '' }) // 32 bytes or more
+ * ```
+ */
 export function createTokens(options: TokensOptions): Tokens {
   checkOptions('createTokens', options, TOKENS_OPTIONS)
   const { issuer, claims: hook } = options

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
-import { isDocumented, isOurs, placeOf, publicSurface, publicSurfaceWithChecker } from '../support/public_surface.ts'
+import { blocksOf, documents, programsOf } from '../support/markdown.ts'
+import {
+  examplesOf,
+  isDocumented,
+  isOurs,
+  placeOf,
+  publicSurface,
+  publicSurfaceWithChecker,
+} from '../support/public_surface.ts'
 
 // The reference would show the words of the type that a declaration extends, which are about something else.
 for (const [file, names] of publicSurface()) {
@@ -58,4 +67,34 @@ test('every member of every type that users see says what it is', () => {
     if (ts.isInterfaceDeclaration(declaration) || ts.isTypeAliasDeclaration(declaration)) visit(declaration, name)
   assert.ok(seen > 500, `${seen} members`)
   assert.deepEqual([...new Set(bare)], [])
+})
+
+// An example imports the name, and the lines that use it are verbatim in a program that runs.
+test('every function and class that is exported has an example, which is part of a program of the documents', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const squeeze = (code: string): string => code.replace(/\s+/g, ' ').trim()
+  const programs = documents(root)
+    .flatMap((file) => programsOf(blocksOf(root, file)))
+    .map(({ source }) => squeeze(source))
+  const problems: string[] = []
+  for (const [file, names] of publicSurface())
+    for (const { name, declarations } of names) {
+      const callable = declarations.filter((each) => ts.isFunctionDeclaration(each) || ts.isClassDeclaration(each))
+      if (callable.length === 0) continue
+      const examples = callable.flatMap(examplesOf)
+      if (examples.length === 0) problems.push(`${name} has no @example`)
+      for (const example of examples) {
+        const [head = '', ...rest] = example.split('\n\n')
+        const code = rest.join('\n\n')
+        const path = file.replace(/(^|\/)index\.ts$|\.ts$/, '').replace('_', '-')
+        const from = `from 'passport-client-assertion-jwt${path === '' ? '' : `/${path}`}'`
+        if (head !== `import { ${name} } ${from}` && !(head === `import * as oauth ${from}` && code.includes('oauth.')))
+          problems.push(`${name}: ${head}`)
+        if (!new RegExp(`\\b${name}\\b`).test(code)) problems.push(`${name}: the example does not use it`)
+        if (example.split('\n').length > 16) problems.push(`${name}: the example is long`)
+        if (!programs.some((program) => program.includes(squeeze(code))))
+          problems.push(`${name}: no document has ${code}`)
+      }
+    }
+  assert.deepEqual(problems, [])
 })
