@@ -101,6 +101,13 @@ interface Counted {
   readonly slot: number
 }
 
+/** What the entries of one issuer count against, and the number that their slots begin with. */
+interface IssuerShare {
+  readonly issuer: string
+  readonly share: Share
+  readonly mixed: number
+}
+
 /**
  * Creates a replay register in the memory of this process. Use it for a server with one process. A restart loses its
  * entries: an assertion that was used before the restart is accepted again until it expires. Each entry is kept for a
@@ -140,8 +147,19 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
 
   const shardOf = (key: string) => shards[key.charCodeAt(0)] as Map<string, number>
 
+  // One call after another names the same issuer.
+  let last: IssuerShare | undefined
+  const shareOf = (issuer: string): IssuerShare => {
+    if (last?.issuer !== issuer)
+      last = {
+        issuer,
+        share: issuer.includes('#') ? others : assertions,
+        mixed: mixIn(`${issuer.length}:${issuer}`, seed),
+      }
+    return last
+  }
+
   // The sign of what is kept with a digest says which share it is.
-  const kept = ({ share, slot }: Counted): number => (share === assertions ? slot : -1 - slot)
   const countedAs = (value: number): Counted =>
     value >= 0 ? { share: assertions, slot: value } : { share: others, slot: -1 - value }
 
@@ -168,13 +186,13 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
       const key = replayKey(issuer, clientId, jti, 'binary')
       const shard = shardOf(key)
       if (shard.has(key)) return false
-      const share = issuer.includes('#') ? others : assertions
-      const slot = slotOf(`${issuer.length}:${issuer}${clientId}`, seed)
+      const { share, mixed } = shareOf(issuer)
+      const slot = slotOf(mixIn(clientId, mixed))
       const count = share.counts.get(slot) ?? 0
       if (count >= share.mostOfOne)
         throw full(`the entries of one ${share === others ? 'user' : 'client'}`, share.mostOfOne)
       if (share.size >= share.most) throw full(share === others ? 'the entries of users' : 'assertions', share.most)
-      shard.set(key, kept({ share, slot }))
+      shard.set(key, share === assertions ? slot : -1 - slot)
       share.counts.set(slot, count + 1)
       share.size += 1
       expiring.add(key, expiresAt + CLOCK_DIFFERENCE_SECONDS)
@@ -183,12 +201,15 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
   }
 }
 
-/** FNV-1a, begun at a number that nobody outside knows. Of 31 bits: a small integer, which costs no memory of its own. */
-function slotOf(text: string, seed: number): number {
-  let mixed = seed
+/** FNV-1a, begun at a number that nobody outside knows. */
+function mixIn(text: string, begun: number): number {
+  let mixed = begun
   for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193)
-  return (mixed ^ (mixed >>> 16)) & 0x7fffffff
+  return mixed
 }
+
+/** Of 31 bits: a small integer, which costs no memory of its own. */
+const slotOf = (mixed: number): number => (mixed ^ (mixed >>> 16)) & 0x7fffffff
 
 /**
  * How long spending a code takes: what a store across a network takes, on purpose. Copies of one request that a client sent
