@@ -357,11 +357,14 @@ export class OAuthError extends Error {
     value: unknown,
   ): value is InstanceType<T> {
     // biome-ignore-start lint/complexity/noThisInStatic: a class that an application derived is found as classes are
-    if ((this as unknown) !== OAuthError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    if (!isOAuthErrorClass(this)) return Function.prototype[Symbol.hasInstance].call(this, value)
     // biome-ignore-end lint/complexity/noThisInStatic: as above
     return typeof value === 'object' && value !== null && BRAND in value
   }
 }
+
+/** Outside the class: bundlers rename a class that refers to itself, and `console.log` then shows the other name. */
+const isOAuthErrorClass = (value: unknown): boolean => value === OAuthError
 
 /** The error a reason stands for. */
 export const refusal = (reason: Reason, options: Omit<OAuthErrorOptions, 'reason'> = {}): OAuthError =>

@@ -8,6 +8,7 @@ const { createTestClient } = require('passport-client-assertion-jwt/testing')
 async function main() {
   const issuer = 'https://op.example'
   assert.equal(strategy.Strategy, Strategy, 'one class, whichever entry it comes from')
+  assert.equal(OAuthError.name, 'OAuthError', 'logs show the name of the class')
   for (const alg of ['ES256', 'RS256', 'PS256', 'Ed25519', 'HS256']) {
     const client = await createTestClient({ issuer, alg })
     const verify = createAssertionVerifier({
