@@ -114,13 +114,14 @@ const isString = (value: unknown): boolean => typeof value === 'string'
 
 function findShapeProblems(client: Client): readonly Found[] {
   const strings = ['client_name', 'token_endpoint_auth_method', 'token_endpoint_auth_signing_alg', 'jwks_uri'] as const
+  const demands = ['require_pushed_authorization_requests', 'dpop_bound_access_tokens'] as const
   return [
     ...strings.map((name) =>
       isAbsent(client[name]) || isString(client[name]) ? undefined : error(name, 'must be a string'),
     ),
-    isBooleanOrAbsent(client.require_pushed_authorization_requests)
-      ? undefined
-      : warning('require_pushed_authorization_requests', 'is not a boolean and is treated as true'),
+    ...demands.map((name) =>
+      isBooleanOrAbsent(client[name]) ? undefined : warning(name, 'is not a boolean and is treated as true'),
+    ),
     isResourceList(client.resources)
       ? undefined
       : warning('resources', 'must be an array of absolute URIs without a fragment (RFC 8707 section 2)'),
@@ -286,7 +287,7 @@ export async function findClientProblems(
   const record = client as Client
   if (!isRegistrableClientId(record.client_id)) return [error('client_id', 'must be 1 to 1024 printable characters')]
   const shape = findShapeProblems(record).filter((each) => each !== undefined)
-  if (shape.length > 0) return shape
+  if (shape.some(({ severity }) => severity === 'error')) return shape
   const method = readOptional(record.token_endpoint_auth_method)
   const subject: Subject = {
     client: record,
@@ -301,5 +302,5 @@ export async function findClientProblems(
     problems.length > 0
       ? problems
       : [...findSecretProblems(subject), ...(await findKeyProblems(subject)), ...findRedirectUriProblems(subject)]
-  return found.filter((each) => each !== undefined)
+  return [...shape, ...found].filter((each) => each !== undefined)
 }

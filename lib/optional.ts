@@ -8,3 +8,9 @@ export const isAbsent = (value: unknown): value is undefined | null | '' | reado
 /** Reads an optional member of a client record or a key: `undefined` for every spelling of absent. */
 export const readOptional = <T>(value: T): Exclude<T, null | undefined> | undefined =>
   isAbsent(value) ? undefined : (value as Exclude<T, null | undefined>)
+
+/**
+ * Whether a boolean member of a client record makes a demand. Everything except `false` and absent does: a value that a
+ * database writes for `true`, such as `1`, must not switch the demand off.
+ */
+export const isDemanded = (value: unknown): boolean => value !== undefined && value !== null && value !== false

@@ -153,6 +153,17 @@ test('every member of a record is judged, and the record of each method without 
   assert.match((await findClientProblems(hashed))[0]?.detail ?? '', /hashed/)
 })
 
+test('E7: a value that is no boolean is named, and what is wrong beside it as well', async () => {
+  for (const member of ['dpop_bound_access_tokens', 'require_pushed_authorization_requests']) {
+    for (const value of [true, false, null])
+      assert.deepEqual(await findClientProblems({ client_id: 'c', client_secret: 'x', [member]: value }), [], member)
+    assert.deepEqual(await findClientProblems({ client_id: 'c', [member]: 1 }), [
+      { severity: 'warning', member, detail: 'is not a boolean and is treated as true' },
+      { severity: 'error', member: 'client_secret', detail: 'is missing' },
+    ])
+  }
+})
+
 test('E7: a client with keys and no method learns of the method, not of a secret that it does not need', async () => {
   const keys = { jwks: { keys: [es256.jwk] }, jwks_uri: 'https://client.example/jwks' }
   assert.deepEqual(await findClientProblems({ client_id: 'c', token_endpoint_auth_method: null, ...keys }), [

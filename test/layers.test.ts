@@ -72,6 +72,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'http',
     'issuer.ts',
     'oauth2orize',
+    'optional.ts',
     'type:pushed',
     'type:resource',
     'type:session',
@@ -152,7 +153,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'parameters.ts': ['errors.ts'],
   passport: ['assertion', 'client_authentication', 'hosts', 'type:node:http'],
   'printable.ts': [],
-  pushed: ['code', 'node:crypto', 'replay_register.ts', 'session'],
+  pushed: ['code', 'node:crypto', 'optional.ts', 'replay_register.ts', 'session'],
   remote: ['node:buffer', 'node:dns', 'node:fs', 'node:http', 'node:https', 'node:net'],
   'replay_register.ts': ['errors.ts'],
   resource_server: [

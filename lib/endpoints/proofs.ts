@@ -1,6 +1,7 @@
 import type { Dpop } from '../dpop/dpop.ts'
 import { type OAuthError, refusal } from '../errors.ts'
 import type { CorsOptions } from '../http/cors.ts'
+import { isDemanded } from '../optional.ts'
 import type { Authenticated, EndpointAuthentication, Turn } from './turn.ts'
 
 const NONCE = 'DPoP-Nonce'
@@ -41,7 +42,8 @@ export function withProofs(
       if (isRequired) throw proofMissing(undefined, getNonce(now))
       const authenticated = await authentication.authenticate(turn)
       const { client } = authenticated
-      if (mayRequire && client?.dpop_bound_access_tokens === true) throw proofMissing(client.client_id, getNonce(now))
+      if (mayRequire && client !== undefined && isDemanded(client.dpop_bound_access_tokens))
+        throw proofMissing(client.client_id, getNonce(now))
       return authenticated
     }
     const nonce = getNonce(now)

@@ -4,6 +4,7 @@ import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authori
 import { afterLogin, demandsLogin } from '../code/prompt.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { newIdentifier } from '../identifier.ts'
+import { isDemanded } from '../optional.ts'
 import {
   badOption,
   booleanOption,
@@ -306,8 +307,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
 
   return {
     isRequired,
-    isRequiredFor: ({ require_pushed_authorization_requests: required }) =>
-      isRequired || (required !== undefined && required !== null && required !== false),
+    isRequiredFor: ({ require_pushed_authorization_requests: required }) => isRequired || isDemanded(required),
     connect(given) {
       if (connected !== undefined)
         throw new TypeError("option 'pushed' is used by another authorization side: create one for each of them")

@@ -294,6 +294,18 @@ describe('tokens for a proof', () => {
     assert.equal((await server.introspect(String(plain.body['access_token'])))['token_type'], 'Bearer')
   })
 
+  test('DP8: a record that does not say false requires a proof, also with the 1 of a database', async (context) => {
+    for (const [value, status] of [
+      [1, 400],
+      ['true', 400],
+      [false, 200],
+      [null, 200],
+    ] as const) {
+      const server = await startDpopServer(context, { bound: value })
+      assert.equal((await server.token('bound', CREDENTIALS)).status, status, String(value))
+    }
+  })
+
   test('DP8: without a proof Bearer, unless the server or the client requires one', async (context) => {
     const server = await startDpopServer(context)
     assert.equal((await server.token('secret', CREDENTIALS)).body['token_type'], 'Bearer')

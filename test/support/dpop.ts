@@ -75,11 +75,17 @@ export interface DpopServer {
 /** A token endpoint with DPoP on `node:http`, its introspection endpoint, and clients of each kind. */
 export async function startDpopServer(
   context: Pick<TestContext, 'after'>,
-  options: Partial<DpopOptions> & { readonly stores?: MemoryStores; readonly clock?: FakeClock } = {},
+  options: Partial<DpopOptions> & {
+    readonly stores?: MemoryStores
+    readonly clock?: FakeClock
+    /** The member `dpop_bound_access_tokens` of the client `bound`. Default `true`. */
+    readonly bound?: unknown
+  } = {},
 ): Promise<DpopServer> {
   const {
     stores = createMemoryStores(),
     clock = createFakeClock(Math.floor(Date.now() / 1000)),
+    bound = true,
     ...dpopOptions
   } = options
   const { codeStore, sessionStore, replayRegister } = stores
@@ -90,7 +96,7 @@ export async function startDpopServer(
     keyed: keyed.client,
     public: { client_id: 'public', token_endpoint_auth_method: 'none', ...common },
     secret: { client_id: 'secret', client_secret: SECRET, ...common },
-    bound: { client_id: 'bound', client_secret: SECRET, dpop_bound_access_tokens: true, ...common },
+    bound: { client_id: 'bound', client_secret: SECRET, dpop_bound_access_tokens: bound as boolean, ...common },
   }
   const findClient = (clientId: string) => clients[clientId]
   const sessions = createSessions({ store: sessionStore })
