@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DefaultTheme, defineConfig } from 'vitepress'
@@ -67,6 +67,19 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     ],
   },
 ]
+
+/** The names of the API reference by task: the headings and tables of its front page. */
+function readApiSidebar(): DefaultTheme.SidebarItem[] {
+  const [, ...tasks] = readFileSync(join(root, 'docs/api/README.md'), 'utf8').split(/^## /m)
+  const groups = tasks.map((task) => ({
+    text: task.split('\n', 1)[0] ?? '',
+    collapsed: true,
+    items: [...task.matchAll(/^\| \[`(\w+)`\]\(([^)]+)\.md\)/gm)].map(([, name = '', path = '']) =>
+      page(name, `api/${path}`),
+    ),
+  }))
+  return [{ text: 'API reference', items: [page('All names', 'api/'), page('Documentation', 'overview')] }, ...groups]
+}
 
 const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#3451b2"/><path d="M10.5 3a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M9 7l-5 5v1.500h2V12h1.500v-1.500L10 8" fill="#fff"/></svg>'
@@ -167,7 +180,7 @@ export default defineConfig({
       { text: 'I want to …', link: '/overview' },
       { text: 'API', link: '/api/' },
     ],
-    sidebar,
+    sidebar: { '/api/': readApiSidebar(), '/': sidebar },
     outline: [2, 3],
     search: { provider: 'local' },
     externalLinkIcon: true,
