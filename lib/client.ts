@@ -158,7 +158,7 @@ export function findUnreadable(found: unknown): UnreadableMember | undefined {
   const record = Object(found) as Readonly<Partial<Record<keyof Client, unknown>>>
   if (typeof record.client_id !== 'string') return { member: 'client_id', detail: 'is not a string' }
   if (!isAbsent(record.scope) && typeof record.scope !== 'string') return { member: 'scope', detail: 'is not a string' }
-  for (const member of ['grant_types', 'redirect_uris'] as const) {
+  for (const member of ['grant_types', 'redirect_uris', 'resources'] as const) {
     if (!isAbsent(record[member]) && !isStrings(record[member])) return { member, detail: 'is not an array of strings' }
   }
   return undefined

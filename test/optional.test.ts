@@ -36,8 +36,8 @@ test('R75: an absent member of a client record means its default, however it is 
   }
 })
 
-test('E6: redirect_uris and grant_types of another type are client_misconfigured, and every judge says so', async () => {
-  for (const member of ['redirect_uris', 'grant_types']) {
+test('E6: redirect_uris, grant_types and resources of another type are client_misconfigured, and every judge says so', async () => {
+  for (const member of ['redirect_uris', 'grant_types', 'resources']) {
     for (const value of ['https://app.test/cb', 5, {}, true, [5], ['https://app.test/cb', null]]) {
       const client = { client_id: 'c', client_secret: 'x', [member]: value } as unknown as Client
       const judged = judgeClient(client, 'c') as { reason?: string; detail?: string }

@@ -32,7 +32,11 @@ const PROTOCOL_MEMBERS: ReadonlySet<string> = new Set([
   'issued_token_type',
 ])
 
-const isProtocolMember = (name: string): boolean => PROTOCOL_MEMBERS.has(name) || name.startsWith('error')
+/** Without regard to case, for clients that compare so; `__proto__` means something to clients that assign members. */
+const isProtocolMember = (name: string): boolean => {
+  const lower = name.toLowerCase()
+  return PROTOCOL_MEMBERS.has(lower) || lower.startsWith('error') || name === '__proto__'
+}
 
 /** Throws a `TypeError` unless the option is absent or a function. */
 export function requireContext(context: ContextOption['context']): void {
@@ -55,7 +59,8 @@ export async function askContext(
 ): Promise<Members | undefined> {
   const returned = await askHook('context', MOST_HOOK_MILLISECONDS, () => context(facts))
   if (returned === undefined || returned === null) return undefined
-  const members = typeof returned === 'object' ? asJson(returned) : undefined
+  // A Map or a Set is an empty object in JSON.
+  const members = typeof returned === 'object' && !(Symbol.iterator in returned) ? asJson(returned) : undefined
   if (typeof members !== 'object' || members === null || Array.isArray(members))
     throw returnedWrong('context', 'an object of JSON, or undefined')
   const refused = Object.keys(members).find(isProtocolMember)
