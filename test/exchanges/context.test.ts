@@ -230,14 +230,25 @@ test('SM4: what context returned is read once, as the JSON it becomes', async ()
   const circular: Record<string, unknown> = { patient: '123' }
   circular['self'] = circular
   const proto = JSON.parse('{"__proto__":{"scope":"admin"}}')
-  const notJson = [hidden, proto, circular, new Map([['patient', '1']]), new Set(), { big: 1n }, new Date(0), [], ['a'], '', 'text', 7, () => ({})]
+  const notJson = [
+    hidden,
+    proto,
+    circular,
+    new Map([['patient', '1']]),
+    new Set(),
+    { big: 1n },
+    new Date(0),
+    [],
+    ['a'],
+    '',
+    'text',
+    7,
+    () => ({}),
+  ]
   for (const wrong of notJson) {
     const { run, requests } = await setting((() => wrong) as never)
-    assert.equal((await refusalOf(run(requests['client'] ?? {}))).reason, 'misconfigured', String(wrong))
+    assert.equal((await refusalOf(run(requests['client'] ?? {}))).reason, 'misconfigured')
   }
-})
-  assert.equal(response.scope, 'read')
-  assert.ok(Object.hasOwn(response, '__proto__'))
 })
 
 test('SM4: context is a function, or absent', async () => {
