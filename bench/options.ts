@@ -47,9 +47,47 @@ export const SCENARIOS: readonly Scenario[] = (['cc', 'refresh', 'code'] as cons
   METHODS.map((method) => ({ name: `${short}-${method}`, grant: GRANTS[short], method })),
 )
 
-const DEFAULT_SCENARIOS =
-  'cc-es256,cc-rs256,cc-eddsa,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic'
-const QUICK_SERVERS = 'floor,oidc-provider,hand-rolled,route,route + helper,endpoint + helper,node:http'
+type Preset = Readonly<Record<'servers' | 'scenarios' | 'tokens' | 'concurrency' | 'records', string>> &
+  Readonly<Record<'rounds' | 'requests' | 'warmUp' | 'basicWarmUp', number>>
+
+const DEFAULTS: Preset = {
+  servers: CONTESTANTS.map(({ name }) => name).join(','),
+  scenarios: 'cc-es256,cc-rs256,cc-eddsa,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic',
+  tokens: 'jwt',
+  concurrency: '16',
+  records: 'one',
+  rounds: 5,
+  requests: 6000,
+  warmUp: 12_000,
+  basicWarmUp: 12_000,
+}
+const PRESETS = {
+  quick: {
+    ...DEFAULTS,
+    servers: 'floor,oidc-provider,hand-rolled,route,route + helper,endpoint + helper,node:http',
+    scenarios: 'cc-es256,refresh-basic',
+    rounds: 1,
+    requests: 1000,
+    warmUp: 1000,
+    basicWarmUp: 1000,
+  },
+  full: {
+    ...DEFAULTS,
+    scenarios: SCENARIOS.map(({ name }) => name).join(','),
+    tokens: 'opaque,jwt',
+    concurrency: '1,16,64',
+    records: 'one,fresh',
+  },
+  published: {
+    ...DEFAULTS,
+    servers: 'floor,oidc-provider,route + helper,endpoint + helper,node:http',
+    scenarios: 'cc-es256,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic',
+    rounds: 3,
+    requests: 3000,
+    warmUp: 4000,
+    basicWarmUp: 10_500,
+  },
+} as const satisfies Readonly<Record<string, Preset>>
 
 export interface Options {
   readonly servers: readonly Contestant[]
@@ -67,6 +105,8 @@ export interface Options {
   readonly rounds: number
   readonly requests: number
   readonly warmUp: number
+  /** The same for clients that use Basic. passport-http calls `new Buffer`, which Node examines 10,000 times in each process. */
+  readonly basicWarmUp: number
   readonly profile: string | undefined
   readonly out: string | undefined
 }
@@ -74,17 +114,18 @@ export interface Options {
 export const HELP = `npm run bench -- [options]
 
   --quick            two scenarios, one round of each server, few requests: a smoke test, about a minute
+  --published        the table of docs/performance.md: five servers, seven scenarios, three rounds
   --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
   --servers a,b      of: ${ALL_SERVERS.map(({ name }) => name).join(', ')}
   --base a           the server that CPU is compared with; default floor
   --before folder    another checkout of this repository: its servers take part in the same run, as 'NAME before'. Build them
                      there first: npm ci && npx tsc -p bench/tsconfig.json
   --scenarios a,b    of: ${SCENARIOS.map(({ name }) => name).join(', ')}
-  --tokens a,b       opaque (default), jwt
+  --tokens a,b       jwt (default: ES256, as createTokens signs by default), opaque
   --concurrency a,b  keep-alive connections; default 16
   --records a,b      one (default), fresh: whether look-ups of clients hand out one object or deep copies
   --population a,b   numbers; default 0. With --populate clients,sessions,jtis (default all three); this package's servers only
-  --stores a,b       memory (default), redis, postgres: this package's servers only
+  --stores a,b       memory (default), redis, postgres: this package's servers and oidc-provider only
   --rounds n         default 5      --requests n  measured for each turn, default 6000      --warm-up n  default 12000
   --profile folder   the servers write CPU profiles there (numbers are then worth nothing)
   --out file         where the JSON goes; default bench/results/<moment>.json
@@ -111,6 +152,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
       help: { type: 'boolean' },
       quick: { type: 'boolean' },
       full: { type: 'boolean' },
+      published: { type: 'boolean' },
       servers: string,
       base: string,
       before: string,
@@ -129,12 +171,15 @@ export function readOptions(args: readonly string[]): Options | undefined {
     },
   })
   if (values.help === true) return undefined
-  const quick = values.quick === true
-  const full = values.full === true
-  const allServers = CONTESTANTS.map(({ name }) => name).join(',')
-  const allScenarios = SCENARIOS.map(({ name }) => name).join(',')
+  const preset: Preset = values.quick
+    ? PRESETS.quick
+    : values.full
+      ? PRESETS.full
+      : values.published
+        ? PRESETS.published
+        : DEFAULTS
   const numbers = (text: string): number[] => listOf(text).map(Number)
-  const servers = chosen(values.servers ?? (quick ? QUICK_SERVERS : allServers), ALL_SERVERS, ({ name }) => name)
+  const servers = chosen(values.servers ?? preset.servers, ALL_SERVERS, ({ name }) => name)
   const checkout = values.before === undefined ? undefined : resolve(values.before)
   const withBefore = (each: Contestant): Contestant[] =>
     checkout === undefined || each.module !== 'ours'
@@ -143,20 +188,17 @@ export function readOptions(args: readonly string[]): Options | undefined {
   return {
     servers: servers.flatMap(withBefore),
     base: values.base ?? 'floor',
-    scenarios: chosen(
-      values.scenarios ?? (quick ? 'cc-es256,refresh-basic' : full ? allScenarios : DEFAULT_SCENARIOS),
-      SCENARIOS,
-      ({ name }) => name,
-    ),
-    tokens: chosen(values.tokens ?? (full ? 'opaque,jwt' : 'opaque'), ['opaque', 'jwt'] as const, same),
-    concurrency: numbers(values.concurrency ?? (full ? '1,16,64' : '16')),
-    records: chosen(values.records ?? (full ? 'one,fresh' : 'one'), ['one', 'fresh'] as const, same),
+    scenarios: chosen(values.scenarios ?? preset.scenarios, SCENARIOS, ({ name }) => name),
+    tokens: chosen(values.tokens ?? preset.tokens, ['opaque', 'jwt'] as const, same),
+    concurrency: numbers(values.concurrency ?? preset.concurrency),
+    records: chosen(values.records ?? preset.records, ['one', 'fresh'] as const, same),
     populations: numbers(values.population ?? '0'),
     populate: listOf(values.populate ?? 'clients,sessions,jtis'),
     stores: chosen(values.stores ?? 'memory', ['memory', 'redis', 'postgres'], same),
-    rounds: Number(values.rounds ?? (quick ? 1 : 5)),
-    requests: Number(values.requests ?? (quick ? 1000 : 6000)),
-    warmUp: Number(values['warm-up'] ?? (quick ? 1000 : 12_000)),
+    rounds: Number(values.rounds ?? preset.rounds),
+    requests: Number(values.requests ?? preset.requests),
+    warmUp: Number(values['warm-up'] ?? preset.warmUp),
+    basicWarmUp: Number(values['warm-up'] ?? preset.basicWarmUp),
     profile: values.profile,
     out: values.out,
   }

@@ -28,6 +28,7 @@ export function rowOf(server: string, rounds: readonly Measured[]): Row {
       p99Milliseconds: of('p99Milliseconds'),
       rssMebibytes: of('rssMebibytes'),
       heapMebibytes: of('heapMebibytes'),
+      roundTrips: of('roundTrips'),
       others: of('others'),
     },
     cpuRange: [Math.min(...cpu), Math.max(...cpu)],
@@ -46,6 +47,7 @@ const headings = (base: string): string[] => [
   'p50 ms',
   'p99 ms',
   'RSS MiB',
+  'trips',
   'others',
 ]
 
@@ -75,6 +77,7 @@ export function table(rows: readonly Row[], base: string): string {
       m.p50Milliseconds.toFixed(2),
       m.p99Milliseconds.toFixed(2),
       m.rssMebibytes.toFixed(0),
+      m.roundTrips.toFixed(1),
       `${(m.others * 100).toFixed(0)} %`,
     ]
   })

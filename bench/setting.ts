@@ -38,6 +38,8 @@ export interface Usage {
   readonly cpuMicroseconds: number
   readonly rssBytes: number
   readonly heapBytes: number
+  /** Round trips to the store's server so far. */
+  readonly roundTrips: number
 }
 
 export type FromServer =

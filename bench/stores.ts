@@ -8,6 +8,7 @@ import { createPostgresStores } from '../lib/stores/postgres.ts'
 import { createRedisStores } from '../lib/stores/redis.ts'
 import { startPostgres } from '../test/support/postgres_server.ts'
 import { startRedis } from '../test/support/redis_server.ts'
+import { roundTrips } from './round_trips.ts'
 
 /** A database of the benchmark's own. */
 export interface RunningStore {
@@ -44,6 +45,7 @@ async function postgres(): Promise<RunningStore> {
       await client.connect()
       await createPostgresStores({ query: (text, values) => client.query(text, values as unknown[]) }).migrate()
       await client.query('truncate oauth_assertions, oauth_codes, oauth_sessions')
+      await client.query('drop table if exists oidc_records')
       await client.end()
       return server.url
     },
@@ -63,12 +65,20 @@ export async function openStores(url: string): Promise<Stores> {
     const client = await createClient({ url }).connect()
     return createRedisStores({
       signingKeys: 'a signing key of the benchmark, 32 octets or more',
-      command: (args) => client.sendCommand([...args]),
+      command: (args) => {
+        roundTrips.count++
+        return client.sendCommand([...args])
+      },
     })
   }
   if (url.startsWith('postgres:')) {
     const pool = new pg.Pool({ connectionString: url, max: 16 })
-    return createPostgresStores({ query: (text, values) => pool.query(text, values as unknown[]) })
+    return createPostgresStores({
+      query: (text, values) => {
+        roundTrips.count++
+        return pool.query(text, values as unknown[])
+      },
+    })
   }
   return createMemoryStores({ maximumAssertionsPerClient: 2 ** 24 })
 }

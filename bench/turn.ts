@@ -24,6 +24,8 @@ export interface Measured {
   readonly p99Milliseconds: number
   readonly rssMebibytes: number
   readonly heapMebibytes: number
+  /** Round trips to the store's server per request. */
+  readonly roundTrips: number
   /** Share of the machine's processors that other processes used meanwhile, 0 to 1. */
   readonly others: number
 }
@@ -118,6 +120,7 @@ export async function turn(options: TurnOptions): Promise<Measured> {
       requestsPerSecond: requests / fired.seconds,
       p50Milliseconds: fired.p50Milliseconds,
       p99Milliseconds: fired.p99Milliseconds,
+      roundTrips: (after.roundTrips - before.roundTrips) / requests,
       rssMebibytes: after.rssBytes / 1048576,
       heapMebibytes: after.heapBytes / 1048576,
     }

@@ -1,46 +1,12 @@
 // oidc-provider with private_key_jwt, client_secret_jwt and client_secret_basic clients, as its documentation sets it up.
-// Its bundled memory adapter keeps 1000 records; this one keeps all, in a Map, and is otherwise as simple.
+// The adapters are those of oidc_adapters.ts.
 import { createServer } from 'node:http'
-import Provider, { type Adapter, type AdapterPayload, type Configuration } from 'oidc-provider'
+import Provider, { type Configuration } from 'oidc-provider'
 import { CHALLENGE, ISSUER, REDIRECT_URI, RESOURCE, SUBJECT } from '../setting.ts'
+import { openAdapter } from './oidc_adapters.ts'
 import { serve } from './serve.ts'
 
-const records = new Map<string, AdapterPayload>()
-const byGrant = new Map<string, string[]>()
-
-class MapAdapter implements Adapter {
-  readonly model: string
-  constructor(model: string) {
-    this.model = model
-  }
-  async upsert(id: string, payload: AdapterPayload): Promise<void> {
-    const key = `${this.model}:${id}`
-    if (payload.grantId !== undefined) {
-      const keys = byGrant.get(payload.grantId)
-      if (keys === undefined) byGrant.set(payload.grantId, [key])
-      else keys.push(key)
-    }
-    records.set(key, payload)
-  }
-  async find(id: string): Promise<AdapterPayload | undefined> {
-    return records.get(`${this.model}:${id}`)
-  }
-  async findByUserCode(): Promise<undefined> {}
-  async findByUid(): Promise<undefined> {}
-  async consume(id: string): Promise<void> {
-    const record = records.get(`${this.model}:${id}`)
-    if (record !== undefined) record['consumed'] = Math.floor(Date.now() / 1000)
-  }
-  async destroy(id: string): Promise<void> {
-    records.delete(`${this.model}:${id}`)
-  }
-  async revokeByGrantId(grantId: string): Promise<void> {
-    for (const key of byGrant.get(grantId) ?? []) records.delete(key)
-    byGrant.delete(grantId)
-  }
-}
-
-serve(async ({ clients, grant, method, seeds, tokens, tokenKey }) => {
+serve(async ({ clients, grant, method, seeds, store, tokens, tokenKey }) => {
   const resource = {
     scope: 'read write',
     audience: RESOURCE,
@@ -49,7 +15,7 @@ serve(async ({ clients, grant, method, seeds, tokens, tokenKey }) => {
     jwt: { sign: { alg: 'ES256' } },
   } as const
   const configuration: Configuration = {
-    adapter: MapAdapter,
+    adapter: await openAdapter(store),
     clients: clients.map(
       ({ client_id, client_secret, jwks, token_endpoint_auth_method, token_endpoint_auth_signing_alg }) => ({
         client_id,

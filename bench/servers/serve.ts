@@ -1,6 +1,7 @@
 // The frame of every server of the benchmark: reads its setting, listens, answers the harness.
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { roundTrips } from '../round_trips.ts'
 import type { FromServer, Setting } from '../setting.ts'
 
 export interface Started {
@@ -21,7 +22,13 @@ export function serve(start: (setting: Setting, variant: string) => Promise<Star
     if (message === 'stop') process.exit(0)
     const { user, system } = process.cpuUsage()
     const { rss, heapUsed } = process.memoryUsage()
-    tell({ kind: 'usage', cpuMicroseconds: user + system, rssBytes: rss, heapBytes: heapUsed })
+    tell({
+      kind: 'usage',
+      cpuMicroseconds: user + system,
+      rssBytes: rss,
+      heapBytes: heapUsed,
+      roundTrips: roundTrips.count,
+    })
   })
   process.once('disconnect', () => process.exit(0))
   void (async () => {
