@@ -204,7 +204,7 @@ export function createStrategyRunner(
   requireFunction('passport.authenticate', passport.authenticate)
   return (request, response, outcome) => {
     // A strategy found by its name is run here. Passport's own way makes a middleware for each request, and what that
-    // leaves behind outlives young garbage collections: it costs half as much again (docs/performance.md).
+    // leaves behind outlives young garbage collections: it costs half as much again (bench/README.md).
     const shown = passport as ShownPassport
     const registered = shown._strategy?.(strategy)
     if (registered === undefined && typeof shown._strategy === 'function') {

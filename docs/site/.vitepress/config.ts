@@ -142,7 +142,7 @@ export default defineConfig({
   outDir: '../../.tmp/site',
   cacheDir: '../../.tmp/vitepress',
   srcExclude: [
-    '{.*,bench,dist,lib,node_modules,scripts,test}/**',
+    '{.*,dist,lib,node_modules,scripts,test}/**',
     'examples/**/node_modules/**',
     'docs/site/.vitepress/**',
     'CODE_OF_CONDUCT.md',
