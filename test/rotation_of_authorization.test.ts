@@ -62,7 +62,7 @@ describe('the secret is changed in three steps', () => {
   for (const [index, pair] of PAIRS.entries()) {
     const name = `begun at [${STEPS[pair[0]]?.map((each) => each.slice(4, 7))}], continued at [${STEPS[pair[1]]?.map((each) => each.slice(4, 7))}]`
 
-    test(`C15: a consent form ${name}, and its code is redeemed at either`, async () => {
+    test(`a consent form ${name}, and its code is redeemed at either`, async () => {
       const { first, second } = pairOf(pair)
       for (const [redeemer, user] of [
         [first, `form-a-${index}`],
@@ -82,7 +82,7 @@ describe('the secret is changed in three steps', () => {
       }
     })
 
-    test(`C15: a pushed request ${name}, decided at the first`, async () => {
+    test(`a pushed request ${name}, decided at the first`, async () => {
       const { first, second } = pairOf(pair)
       const user = `pushed-${index}`
       const { verifier, challenge } = pkcePair()
@@ -98,7 +98,7 @@ describe('the secret is changed in three steps', () => {
       assert.ok((await second.redeem('web', { grant_type: 'authorization_code', ...proofs })).access_token)
     })
 
-    test(`C15: a DPoP nonce ${name}`, async () => {
+    test(`a DPoP nonce ${name}`, async () => {
       const { replayRegister } = createMemoryStores()
       const [maker, reader] = pair.map((step) =>
         createDpop({ tokenEndpoint: TOKEN_ENDPOINT, replayRegister, nonceSecret: STEPS[step] as string[] }),
@@ -109,7 +109,7 @@ describe('the secret is changed in three steps', () => {
     })
   }
 
-  test('C15: a form of a node two steps away is refused, so the steps cannot be skipped', async () => {
+  test('a form of a node two steps away is refused, so the steps cannot be skipped', async () => {
     const { first, second } = pairOf([0, 3])
     const transaction_id = await formOf(await first.authorizeWith(requestWith(pkcePair().challenge), 'skipped'))
     const refused = await second.post('/authorize/decision', { transaction_id }, 'skipped')
