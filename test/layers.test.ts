@@ -196,7 +196,7 @@ interface Import {
 }
 
 const importsOf = (file: string): Import[] => {
-  const source = readFileSync(file, 'utf8')
+  const source = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '') // examples in comments import as users do
   const found: Import[] = []
   for (const [, kind = '', from = ''] of source.matchAll(
     /^(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'/gm,
