@@ -95,7 +95,7 @@ function replyOf(body: unknown, { status, headers }: EndpointReply): Reply {
  *
  * const endpoint = createClientEndpoint(async ({ authentication }) => ({ method: authentication?.method }), {
  *   findClient: (clientId) => clients.find((client) => client.client_id === clientId),
- *   methods: [...builtInMethods.filter((method) => !method.endsWith('_jwt')), tlsClientAuth],
+ *   methods: ['client_secret_basic', 'client_secret_post', 'none', tlsClientAuth],
  *   path: '/who',
  * })
  * ```
