@@ -71,5 +71,5 @@ export function callHook<T>(
   throw returnedWrong(option, expected)
 }
 
-/** The time of the application's clock in epoch seconds. */
-export const timeOf = (clock: Clock): number => callHook('clock', clock, Number.isSafeInteger, 'whole epoch seconds')
+/** The time of the application's clock in whole epoch seconds. A fraction, as in `Date.now() / 1000`, is cut off. */
+export const timeOf = (clock: Clock): number => Math.floor(callHook('clock', clock, Number.isFinite, 'epoch seconds'))

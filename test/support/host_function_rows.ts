@@ -65,7 +65,7 @@ const as = <T = any>(value: unknown): T => value as T
 const BASE_SECRET = 'b'.repeat(40)
 
 const NOT_BOOLEAN = [undefined, null, 0, 1, '', 'yes', {}, []]
-const NOT_TIME = [undefined, null, '1800000000', Number.NaN, 1.5, new Date(), {}]
+const NOT_TIME = [undefined, null, '1800000000', Number.NaN, Number.POSITIVE_INFINITY, new Date(), {}]
 const NOT_CLIENT = [7, true, 'text', [], {}, () => ({})]
 const NOT_OBJECT = [undefined, null, 7, true, 'text', () => ({})]
 const MISCONFIGURED = /^500 misconfigured/
