@@ -156,7 +156,7 @@ const HOOKS: Readonly<Record<string, Hook>> = {
     use: async (own) =>
       createSessions({ store: createMemoryStores({ clock }).sessionStore, clock: own as never }).list('a', 'oauth2'),
     right: NOW,
-    wrong: [undefined, null, '1800000000', Number.NaN, 1.5, new Date(), {}],
+    wrong: [undefined, null, '1800000000', Number.NaN, new Date(), {}],
     fails: 500,
     sync: true,
   },
@@ -165,7 +165,7 @@ const HOOKS: Readonly<Record<string, Hook>> = {
     use: async (own) =>
       createConsents({ store: createMemoryStores({ clock }).sessionStore, clock: own as never }).allows(permission),
     right: NOW,
-    wrong: [undefined, null, '1800000000', Number.NaN, 1.5, new Date(), {}],
+    wrong: [undefined, null, '1800000000', Number.NaN, new Date(), {}],
     fails: 500,
     sync: true,
   },
@@ -347,7 +347,7 @@ describe('functions of the application that are wrong in every way', () => {
     const stop = onEvent('request.refused', ({ detail }) => details.push(detail))
     const endpoint = createTokenEndpoint({ findClient, exchanges: [echo], clock: (() => time()) as never })
     const route = await listen(createServer(endpoint))
-    for (const wrong of [undefined, '1', Number.NaN, 0.5, 'late']) {
+    for (const wrong of [undefined, '1', Number.NaN, {}, 'late']) {
       time = () => (wrong === 'late' ? Promise.reject(new Error(wrong)) : wrong)
       const { status, text } = await post(route.url, { grant_type: 'echo', client_id: 'any', client_secret: SECRET })
       assert.equal(status, 500, text)
