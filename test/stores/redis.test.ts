@@ -183,7 +183,10 @@ describe('Redis', { skip: without(redisServer) }, () => {
     await createRedisStores({ command, signingKeys: second }).sessionStore.create(session)
     const rotated = createRedisStores({ command, signingKeys: [secret, Buffer.from(second)] }).sessionStore
     assert.deepEqual(await rotated.get(session.id), session)
-    await assert.rejects(createRedisStores({ command, signingKeys: secret }).sessionStore.get(session.id), /none of the signing keys verifies/)
+    await assert.rejects(
+      createRedisStores({ command, signingKeys: secret }).sessionStore.get(session.id),
+      /none of the signing keys verifies/,
+    )
     assert.equal(await rotated.save({ ...session, newest: 2 }), 'saved')
     const now = createRedisStores({ command, signingKeys: secret }).sessionStore
     assert.equal((await now.get(session.id))?.newest, 2, 'saved with the first key')
