@@ -1,6 +1,7 @@
 // SMART on FHIR: an authorization server with standalone launches and backend services, and a FHIR server with two patients.
 // docs/smart.md explains each part. Replace the login, the patients and the memory stores by yours.
 import { randomBytes } from 'node:crypto'
+import { parseCookie } from 'cookie'
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import oauth2orize from 'oauth2orize'
 import {
@@ -126,7 +127,7 @@ export function createSmartServer({ origin, baseSecret, clients, keySets }: Smar
 
   const logins = new Map<string, User>() // yours: logins that end
   const findUser: RequestHandler = (request, _response, next) => {
-    const user = logins.get(/(?:^|; )login=([\w-]+)/.exec(request.headers.cookie ?? '')?.[1] ?? '')
+    const user = logins.get(parseCookie(request.headers.cookie ?? '')['login'] ?? '')
     if (user !== undefined) Object.assign(request, { user })
     next()
   }
