@@ -3,7 +3,7 @@ import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
-import type { RemoteKeySet } from '../keys/key_sets.ts'
+import { type RemoteKeySet, renewOrThrow } from '../keys/key_sets.ts'
 import { isMacOf, isSignedBy, isSignedByInPool } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { isAbsent, readOptional } from '../optional.ts'
@@ -83,11 +83,6 @@ export interface KeySource {
   renew(seen: RemoteKeySet, now: number, clientId: string): Promise<RemoteKeySet | undefined>
   /** Notes that one of the keys has verified a signature. */
   confirm(): void
-  /**
-   * Why the last request failed; `undefined` if it did not. A client that describes itself has this: keys that cannot be
-   * fetched are then no verdict on the client, which may have changed them meanwhile.
-   */
-  findProblem?(): string | undefined
 }
 
 /** The proof by a key of this set, or the refusal that says why there is none. */
@@ -138,40 +133,41 @@ export async function proofFromRemote(attempt: Attempt, source: KeySource): Prom
     return outcome
   }
   const renewed = await source.renew(set, now, client.client_id)
-  if (renewed === undefined) {
-    const problem = source.findProblem?.()
-    if (problem !== undefined)
-      throw keysUnavailable(client.client_id, `the key set at jwks_uri cannot be fetched: ${problem}`)
-    throw outcome
-  }
+  if (renewed === undefined) throw outcome
   const proof = proofOrThrow(await proofIn(attempt, renewed.keys))
   source.confirm()
   return proof
 }
 
-/** The keys at the `jwks_uri` of a client. */
-function sourceAt({ parts, client }: Attempt, uri: string): KeySource {
-  const isDocument = isClientDocument(client)
-  const keySets = isDocument ? parts.documentKeySets() : parts.keySets
-  const source: KeySource = {
+/** The keys at the `jwks_uri` of a registered client. If they cannot be fetched, that is `invalid_client`. */
+function sourceAt({ parts: { keySets } }: Attempt, uri: string): KeySource {
+  return {
     get: (now, clientId) => keySets.get(uri, now, clientId),
     renew: (seen, now, clientId) => keySets.renew(uri, seen, now, clientId),
     confirm: () => keySets.confirm(uri),
   }
-  return isDocument ? { ...source, findProblem: () => keySets.findProblem(uri) } : source
 }
 
 /**
- * The proof by a key at the `jwks_uri` of the client. If the key set cannot be fetched, that is `invalid_client`; for a
- * client that describes itself it is a 503, as for its document, because MCP clients discard their tokens on `invalid_client`.
+ * The keys at the `jwks_uri` of a client that describes itself. If they cannot be fetched, that is a 503, as for its document,
+ * because MCP clients discard their tokens on `invalid_client`; and it may have changed its keys meanwhile.
  */
-async function proofAt(attempt: Attempt, uri: string): Promise<Proof> {
-  try {
-    return await proofFromRemote(attempt, sourceAt(attempt, uri))
-  } catch (error) {
-    const isFailure = error instanceof OAuthError && error.reason === 'key_set_unavailable' && error.status < 500
-    if (isFailure && isClientDocument(attempt.client)) throw keysUnavailable(error.clientId, error.detail, error)
-    throw error
+function documentSourceAt({ parts }: Attempt, uri: string): KeySource {
+  const keySets = parts.documentKeySets()
+  return {
+    async get(now, clientId) {
+      try {
+        return await keySets.get(uri, now, clientId)
+      } catch (error) {
+        const isUnavailable = error instanceof OAuthError && error.reason === 'key_set_unavailable'
+        throw isUnavailable ? keysUnavailable(error.clientId, error.detail, error) : error
+      }
+    },
+    renew: (seen, now, clientId) =>
+      renewOrThrow(keySets, uri, seen, now, clientId, (problem) =>
+        keysUnavailable(clientId, `the key set at jwks_uri cannot be fetched: ${problem}`),
+      ),
+    confirm: () => keySets.confirm(uri),
   }
 }
 
@@ -188,7 +184,8 @@ function proofBySignature(attempt: Attempt): Proof | Promise<Proof> {
       detail: 'the client has both jwks and jwks_uri (RFC 7591 section 2 forbids it)',
     })
   if (uri !== undefined) {
-    if (typeof uri === 'string') return proofAt(attempt, uri)
+    if (typeof uri === 'string')
+      return proofFromRemote(attempt, (isClientDocument(client) ? documentSourceAt : sourceAt)(attempt, uri))
     throw refusal('client_misconfigured', { clientId, detail: 'jwks_uri is not a string' })
   }
   if (jwks === undefined)

@@ -1,6 +1,6 @@
 import type { KeySource } from '../assertion/proof.ts'
 import type { Jwk } from '../keys/jwks.ts'
-import { createKeySets, type KeySetOptions, type RemoteKeySet } from '../keys/key_sets.ts'
+import { createKeySets, type KeySetOptions, type RemoteKeySet, renewOrThrow } from '../keys/key_sets.ts'
 import { readRemoteOptions } from '../remote/request.ts'
 import { parseJsonObject, skipByteOrderMark } from '../remote/strict_json.ts'
 import { createDiscovery, type FindJwksUri } from './discovery.ts'
@@ -69,11 +69,9 @@ export function createIssuerKeys(
       const origin = origins.get(seen.keys)
       if (origin === undefined) return undefined
       const { uri, set } = origin
-      const renewed = await keySets.renew(uri, set, now, clientId)
-      if (renewed !== undefined) return handOut(uri, renewed)
-      const problem = keySets.findProblem(uri)
-      if (problem !== undefined) throw new IssuerFailure(problem)
-      return undefined
+      const toError = (problem: string) => new IssuerFailure(problem)
+      const renewed = await renewOrThrow(keySets, uri, set, now, clientId, toError)
+      return renewed === undefined ? undefined : handOut(uri, renewed)
     },
     confirm: () => keySets.confirm(lastUri),
   }

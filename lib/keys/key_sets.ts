@@ -154,6 +154,24 @@ function createShelf(most: number) {
   }
 }
 
+/**
+ * `renew` for those to whom keys that cannot be fetched are a fault, not the mistake of a client: throws what `toError`
+ * makes of the problem.
+ */
+export async function renewOrThrow(
+  keySets: Pick<KeySets, 'renew' | 'findProblem'>,
+  uri: string,
+  seen: RemoteKeySet,
+  now: number,
+  clientId: string,
+  toError: (problem: string) => Error,
+): Promise<RemoteKeySet | undefined> {
+  const renewed = await keySets.renew(uri, seen, now, clientId)
+  const problem = renewed === undefined ? keySets.findProblem(uri) : undefined
+  if (problem !== undefined) throw toError(problem)
+  return renewed
+}
+
 /** Reads what a set itself says of its lifetime, in seconds; it counts before `Cache-Control`. */
 type ReadHint = (body: Buffer) => number | undefined
 

@@ -2,7 +2,7 @@ import { refusal, unavailable } from '../errors.ts'
 import { type Algorithm, algorithmNamed, allowedAlgorithms, isSameAlgorithm } from '../keys/algorithms.ts'
 import { type CompactJws, isJwsProblem, readCompactJws } from '../keys/compact_jws.ts'
 import { candidatesIn, type Jwk, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
-import { createKeySets, type KeySetOptions, type RemoteKeySet } from '../keys/key_sets.ts'
+import { createKeySets, type KeySetOptions, type RemoteKeySet, renewOrThrow } from '../keys/key_sets.ts'
 import { createPublicKeys } from '../keys/public_keys.ts'
 import { isSignedBy } from '../keys/signature.ts'
 import { badOption } from '../options.ts'
@@ -119,10 +119,9 @@ export function createRemoteSource(uri: string, rules: KeySetRules): TokenSource
     const set = await keysOf(now)
     let found = await tryKeys(presented, set.keys, publicKeys)
     if (found !== 'verified' && mayBeNew(presented, found)) {
-      const renewed = await keySets.renew(uri, set, now, issuer)
+      const toError = (problem: string) => unavailable(new Error(`the key set cannot be fetched: ${problem}`))
+      const renewed = await renewOrThrow(keySets, uri, set, now, issuer, toError)
       if (renewed !== undefined) found = await tryKeys(presented, renewed.keys, publicKeys)
-      const problem = renewed === undefined ? keySets.findProblem(uri) : undefined
-      if (problem !== undefined) throw unavailable(new Error(`the key set cannot be fetched: ${problem}`))
     }
     if (found !== 'verified') throw notVerified(presented, found)
     keySets.confirm(uri)
