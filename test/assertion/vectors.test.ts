@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { type Envelope, openEnvelope } from '../../lib/assertion/envelope.ts'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
@@ -8,17 +7,9 @@ import { decodeBase64url } from '../../lib/keys/base64url.ts'
 import { createPublicKeys } from '../../lib/keys/public_keys.ts'
 import { isMacOf, isSignedBy, isSignedByInPool } from '../../lib/keys/signature.ts'
 import { base64url, formWith, jws, newKey, outcomeOf, scene, testRegister } from '../support/assertions.ts'
+import { readVectors, type Vector } from '../support/vectors.ts'
 
-interface Vector {
-  readonly name: string
-  readonly alg: string
-  readonly jwk: Readonly<Record<string, unknown>>
-  readonly jws: string
-}
-
-const vectors = JSON.parse(
-  readFileSync(new URL('../fixtures/jws_vectors.json', import.meta.url), 'utf8'),
-) as readonly Vector[]
+const vectors = readVectors('jws_vectors.json')
 
 /** The parts of a vector as they are: some sign text that is no JSON. */
 function raw(compact: string): Envelope {

@@ -9,6 +9,7 @@ import { startChromium } from '../support/chromium.ts'
 import { type Connection, connect, createStore, MCP_CLIENTS, type Store } from '../support/mcp_clients.ts'
 import {
   ALICE,
+  authorizationUrl,
   CLAUDE_CODE,
   type DocumentHost,
   type McpWorld,
@@ -111,18 +112,13 @@ for (const [size, viewport] of Object.entries(SIZES))
         redirect_uris: ['https://assistant.example/oauth/callback'],
         token_endpoint_auth_method: 'none',
       })
-      const url = new URL(`${world.issuer}/authorize`)
-      url.search = new URLSearchParams({
-        response_type: 'code',
+      const url = authorizationUrl(world, {
         client_id: clientId,
         redirect_uri: 'https://assistant.example/oauth/callback',
         scope: 'notes.read notes.write',
-        resource: world.resource,
-        code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
-        code_challenge_method: 'S256',
-      }).toString()
+      })
       const page = await openPage()
-      await page.goto(url.href)
+      await page.goto(url)
       await logIn(page)
       const text = await textOf(page)
       assert.match(text, /apps\.example/)

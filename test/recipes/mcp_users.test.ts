@@ -6,6 +6,7 @@ import { createFormBrowser } from '../support/form_browser.ts'
 import { connect, createStore, MCP_CLIENTS, type McpClient, type Store } from '../support/mcp_clients.ts'
 import {
   ALICE,
+  authorizationUrl,
   BOB,
   CLAUDE_CODE,
   type DocumentHost,
@@ -194,43 +195,28 @@ describe('recipe: an application with users becomes the authorization server of 
     const world = await startMcpWorld(documents.options)
     t.after(() => world.close())
     const browser = createFormBrowser(world.issuer)
-    const url = new URL(`${world.issuer}/authorize`)
-    url.search = new URLSearchParams({
-      response_type: 'code',
+    const url = authorizationUrl(world, {
       client_id: clientId,
       redirect_uri: 'http://localhost:50000/callback',
-      scope: 'notes.read',
-      resource: world.resource,
-      code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
-      code_challenge_method: 'S256',
       state: 's',
       prompt: 'login',
-    }).toString()
-    assert.ok((await browser.authorize(url.href, ALICE)).searchParams.get('code'))
-    const again = await browser.visit(url.href)
+    })
+    assert.ok((await browser.authorize(url, ALICE)).searchParams.get('code'))
+    const again = await browser.visit(url)
     assert.ok(
       again.forms.some(({ fields }) => 'password' in fields),
       'a logged in user has to log in again',
     )
-    assert.ok((await browser.authorize(url.href, ALICE)).searchParams.get('code'))
+    assert.ok((await browser.authorize(url, ALICE)).searchParams.get('code'))
   })
 
   test('a client that asks for a token for another resource is sent back with invalid_target', async (t) => {
     const world = await startMcpWorld(documents.options)
     t.after(() => world.close())
     const browser = createFormBrowser(world.issuer)
-    const ask = async (resource: string): Promise<URL> => {
-      const url = new URL(`${world.issuer}/authorize`)
-      url.search = new URLSearchParams({
-        response_type: 'code',
-        client_id: clientId,
-        redirect_uri: 'http://localhost:50000/callback',
-        scope: 'notes.read',
-        resource,
-        code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
-        code_challenge_method: 'S256',
-      }).toString()
-      return browser.authorize(url.href, ALICE)
+    const ask = (resource: string): Promise<URL> => {
+      const redirect_uri = 'http://localhost:50000/callback'
+      return browser.authorize(authorizationUrl(world, { client_id: clientId, redirect_uri, resource }), ALICE)
     }
     assert.equal((await ask('https://other.example/mcp')).searchParams.get('error'), 'invalid_target')
     assert.ok((await ask(`${world.resource}/`)).searchParams.get('code'), 'a slash at the end makes no difference')

@@ -1,22 +1,13 @@
 // Client assertions under the profile `smart`: the two worked examples of the SMART App Launch implementation guide
 // (test/fixtures/smart_vectors.json: its public keys and its JWTs), and what the guide says of key sets.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
 import { assertionBy, formWith, NOW, newKey, outcomeOf, refusalOf, scene, testRegister } from '../support/assertions.ts'
+import { readVectors } from '../support/vectors.ts'
 
-interface Vector {
-  readonly name: string
-  readonly alg: string
-  readonly jwk: Readonly<Record<string, unknown>>
-  readonly jws: string
-}
-
-const vectors = JSON.parse(
-  readFileSync(new URL('../fixtures/smart_vectors.json', import.meta.url), 'utf8'),
-) as readonly Vector[]
+const vectors = readVectors('smart_vectors.json')
 
 const EXPIRES_AT = 1_422_568_860
 const CLIENT_ID = 'https://bili-monitor.example.com'

@@ -102,5 +102,22 @@ export const CLAUDE_CODE = {
   token_endpoint_auth_method: 'none',
 }
 
+/** An authorization request to the server of the world, with PKCE; more parameters, or others instead of these. */
+export function authorizationUrl(
+  world: Pick<McpWorld, 'issuer' | 'resource'>,
+  parameters: Readonly<Record<string, string>>,
+): string {
+  const url = new URL(`${world.issuer}/authorize`)
+  url.search = new URLSearchParams({
+    response_type: 'code',
+    scope: 'notes.read',
+    resource: world.resource,
+    code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    code_challenge_method: 'S256',
+    ...parameters,
+  }).toString()
+  return url.href
+}
+
 export const ALICE = { username: 'alice', password: 'wonderland' }
 export const BOB = { username: 'bob', password: 'builder' }
