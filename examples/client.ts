@@ -1,5 +1,5 @@
 // A client of the example server, to click through: `npm run example` in one terminal, `npm run example:client` in another.
-// It proves who it is with a key of its own (private_key_jwt), whose public half the server fetches from this very program.
+// It authenticates with its key (private_key_jwt). The server fetches the public half from this program.
 import { randomBytes } from 'node:crypto'
 import express from 'express'
 import { exportJWK, generateKeyPair } from 'jose'

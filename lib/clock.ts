@@ -1,5 +1,5 @@
 /**
- * Tells the time in whole seconds since the Unix epoch (RFC 7519 NumericDate).
+ * Tells the time in seconds since the Unix epoch (RFC 7519 NumericDate). A fraction is cut off.
  * Every moment that belongs to one request comes from one reading of it.
  */
 export type Clock = () => number

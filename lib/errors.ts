@@ -74,7 +74,7 @@ const STATUS: Readonly<Record<KnownErrorCode, number>> = {
   use_dpop_nonce: 400,
 }
 
-/** What the wire says at verbosity `normal` where a refusal brings no sentence of its own. */
+/** What the wire says at verbosity `normal` if a refusal has no sentence. */
 const DESCRIPTION: Readonly<Record<KnownErrorCode, string>> = {
   invalid_request: 'The request is malformed.',
   invalid_client: 'Client authentication failed.',

@@ -216,17 +216,17 @@ function publishRead(kept: Kept, before: Kept | undefined, bytes: number, millis
 
 /**
  * Resolves clients whose `client_id` is the URL of a Client ID Metadata Document
- * (draft-ietf-oauth-client-id-metadata-document-03): ChatGPT, Claude, VS Code and other MCP clients come without
- * registration. Keep one for the life of the process, and pass `findClient(yours)` wherever you passed `yours`.
+ * (draft-ietf-oauth-client-id-metadata-document-03), such as ChatGPT, Claude, VS Code and other MCP clients, which need no
+ * registration. Create one per process, and pass `findClient(yours)` wherever you passed `yours`.
  *
- * - A client of `registered` comes first, and is never read from the web.
- * - A document is requested once at a time, without redirects, from public addresses only, within bounds of time, size and
- *   number. The last valid one is used while its host fails, without waiting for the next attempt.
- * - A document that is invalid or was withdrawn (410) is `client_document_refused`. One that cannot be read is a 503, never
- *   `invalid_client`: clients discard their tokens on that. A missing document (404) counts as one that cannot be read,
+ * - A registered client takes precedence: its record is never read from the web.
+ * - There is one request at a time for a document, without redirects, to public addresses only, with limits on time, size and
+ *   number. While the host fails, the last valid document is used, without waiting for the next attempt.
+ * - If the document is invalid or was withdrawn (410), the refusal is `client_document_refused`. If it cannot be read, the response is
+ *   503, never `invalid_client`, because clients discard their tokens on that. A missing document (404) counts as unreadable,
  *   because hosts also respond with 404 during an outage; the authorization endpoint then shows `client_document_refused`.
  *
- * Throws a `TypeError` that names the option that is unknown or not possible.
+ * Throws a `TypeError` that names the option if an option is unknown or invalid.
  *
  * @example
  * ```ts

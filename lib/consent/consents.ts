@@ -65,7 +65,7 @@ const OPTIONS = optionNames<ConsentsOptions>({ store: true, consentLifetimeSecon
 
 /**
  * Remembers what users have allowed clients. Consent only decides whether the user is asked again. It never widens a token:
- * a token has the scope of its own request.
+ * the scope of a token comes from the request that it was issued for.
  *
  * All functions reject with 503 if the store fails, and with a `TypeError` for a subject, client or scope that is not a
  * string. Do not end records of type `consent` with the store's `end` or

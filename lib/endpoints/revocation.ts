@@ -29,10 +29,10 @@ interface RevocationOptions {
 const NAMES = optionNames<RevocationOptions>({ sessions: true, tokens: true, adopt: true })
 
 /**
- * RFC 7009: a client gives up a token of its own. A refresh token, also one that is superseded, ends its session, and with
- * it its access tokens, where resource servers introspect; an access token ends alone and its session goes on.
- * Unknown tokens and other clients' tokens are left alone, and all get the same response: `{}`. `token_type_hint` is
- * not needed: tokens tell their kind themselves. Public clients may revoke too.
+ * Makes the function that revokes tokens (RFC 7009). A client can revoke the tokens that were issued to it, public clients
+ * included. Revoking a refresh token, also a superseded one, ends its session, and with it its access tokens where resource servers
+ * introspect. Revoking an access token ends only that token. Unknown tokens and other clients' tokens are not changed. The response
+ * is `{}` in every case. `token_type_hint` is ignored: the token shows its kind.
  *
  * @example
  * ```ts

@@ -27,7 +27,7 @@ export interface KeyProof {
 export interface ExchangeRequest {
   /** The authenticated client. */
   readonly client: Client
-  /** How the client was authenticated; absent where the application authenticated it by means of its own. */
+  /** How the client was authenticated; absent if the application authenticated it in another way. */
   readonly authentication?: ClientAuthentication | undefined
   /** The form parameters of the request. Each was sent once; repeated ones are refused before. */
   readonly parameters: FormParameters

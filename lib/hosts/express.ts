@@ -54,8 +54,8 @@ function withPrototype<Base extends typeof IncomingMessage | typeof ServerRespon
  * (node:http, body parsers, the router, Passport) costs two to three times as much. With these classes there is nothing
  * left to change. Nothing is patched: other servers of the process, and node:http itself, stay as they are.
  *
- * A mounted sub-application sets prototypes of its own on what reaches it, as always: that works, and costs what it
- * costs without this helper. A router (`express.Router()`) in its place costs nothing.
+ * A mounted sub-application still sets its own prototypes on each request, so requests to it cost the same as without this
+ * helper. Use `express.Router()` instead: a router sets none.
  *
  * On other runtimes than Node (Bun, Deno) the classes are those of `node:http`, unchanged.
  *

@@ -9,7 +9,7 @@ export interface ExchangeLayer<Handle = (...given: never[]) => unknown> {
 
 /** The part of an oauth2orize server that is used. */
 export interface ServerLike {
-  /** Makes the middleware that runs the exchange. `never` accepts servers that declare options of their own. */
+  /** Makes the middleware that runs the exchange. `never` accepts servers that declare their own options. */
   token(options?: never): unknown
 }
 

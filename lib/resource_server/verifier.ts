@@ -156,13 +156,13 @@ export function publishInsufficient(error: OAuthError, { claims }: AccessToken):
 }
 
 /**
- * Makes the function that verifies access tokens for one API (RFC 9068 §4). A token is accepted if the issuer made it, it
- * is an access token, for this resource, in force, and not bound to a key.
+ * Makes the function that verifies access tokens for one API (RFC 9068 §4). It accepts an access token of the issuer that is for this
+ * resource and has not expired. A token that is bound to a key is accepted only with the option `dpop` and its proof.
  *
  * - With `{ tokens, sessions }` revoked tokens and those of ended sessions are refused at once; with `introspect` after
  *   `cacheSeconds`. With `jwksUri` and `jwks`, and with `tokens` alone, a token is accepted until it expires.
  * - Not checked: scope and authentication of the user (`requireAccessToken` does), whether the client or the user still
- *   exists, and what the user may do. Those are the application's.
+ *   exists, and what the user may do. Check these in your application.
  *
  * @example
  * ```ts

@@ -76,14 +76,13 @@ const OPTIONS = optionNames<RedisStoresOptions>({
 const FORMAT = '1'
 
 /**
- * The three stores on Redis 6.2 or newer, Valkey, and what speaks like them; single or cluster. Each command concerns
- * one key; every key expires, by the clock of Redis. Moments are written by the clock of the process: keep both within a
- * minute of each other. What Redis loses in a crash or a fail-over is lost. docs/scaling.md has the settings that matter.
+ * Creates the three stores on Redis 6.2 or newer, Valkey, or a compatible server, single or cluster. Each command uses one key.
+ * Every key expires by the clock of Redis, at a time that this process computes: keep the two clocks within a minute of each other.
+ * Records that Redis loses in a crash or a fail-over are lost. docs/scaling.md lists the settings.
  *
- * Round trips: 1 to remember an assertion, 2 to add a code, 1 to find, spend or count a failure of one (and one more after a
- * code was spent, which nobody waits for), 1 to get and 1 to save a
- * session, 2 to create one (its subject's index first, so that `endAll` also finds one whose record is still on its way), 3 to
- * save one that will live longer than the index was told, once in an idle lifetime.
+ * Round trips: 1 to remember an assertion; 2 to add a code; 1 to find a code, to spend it or to count a failure (spending sends one
+ * more command without waiting for it); 1 to get and 1 to save a session; 2 to create a session (the index of its subject first, so
+ * that `endAll` finds it at once); 3 to save a session that outlives the index, which happens once in an idle lifetime.
  *
  * @example
  * ```ts

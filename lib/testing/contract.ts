@@ -51,7 +51,7 @@ export interface OpenedStore<Store> {
   readonly close?: (() => Promise<void>) | undefined
 }
 
-/** Opens the store under test, once for each test. The data may be shared: each test uses ids of its own. */
+/** Opens the store under test, once for each test. Tests may share data: each uses new ids. */
 export type OpenStore<Store> = () => Promise<OpenedStore<Store>> | OpenedStore<Store>
 
 /** What a test of a contract is handed: every default filled in. */

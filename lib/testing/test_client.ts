@@ -65,7 +65,7 @@ export interface TestClient {
   readonly privateJwk: Readonly<Record<string, unknown>> | undefined
   /** Finds this client and no other. */
   readonly findClient: FindClient
-  /** A signed assertion, sound but for the overrides. Every call has a `jti` of its own. */
+  /** Returns a signed assertion that is valid except for the overrides. Each call uses a new `jti`. */
   assertion(overrides?: AssertionOverrides): Promise<string>
   /** The same as form parameters, without `client_id`. */
   parameters(overrides?: AssertionOverrides): Promise<AssertionParameters>

@@ -108,7 +108,7 @@ const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
 
 /**
  * The token factory of this package: access tokens as JWTs under ES256 (or as `accessTokenFormat` and the keysets say),
- * refresh tokens as JWTs under an HMAC key of their own. `typ` is pinned for each kind and the algorithm for each key.
+ * refresh tokens as JWTs under a separate HMAC key. `typ` is pinned for each kind and the algorithm for each key.
  *
  * @example
  * ```ts

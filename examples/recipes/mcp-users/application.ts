@@ -1,4 +1,4 @@
-// An application as it was before it knew of MCP: notes of users, with a login of its own by express-session and passport-local.
+// The application before MCP: notes of users, with a login by express-session and passport-local.
 // mcp.ts adds the rest. Proved in test/recipes/mcp_users.test.ts.
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
 import express, { type Express, type RequestHandler, type Response } from 'express'

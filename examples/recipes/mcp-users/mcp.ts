@@ -125,7 +125,7 @@ ${isLoopback ? WARNING : ''}
   })
   app.all(getWellKnownPaths(issuer).all, createDocumentEndpoint(metadata))
 
-  // The MCP server: a resource of its own, with tools that run as the user of the token.
+  // The MCP server: a resource whose tools run as the user of the token.
   const verifier = createAccessTokenVerifier({ issuer, resource, keys: { tokens, sessions } })
   const document = createProtectedResource({ resource, issuer, scopes: Object.keys(SCOPES), name: 'Notes' })
   app.all(document.path, document.handler as RequestHandler)

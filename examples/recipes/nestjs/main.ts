@@ -54,7 +54,7 @@ class AssertionStrategy extends PassportStrategy(Strategy, 'client-assertion-jwt
   }
 }
 
-/** Answers refusals as RFC 6749 §5.2 says; Nest would answer 401 with JSON of its own. */
+/** Answers refusals as RFC 6749 §5.2 says; Nest would respond with 401 and other JSON. */
 @Catch()
 class OAuthErrorFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
