@@ -1,3 +1,5 @@
+import { isStrings } from './optional.ts'
+
 /** What limits the use of a code or a session, beyond its scope. Absent members limit nothing. */
 export interface Binding {
   /** The resource indicators (RFC 8707), as they are registered. Never empty. */
@@ -17,5 +19,5 @@ export function bindingOf({ resources, keyThumbprint }: Binding): Binding | unde
 
 /** Whether what a record is bound to can be read. A node that ignored a damaged binding would widen it. */
 export const hasSoundBinding = ({ resources, keyThumbprint }: Binding): boolean =>
-  (resources === undefined || (Array.isArray(resources) && resources.every((each) => typeof each === 'string'))) &&
+  (resources === undefined || isStrings(resources)) &&
   (keyThumbprint === undefined || typeof keyThumbprint === 'string')

@@ -1,4 +1,4 @@
-import { isAbsent } from './optional.ts'
+import { isAbsent, isStrings } from './optional.ts'
 
 /** One of several valid secrets of a client. */
 export interface ClientSecret {
@@ -134,13 +134,10 @@ export type FindClient<C extends Client = Client> = (
   context: RequestContext,
 ) => C | undefined | null | Promise<C | undefined | null>
 
-const isStrings = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((each) => typeof each === 'string')
-
 /** The grant types a client is registered for: RFC 7591 §2 makes `authorization_code` the default. */
 export function grantTypesOf({ grant_types: registered }: Client): readonly string[] {
   if (isAbsent(registered)) return ['authorization_code']
-  return isStrings(registered) ? registered : [] // of text, `includes` would find parts
+  return isStrings(registered) ? registered : []
 }
 
 /** The redirect URIs a client has registered. */

@@ -14,7 +14,7 @@ import { isAbsent, readOptional } from './optional.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from './options.ts'
 import { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
 import { documentUrl, hostOf } from './remote/url.ts'
-import { isResourceIndicator } from './resource/indicator.ts'
+import { areResourceIndicators } from './resource/indicator.ts'
 import { registeredScope } from './scope.ts'
 
 /** Something in a client record that keeps the client, or a part of the record, from working. */
@@ -104,8 +104,7 @@ interface Subject {
 }
 
 /** As `PushedRequests` reads it. */
-const isResourceList = (value: unknown): boolean =>
-  isAbsent(value) || (Array.isArray(value) && value.every(isResourceIndicator))
+const isResourceList = (value: unknown): boolean => isAbsent(value) || areResourceIndicators(value)
 
 const isBooleanOrAbsent = (value: unknown): boolean =>
   value === undefined || value === null || typeof value === 'boolean'
@@ -198,7 +197,7 @@ function findUriProblem(uri: string, options: ClientProblemOptions): string | un
     : 'must not lead to an address that is not public'
 }
 
-/** What keeps a client from authenticating with tokens of trusted issuers; `undefined` for one that has keys of its own. */
+/** What keeps a client from authenticating with tokens of trusted issuers; `undefined` for one that has keys. */
 function findFederatedProblems({ client, options }: Subject): readonly Found[] | undefined {
   const issuers = options.trustedIssuers?.issuers ?? []
   const name = 'federated_credentials'

@@ -72,5 +72,4 @@ export function callHook<T>(
 }
 
 /** The time of the application's clock in whole epoch seconds. A fraction, as in `Date.now() / 1000`, is cut off. */
-export const timeOf = (clock: Clock): number =>
-  Math.floor(callHook('clock', clock, Number.isFinite, 'whole epoch seconds'))
+export const timeOf = (clock: Clock): number => Math.floor(callHook('clock', clock, Number.isFinite, 'epoch seconds'))

@@ -9,6 +9,10 @@ export const isAbsent = (value: unknown): value is undefined | null | '' | reado
 export const readOptional = <T>(value: T): Exclude<T, null | undefined> | undefined =>
   isAbsent(value) ? undefined : (value as Exclude<T, null | undefined>)
 
+/** Whether a value is an array of strings. A string is not one: `includes` would find its parts. */
+export const isStrings = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((each) => typeof each === 'string')
+
 /**
  * Whether a boolean member of a client record makes a demand. Everything except `false` and absent does: a value that a
  * database writes for `true`, such as `1`, must not switch the demand off.

@@ -46,6 +46,11 @@ export function parseScope(scope: string, rules: ScopeRules = {}): string[] | un
   return [...values].sort()
 }
 
+/** Whether a value is an array of single scope values. */
+export const isScopeList = (values: unknown): values is readonly string[] =>
+  Array.isArray(values) &&
+  values.every((each) => typeof each === 'string' && each.length <= MOST_CHARACTERS && SCOPE_TOKEN.test(each))
+
 const MOST_REMEMBERED = 512
 const remembered = new Map<string, string | undefined>()
 

@@ -2,6 +2,7 @@ import type { Client, RequestContext } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { type AssertionMethod, algorithmNamed, allowedAlgorithms } from '../keys/algorithms.ts'
 import { ignoreRejection } from '../maybe_promise.ts'
+import { isStrings } from '../optional.ts'
 import { badOption, booleanOption, checkOptions, oneOf, wholeNumber } from '../options.ts'
 import { type AssertionProfile, type AudienceForm, PROFILES, type ProfileRules } from './profiles.ts'
 
@@ -192,7 +193,7 @@ export function rulesOf(options: RuleOptions): AssertionRules {
 
 /** Whether a value is an array of audiences. A string alone is not one: it would match by its parts. */
 export const isTextList = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== '')
+  isStrings(value) && value.length > 0 && !value.includes('')
 
 /** The rules for one client: those of the verifier unless `perClient` sets others. Throws `TypeError` like `rulesOf`. */
 export function rulesForClient(rules: AssertionRules, own: ClientRules): AssertionRules {

@@ -182,11 +182,14 @@ export function createCodes(options: CodesOptions): Codes {
     return code
   }
 
+  const findRecord = (id: string): Promise<AuthorizationCode | undefined> =>
+    answerOf(
+      () => store.find(id),
+      (stored) => (stored === undefined ? undefined : readableCode(stored)),
+    )
+
   async function stateOf(code: string, now: number): Promise<'unknown' | 'unused' | 'over'> {
-    const found = await answerOf(async () => {
-      const stored = await store.find(codeId(code))
-      return stored === undefined ? undefined : readableCode(stored)
-    })
+    const found = await findRecord(codeId(code))
     if (found === undefined) return 'unknown'
     return found.spent || found.failures >= MOST_FAILURES || found.expiresAt < now ? 'over' : 'unused'
   }
@@ -196,10 +199,7 @@ export function createCodes(options: CodesOptions): Codes {
     const { now, permits, prepare, onSimultaneous = 'refuse' } = redeeming
     if (!isCode(code)) return refused('code_unknown', client, 'a code is 43 characters of base64url')
     const id = codeId(code)
-    const found = await answerOf(
-      () => store.find(id),
-      (stored) => (stored === undefined ? undefined : readableCode(stored)),
-    )
+    const found = await findRecord(id)
     if (found === undefined || found.keepUntil < now) return refused('code_unknown', client, 'no such code')
     if (issuer !== undefined && found.issuer !== undefined && found.issuer !== issuer)
       return refused('code_unknown', client, 'the code is of another issuer')
@@ -238,7 +238,10 @@ export function createCodes(options: CodesOptions): Codes {
 
   /** The failure that reaches the limit also spends the code, so that no request that has already read it succeeds. */
   async function countFailure(id: string): Promise<void> {
-    const failures = await answerOf(async () => expectCount('countFailure', await store.countFailure(id)))
+    const failures = await answerOf(
+      () => store.countFailure(id),
+      (count) => expectCount('countFailure', count),
+    )
     if (failures >= MOST_FAILURES) await answerOf(() => store.spend(id))
   }
 

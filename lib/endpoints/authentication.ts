@@ -5,7 +5,8 @@ import {
   type ClientAuthenticatorOptions,
   makeAuthenticator,
 } from '../client_authentication/authenticator.ts'
-import { callHook, returnedWrong } from '../hooks.ts'
+import { returnedWrong } from '../hooks.ts'
+import { asClient, readToClient } from '../hosts/passport.ts'
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
@@ -100,19 +101,8 @@ function authenticatorOf(options: Exclude<AuthenticationOptions, PassportAuthent
   return makeAuthenticator(options as ClientAuthenticatorOptions)
 }
 
-const asClient = (user: unknown): Client | undefined =>
-  typeof (user as Client | undefined)?.client_id === 'string' ? (user as Client) : undefined
-
 function byStrategies(options: PassportAuthentication, endpoint: string | undefined): EndpointAuthentication {
-  const { toClient = asClient } = options
-  requireFunction('toClient', toClient)
-  const clientOf = (user: unknown): Client | undefined =>
-    callHook(
-      'toClient',
-      () => toClient(user),
-      (value) => value === undefined || value === null || asClient(value) !== undefined,
-      'a client at once, or undefined',
-    ) ?? undefined
+  const clientOf = readToClient(options.toClient)
   const { authenticate: middleware, ...facts } = authenticationBy({ ...options, endpoint })
   return {
     authenticate: ({ request, response, parameters }) =>

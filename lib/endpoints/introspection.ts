@@ -1,3 +1,4 @@
+import { bindingOf } from '../binding.ts'
 import { type Client, type FindClient, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
 import { ClientDocumentUnreachable, isClientDocument } from '../client_document.ts'
 import { lookUpClient } from '../client_lookup.ts'
@@ -75,10 +76,11 @@ interface IntrospectionOptions {
   /** The hook of the refresh token exchange, if it has one. It is asked about each token that has a session. */
   readonly permits?: Permits | undefined
   /**
-   * Whether a client may ask about an active token; `token` is what the response would be. Only `true` allows it; a rejection
-   * is a 503. Default: every client may ask about access tokens, and about refresh tokens of its own, except clients that
-   * describe themselves (`isClientDocument`): anybody can be one, and they are refused with `client_not_confidential`. With
-   * `resources`, a client whose record names resources learns only of access tokens for one of them.
+   * Returns whether a client may ask about an active token; `token` is the response that it would receive. Only `true` allows
+   * it. If the function rejects, the endpoint responds with 503. Default: a client may ask about all access tokens and about the
+   * refresh tokens issued to it. Clients with a metadata document (`isClientDocument`) may not ask, because anybody can publish one:
+   * they are refused with `client_not_confidential`. With `resources`, a client whose record lists resources may ask only
+   * about access tokens for one of them.
    */
   readonly mayAsk?: ((client: Client, token: ActiveToken) => boolean | Promise<boolean>) | undefined
   /** The resources that tokens are limited to (RFC 8707): what `createResources` returned. Default: none. */
@@ -117,17 +119,17 @@ const scopeText = (scope: unknown): string =>
   Array.isArray(scope) ? scope.join(' ') : typeof scope === 'string' ? scope : ''
 
 /**
- * RFC 7662: the state of an access or refresh token of this server. Any confidential client may ask about access tokens,
- * because a resource server asks about other clients' tokens, and a client about its own refresh tokens; `mayAsk` changes
- * that. To others the token is inactive. A public client may not ask (§2.1: token scanning).
+ * Makes the function that returns the state of an access or refresh token of this server (RFC 7662). A confidential client may ask
+ * about all access tokens, because resource servers ask about other clients' tokens, and about the refresh tokens issued to it;
+ * `mayAsk` changes that. For other clients the token is inactive. A public client may not ask (RFC 7662 §2.1: token scanning).
  *
  * - An access token is active until it expires, is revoked, or its session ends. The response has all its claims.
- * - A refresh token is active while presenting it would be accepted: not once it is superseded. Asking never moves the
- *   session on. Its `token_type` is `refresh_token`, its scope and its `exp` are the session's.
- * - With `findClient`, the tokens of a client that no longer exists are inactive, and so are the refresh tokens of one that
+ * - A refresh token is active while the token endpoint would accept it; a superseded one is not active. Introspection does not
+ *   change the session. `token_type` is `refresh_token`; `scope` and `exp` are those of the session.
+ * - With `findClient`, the tokens of a client that no longer exists are inactive, and so are the refresh tokens of a client that
  *   may not use them. With `permits`, so are the tokens of a session that the application no longer permits.
  *
- * Tokens that `adopt` recognises are not known here. `token_type_hint` is not needed: tokens tell their kind themselves.
+ * Tokens for `adopt` are inactive here. `token_type_hint` is ignored: the token shows its kind.
  *
  * @example
  * ```ts
@@ -167,9 +169,8 @@ function introspection(options: IntrospectionOptions): Introspect {
 
   async function isPermitted(session: Session, client: Client, context: RequestContext): Promise<boolean> {
     if (permits === undefined) return true
-    const { subject, clientId, scope, resources: bound } = session
-    const permission =
-      bound === undefined ? { subject, clientId, scope } : { subject, clientId, scope, resources: bound }
+    const { subject, clientId, scope } = session
+    const permission = { subject, clientId, scope, ...bindingOf({ resources: session.resources }) }
     return askYesOrNo('permits', () => permits(permission, { ...context, client, session }))
   }
 

@@ -1,3 +1,4 @@
+import { bindingOf } from '../binding.ts'
 import { type Client, grantTypesOf, isPublicClient } from '../client.ts'
 import { isCodeVerifier } from '../code/code_challenge.ts'
 import type { AuthorizationCode } from '../code/code_record.ts'
@@ -14,7 +15,7 @@ import type { Sessions } from '../session/sessions.ts'
 import type { Tokens } from '../token/token_set.ts'
 import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, requireGrant } from './exchange.ts'
-import { bound, type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
+import { type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'authorization_code'
 
@@ -110,14 +111,15 @@ export function authorizationCode(options: AuthorizationCodeOptions): Exchange {
           permits:
             permits &&
             (({ subject, scope, resources }) =>
-              permits({ subject, clientId, scope, ...bound(resources) }, { ...context, client })),
+              permits({ subject, clientId, scope, ...bindingOf({ resources }) }, { ...context, client })),
           prepare: async (found) => {
             const scope = requestedScope(found.scope, requested, clientId, rules)
             target = await tokenTarget(resources, found, parameters['resource'], scope, client)
             session = await openedSession(found, client, now, isPublicClient(client) ? keyThumbprint : undefined)
             if (contextHook === undefined || session === undefined) return
-            const facts = { ...context, client, subject: found.subject, scope: target.scope, session }
-            members = await askContext(contextHook, { ...facts, grantType: GRANT_TYPE, now })
+            const { subject } = found
+            const about = { client, subject, scope: target.scope, session, grantType: GRANT_TYPE, now }
+            members = await askContext(contextHook, { ...context, ...about })
           },
         },
       )

@@ -2,7 +2,7 @@ import type { Client, RequestContext } from '../client.ts'
 import { answerOf, OAuthError, type Reason, refusal } from '../errors.ts'
 import { requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { requiredParameter } from '../parameters.ts'
-import { isResourceIndicator } from '../resource/indicator.ts'
+import { areResourceIndicators, MOST_RESOURCES } from '../resource/indicator.ts'
 import type { Resources, TokenTarget } from '../resource/resources.ts'
 import { allowedScope, registeredPart, registeredScope, requestedScope, type ScopeRules, scopeRules } from '../scope.ts'
 import type { Tokens } from '../token/token_set.ts'
@@ -12,8 +12,6 @@ import { requireResources } from './token_target.ts'
 
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const LONGEST_SECONDS = 86_400
-/** Resources of one assertion. */
-const MOST_RESOURCES = 8
 
 /** An assertion about a user that an issuer signed, verified and not yet used up. */
 export interface IdentityAssertion {
@@ -75,7 +73,7 @@ const isBoundTo = (cnf: unknown, thumbprint: string | undefined): boolean => {
 function namedResources(claim: unknown, clientId: string): readonly string[] | undefined {
   if (claim === undefined) return undefined
   const list = Array.isArray(claim) ? claim : [claim]
-  if (list.length > 0 && list.length <= MOST_RESOURCES && list.every(isResourceIndicator)) return list
+  if (list.length > 0 && list.length <= MOST_RESOURCES && areResourceIndicators(list)) return list
   throw refusal('resource_malformed', {
     clientId,
     detail: `the claim resource must be an absolute URI without a fragment, or an array of 1 to ${MOST_RESOURCES}`,

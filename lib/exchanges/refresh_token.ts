@@ -1,3 +1,4 @@
+import { bindingOf } from '../binding.ts'
 import type { Client } from '../client.ts'
 import { refusal } from '../errors.ts'
 import { askYesOrNo } from '../hooks.ts'
@@ -20,7 +21,7 @@ import { type Adopt, adoptedSessionId, askAdopt, oldSessionOf, rememberedUntil }
 import type { Tokens } from '../token/token_set.ts'
 import { askContext, type ContextOption, requireContext, withMembers } from './context.ts'
 import { type Exchange, type ExchangeRequest, requireGrant } from './exchange.ts'
-import { bound, type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
+import { type ResourcesOption, requireResources, tokenTarget } from './token_target.ts'
 
 const GRANT_TYPE = 'refresh_token'
 
@@ -167,7 +168,7 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const granted = registeredPart(presented.scope, allowedScope(client, rules))
       if (permits !== undefined) {
         const known = presented.session === undefined ? {} : { session: presented.session }
-        const permission = { subject, clientId, scope: granted, ...bound(presented.resources) }
+        const permission = { subject, clientId, scope: granted, ...bindingOf({ resources: presented.resources }) }
         if (!(await askYesOrNo('permits', () => permits(permission, { ...context, client, ...known })))) {
           throw refusal('permission_withdrawn', { clientId, detail: 'the application no longer permits it' })
         }

@@ -17,10 +17,6 @@ export function requireResources(resources: Resources | undefined): void {
   if (resources !== undefined) requireVerbs('resources', resources, ['target', 'targetOfClient'])
 }
 
-/** The member of a permission that is bound to resources; nothing for others. */
-export const bound = (resources: readonly string[] | undefined): { readonly resources?: readonly string[] } =>
-  resources === undefined ? {} : { resources }
-
 /**
  * What a token of a grant is limited to. A grant that is bound to resources gets no token where the option is missing: the
  * token would be for more than the user allowed.

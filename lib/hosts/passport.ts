@@ -12,15 +12,17 @@
 // - Express has the `next` of the router that handles a request in `request.next`.
 // - passport-http takes a secret that begins with a colon for an empty one (lib/passport-http/strategies/basic.js).
 
+import type { Client } from '../client.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
+import { callHook } from '../hooks.ts'
 import type { Middleware, Request, Response } from '../http/message.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, requireFunction } from '../options.ts'
 
 /** A strategy as Passport knows it. */
 export interface StrategyLike {
-  /** `never`, because strategies are typed for the request of their own framework. */
+  /** `never`, because strategies are typed for their framework's request. */
   authenticate(request: never, options?: never): unknown
 }
 
@@ -64,7 +66,7 @@ const refused = (why: unknown): unknown => {
 const broken = (error: unknown): unknown => (error instanceof OAuthError ? error : publishFailure(unavailable(error)))
 
 /**
- * Calls back into the host, from where nobody catches what it throws. What it throws goes to `fail`, as an error of its own;
+ * Calls back into the host, from where nobody catches what it throws. What it throws goes to `fail`, as a new error;
  * if that throws too, to Express's `next`, and if there is none, a warning of the process says so.
  */
 export function callHost(request: unknown, call: () => void, fail: (error: object) => void): void {
@@ -125,6 +127,29 @@ export function readUserProperty(name: unknown): (request: unknown) => string {
   if (name === undefined) return userPropertyOf
   if (typeof name !== 'string' || name === '') throw badOption('userProperty', 'a non-empty string', name)
   return () => name
+}
+
+/** What a strategy put into `req.user` if it is a client by its looks: somebody's browser session is none. */
+export const asClient = (user: unknown): Client | undefined =>
+  typeof user === 'object' && user !== null && typeof (user as Client).client_id === 'string'
+    ? (user as Client)
+    : undefined
+
+const isClientOrNone = (value: unknown): boolean =>
+  value === undefined || value === null || asClient(value) !== undefined
+
+/** Checks the option `toClient`. What it returns is judged at each call. Absent: `asClient`. */
+export function readToClient(
+  toClient: ((user: unknown) => Client | undefined) | undefined = asClient,
+): (user: unknown) => Client | undefined {
+  requireFunction('toClient', toClient)
+  return (user) =>
+    callHook<Client | undefined | null>(
+      'toClient',
+      () => toClient(user),
+      isClientOrNone,
+      'a client at once, or undefined',
+    ) ?? undefined
 }
 
 /** Sets the client of a request where oauth2orize looks for it by default, and in the property of another name. */

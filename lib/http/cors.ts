@@ -1,3 +1,4 @@
+import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { Middleware, Request } from './message.ts'
 
@@ -35,9 +36,6 @@ const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce'
 
 /** A list of header names (RFC 9110 §5.1), and no longer than a browser makes it. */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,2048}$/
-
-const isStrings = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((each) => typeof each === 'string')
 
 /** Makes the function that returns the CORS headers of an endpoint. `false` is none. */
 export function createCors(options: CorsOptions | false | undefined, usual: readonly string[] = ['POST']): CorsHeaders {

@@ -14,6 +14,7 @@ import {
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
+import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
 import type { Resources } from '../resource/resources.ts'
@@ -102,9 +103,7 @@ function checkAuthorizationRules(rules: Omit<AuthorizationRules, 'pkce'>): void 
   oneOf('excessScope', rules.excessScope, 'refuse', ['refuse', 'narrow'])
   for (const name of ['scopesSupported', 'responseTypes'] as const) {
     const list: unknown = rules[name]
-    if (list !== undefined && !(Array.isArray(list) && list.every((each) => typeof each === 'string'))) {
-      throw badOption(name, 'an array of strings', list)
-    }
+    if (list !== undefined && !isStrings(list)) throw badOption(name, 'an array of strings', list)
   }
 }
 

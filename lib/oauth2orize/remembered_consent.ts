@@ -1,3 +1,4 @@
+import { bindingOf } from '../binding.ts'
 import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { demandsLogin, isSilent, maxAgeOf, promptsOf } from '../code/prompt.ts'
@@ -118,7 +119,7 @@ export function createImmediate<User>(options: RememberedConsentOptions<User>) {
       subject,
       clientId: client.client_id,
       scope,
-      ...(resources === undefined ? undefined : { resources }),
+      ...bindingOf({ resources }),
     }
     const allowed: unknown = await askStore(milliseconds, () => consents.allows(permission, { client }))
     if (typeof allowed !== 'boolean') throw returnedWrong('consents.allows', 'true or false')

@@ -2,8 +2,8 @@ import type { Client, ClientAuthentication } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { asError, refusal } from '../errors.ts'
 import type { Exchange, TokenResponse } from '../exchanges/exchange.ts'
-import { callHook, returnedWrong, timeOf } from '../hooks.ts'
-import { readUserProperty } from '../hosts/passport.ts'
+import { returnedWrong, timeOf } from '../hooks.ts'
+import { readToClient, readUserProperty } from '../hosts/passport.ts'
 import { parsedForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import { proofOf } from '../http/key_proof.ts'
@@ -45,15 +45,6 @@ const NAMES = optionNames<ToOauth2orizeOptions>({
   userProperty: true,
   clock: true,
 })
-
-/** `req.user` if it is a client by its looks: somebody's browser session is none. */
-const asClient = (user: unknown): Client | undefined =>
-  typeof user === 'object' && user !== null && typeof (user as Client).client_id === 'string'
-    ? (user as Client)
-    : undefined
-
-const isClientOrNone = (value: unknown): boolean =>
-  value === undefined || value === null || asClient(value) !== undefined
 
 /** `req.authInfo` if one of this package's strategies put it there. */
 const asAuthentication = (info: unknown): ClientAuthentication | undefined =>
@@ -111,19 +102,17 @@ export function toOauth2orize(exchange: Exchange, options: ToOauth2orizeOptions 
 
 /** As `toOauth2orize`, from options that are checked already and may have others among them. */
 export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions): Oauth2orizeExchange {
-  const { toClient = asClient, clock = systemClock } = options
+  const { clock = systemClock } = options
+  const clientOf = readToClient(options.toClient)
   const propertyOf = readUserProperty(options.userProperty)
-  requireFunction('toClient', toClient)
   requireFunction('clock', clock)
   requireFunction('exchange.run', (exchange as Exchange | undefined)?.run)
 
   async function run(request: Request) {
     const userProperty = propertyOf(request)
     const user = (request as unknown as Readonly<Record<string, unknown>>)[userProperty]
-    const client = user
-      ? callHook<Client | undefined>('toClient', () => toClient(user), isClientOrNone, 'a client at once, or undefined')
-      : undefined
-    if (!client) {
+    const client = user ? clientOf(user) : undefined
+    if (client === undefined) {
       throw refusal('client_authentication_missing', {
         detail: `expected an authenticated client in req.${userProperty}`,
       })

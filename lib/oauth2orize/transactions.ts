@@ -305,7 +305,10 @@ export function createTransactionStore<User>(
       transactionID: sealed,
     }
     if (content.pushed === undefined) await spendTransaction(content, clientId)
-    else await spendPushed(content.pushed, { ...content, sealed, transaction })
+    else {
+      const { id, subject, expiresAt } = content
+      await spendPushed(content.pushed, { id, subject, expiresAt, sealed, transaction })
+    }
     return transaction
   }
 
@@ -322,7 +325,8 @@ export function createTransactionStore<User>(
   }
 
   /** The forms of one pushed request are used up together: whichever the user sends first. */
-  async function spendPushed(mark: PushedRequestMark, { id, subject, expiresAt, sealed, transaction }: SentForm) {
+  async function spendPushed(mark: PushedRequestMark, form: SentForm): Promise<void> {
+    const { transaction } = form
     const clientId = transaction.client.client_id
     if (pushed === undefined) {
       throw refusal('misconfigured', {
@@ -330,7 +334,6 @@ export function createTransactionStore<User>(
         detail: "the form belongs to a pushed request, but the option 'pushed' is not set",
       })
     }
-    const form = { id, subject, expiresAt, sealed, transaction }
     await askStore(milliseconds, () => pushed.spend(mark, clientId)).catch((error: unknown) => {
       const isSpent = error instanceof OAuthError && error.reason === 'request_uri_invalid'
       throw isSpent ? withRepeatedForm(error, form) : error

@@ -1,7 +1,7 @@
 import { refusal } from '../errors.ts'
 
 /** Resources of one request, and characters of one of them. */
-const MOST_RESOURCES = 8
+export const MOST_RESOURCES = 8
 const MOST_CHARACTERS = 512
 
 // RFC 3986 §4.3: a scheme and the characters of a URI, without a fragment. Nothing that a parser would repair or drop.
@@ -13,6 +13,10 @@ export const isResourceIndicator = (value: unknown): value is string =>
   value.length <= MOST_CHARACTERS &&
   ABSOLUTE_URI.test(value) &&
   (!/^https?:/i.test(value) || (/^https?:\/\/[^/?]/i.test(value) && URL.canParse(value)))
+
+/** Whether a value is an array of resource indicators. */
+export const areResourceIndicators = (values: unknown): values is readonly string[] =>
+  Array.isArray(values) && values.every(isResourceIndicator)
 
 /** The URI as it is compared: without one slash at its end, unless the comparison is exact. */
 export const comparable = (uri: string, isExact: boolean): string =>
@@ -30,7 +34,7 @@ export function parseResourceParameter(sent: string | undefined, clientId: strin
     throw malformed(`expected at most ${MOST_RESOURCES} resources of ${MOST_CHARACTERS} characters`)
   const values = sent.split(' ').filter((each) => each !== '')
   if (values.length > MOST_RESOURCES) throw malformed(`expected at most ${MOST_RESOURCES}, got ${values.length}`)
-  if (!values.every(isResourceIndicator))
+  if (!areResourceIndicators(values))
     throw malformed(`expected absolute URIs without a fragment, of at most ${MOST_CHARACTERS} characters`)
   return values
 }

@@ -1,6 +1,6 @@
 import { refusal } from '../errors.ts'
 import { badOption } from '../options.ts'
-import { formatScope, parseScope } from '../scope.ts'
+import { formatScope, isScopeList } from '../scope.ts'
 import { isResourceIndicator } from './indicator.ts'
 
 /** A resource that access tokens can be limited to: a resource server, or a part of one. */
@@ -18,16 +18,13 @@ export function checkResource(name: string, value: unknown): Resource {
   if (typeof value !== 'object' || value === null) throw badOption(name, 'an object with the member uri', value)
   const { uri, scopes, audience } = value as Readonly<Record<string, unknown>>
   if (!isResourceIndicator(uri)) throw badOption(`${name}.uri`, 'an absolute URI without a fragment', uri)
-  const isScopeList =
-    Array.isArray(scopes) &&
-    scopes.every((each) => typeof each === 'string' && each !== '' && !each.includes(' ') && parseScope(each))
-  if (scopes !== undefined && scopes !== null && !isScopeList)
-    throw badOption(`${name}.scopes`, 'an array of scope values', scopes)
+  const hasScopes = scopes !== undefined && scopes !== null
+  if (hasScopes && !isScopeList(scopes)) throw badOption(`${name}.scopes`, 'an array of scope values', scopes)
   if (audience !== undefined && audience !== null && (typeof audience !== 'string' || audience === ''))
     throw badOption(`${name}.audience`, 'a non-empty string', audience)
   return {
     uri,
-    scopes: isScopeList ? [...(scopes as readonly string[])] : undefined,
+    scopes: hasScopes ? [...scopes] : undefined,
     audience: typeof audience === 'string' ? audience : undefined,
   }
 }

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import { answerOf, refusal } from '../errors.ts'
 import { isAbsent } from '../optional.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames } from '../options.ts'
-import { comparable, isResourceIndicator, parseResourceParameter } from './indicator.ts'
+import { areResourceIndicators, comparable, isResourceIndicator, parseResourceParameter } from './indicator.ts'
 import { audienceOf, checkResource, limitScope, type Resource } from './resource.ts'
 
 /** For whom a resource is looked up. */
@@ -84,7 +84,7 @@ export interface Resources {
     scope: string,
     context: ResourceContext,
   ): Promise<TokenTarget>
-  /** What a token without a grant of its own is limited to, within the member `resources` of the client's record. */
+  /** The limits of a token that no user granted (`client_credentials`), within `resources` of the client record. */
   targetOfClient(sent: string | undefined, scope: string, client: Client): Promise<TokenTarget>
   /** Whether a client whose record has `resources` may learn of a token with this `aud`: it must be for one of them. */
   isForClient(client: Client, aud: unknown): Promise<boolean>
@@ -205,8 +205,7 @@ export function createResources(list: readonly Resource[] | FindResource, option
   async function registered(client: Client): Promise<readonly Resource[] | undefined> {
     const { resources } = client as { readonly resources?: unknown }
     if (isAbsent(resources)) return undefined
-    if (Array.isArray(resources) && resources.every(isResourceIndicator))
-      return findAll(resources, { client, subject: client.client_id })
+    if (areResourceIndicators(resources)) return findAll(resources, { client, subject: client.client_id })
     const detail = 'the member resources of the client record is not an array of absolute URIs'
     throw refusal('misconfigured', { clientId: client.client_id, detail })
   }

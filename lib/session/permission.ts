@@ -1,3 +1,4 @@
+import { isStrings } from '../optional.ts'
 import { badOption } from '../options.ts'
 import { formatScope, parseScope } from '../scope.ts'
 import type { Permission } from './session.ts'
@@ -34,7 +35,6 @@ export function checkedPermission(permission: Permission): Permission {
 /** The resources of a permission, each once; `undefined` for none. Throws a `TypeError` unless they are strings. */
 function checkedResources(resources: unknown): readonly string[] | undefined {
   if (resources === undefined || resources === null) return undefined
-  if (!Array.isArray(resources) || !resources.every((each) => typeof each === 'string' && each !== ''))
-    throw badOption('resources', 'an array of strings', resources)
-  return resources.length === 0 ? undefined : [...new Set(resources as readonly string[])]
+  if (!isStrings(resources) || resources.includes('')) throw badOption('resources', 'an array of strings', resources)
+  return resources.length === 0 ? undefined : [...new Set(resources)]
 }

@@ -383,7 +383,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   const endAllOf = (subject: string, type: string): Promise<number> =>
-    answerOf(async () => expectCount('endAll', await store.endAll(subject, type)))
+    answerOf(
+      () => store.endAll(subject, type),
+      (count) => expectCount('endAll', count),
+    )
 
   return {
     open,
@@ -423,8 +426,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     async end(id, now = timeOf(clock), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
       epochSeconds('now', now)
       epochSeconds('markerExpiresAt', markerExpiresAt)
-      const outcome = await answerOf(async () =>
-        expectOutcome('end', await store.end(id, markerExpiresAt), ['ended', 'unknown']),
+      const outcome = await answerOf(
+        () => store.end(id, markerExpiresAt),
+        (answer) => expectOutcome('end', answer, ['ended', 'unknown']),
       )
       const ended = outcome === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))

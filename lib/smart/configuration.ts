@@ -1,6 +1,7 @@
 import type { AuthorizationServerMetadata } from '../endpoints/metadata.ts'
+import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, optionNames } from '../options.ts'
-import { parseScope } from '../scope.ts'
+import { isScopeList } from '../scope.ts'
 
 /** The document at `/.well-known/smart-configuration` below the base of a FHIR server, as it goes over the wire. */
 export type SmartConfiguration = Readonly<Record<string, unknown>> & {
@@ -53,9 +54,6 @@ const OPENID_CONNECT = 'sso-openid-connect'
 
 type Metadata = Readonly<Record<string, unknown>>
 
-const isStrings = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((each) => typeof each === 'string' && each !== '')
-
 const has = (metadata: Metadata, member: string, ...values: readonly string[]): boolean => {
   const found = metadata[member]
   return Array.isArray(found) && values.some((value) => found.includes(value))
@@ -86,7 +84,7 @@ const NEEDS: Readonly<Record<string, readonly [needed: string, isThere: (metadat
 }
 
 function checkCapabilities(capabilities: unknown, metadata: Metadata): asserts capabilities is readonly string[] {
-  if (!isStrings(capabilities) || capabilities.length === 0)
+  if (!isStrings(capabilities) || capabilities.length === 0 || capabilities.includes(''))
     throw badOption('capabilities', 'a non-empty array of strings', capabilities)
   for (const capability of capabilities) {
     const [needed, isThere] = (Object.hasOwn(NEEDS, capability) && NEEDS[capability]) || []
@@ -96,9 +94,7 @@ function checkCapabilities(capabilities: unknown, metadata: Metadata): asserts c
 }
 
 function checkScopes(scopes: unknown): void {
-  const isSound =
-    scopes === undefined || (isStrings(scopes) && scopes.every((each) => !each.includes(' ') && parseScope(each)))
-  if (!isSound) throw badOption('scopes', 'an array of scope values', scopes)
+  if (scopes !== undefined && !isScopeList(scopes)) throw badOption('scopes', 'an array of scope values', scopes)
 }
 
 /**

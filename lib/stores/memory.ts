@@ -114,9 +114,9 @@ interface IssuerShare {
  * minute after the expiry, in case the clock is set back.
  *
  * Its size is limited, and unexpired entries are never removed: if a client reaches its limit, the call rejects and the
- * response is 503, and entries of other clients are not displaced. An issuer with a fragment (`https://as.example#transaction`) names
- * another kind of entry, which has room of its own: there `clientId` is the user. Clients and users are distinguished by a hash of 31
- * bits under a random number of this process, so two of them share a limit only by a rare chance.
+ * response is 503. Entries of other clients are not removed. Entries whose issuer has a fragment (`https://as.example#transaction`)
+ * are counted separately, with limits per user: there `clientId` is the user. The register tells clients and users apart by a
+ * hash of 31 bits with a random seed, so two of them rarely share a limit.
  *
  * @example
  * ```ts
@@ -160,6 +160,7 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
   }
 
   // The sign of what is kept with a digest says which share it is.
+  const kept = (share: Share, slot: number): number => (share === assertions ? slot : -1 - slot)
   const countedAs = (value: number): Counted =>
     value >= 0 ? { share: assertions, slot: value } : { share: others, slot: -1 - value }
 
@@ -192,7 +193,7 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
       if (count >= share.mostOfOne)
         throw full(`the entries of one ${share === others ? 'user' : 'client'}`, share.mostOfOne)
       if (share.size >= share.most) throw full(share === others ? 'the entries of users' : 'assertions', share.most)
-      shard.set(key, share === assertions ? slot : -1 - slot)
+      shard.set(key, kept(share, slot))
       share.counts.set(slot, count + 1)
       share.size += 1
       expiring.add(key, expiresAt + CLOCK_DIFFERENCE_SECONDS)
@@ -208,7 +209,7 @@ function mixIn(text: string, begun: number): number {
   return mixed
 }
 
-/** Of 31 bits: a small integer, which costs no memory of its own. */
+/** Of 31 bits: a small integer, which needs no extra memory. */
 const slotOf = (mixed: number): number => (mixed ^ (mixed >>> 16)) & 0x7fffffff
 
 /**

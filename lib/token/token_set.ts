@@ -3,6 +3,7 @@ import { publish } from '../events.ts'
 import { askHook, MOST_HOOK_MILLISECONDS } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
+import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { Session } from '../session/session.ts'
 import {
@@ -24,10 +25,7 @@ import {
   withKey,
 } from './token_claims.ts'
 
-const isAudience = (aud: unknown): boolean =>
-  typeof aud === 'string'
-    ? aud !== ''
-    : Array.isArray(aud) && aud.length > 0 && aud.every((each) => typeof each === 'string')
+const isAudience = (aud: unknown): boolean => (typeof aud === 'string' ? aud !== '' : isStrings(aud) && aud.length > 0)
 
 const DEFAULT_ACCESS_TOKEN_SECONDS = 900
 const LONGEST_ACCESS_TOKEN_SECONDS = 86_400 * 365
