@@ -9,11 +9,11 @@ import { parseJsonObject, skipByteOrderMark } from '../remote/strict_json.ts'
 import { formatScope, parseScope } from '../scope.ts'
 import { type ClientUrlRules, readClientUrl } from './client_id_url.ts'
 
-/** Which parts of the metadata that clients write themselves are accepted. */
+/** Limits on the metadata that clients publish about themselves. */
 export interface ClientMetadataOptions extends RedirectUriRules {
   /**
-   * The scope that such clients may ask for, separated by spaces; `''` for none. A function returns it for each client.
-   * `host` is the host of the `client_id`, or `undefined` if the `client_id` is not a URL.
+   * The scope that these clients may request, as values separated by spaces; `''` for none. A function returns it for
+   * each client. `host` is the host of the `client_id`, or `undefined` if the `client_id` is not a URL.
    */
   readonly scope:
     | string
@@ -23,23 +23,26 @@ export interface ClientMetadataOptions extends RedirectUriRules {
         /** The host of the `client_id`; `undefined` if it is not a URL. */
         readonly host: string | undefined
       }) => string)
-  /** The most grant types that they get. Default `['authorization_code', 'refresh_token']`. */
+  /**
+   * The grant types that these clients may use; others in their metadata are ignored. Default
+   * `['authorization_code', 'refresh_token']`.
+   */
   readonly grantTypes?: readonly string[] | undefined
   /**
-   * The client authentication methods offered to them, which the token endpoint must offer too. Default
+   * The client authentication methods that these clients may use. Your token endpoint must support them too. Default
    * `['private_key_jwt', 'none']`.
    */
   readonly methods?: readonly ('private_key_jwt' | 'none')[] | undefined
   /**
-   * Demands of clients on their own protection that this server enforces if the client record has them. Metadata with a
-   * demand that is not enforced is refused. Default: none.
+   * The security requirements in client metadata that your server enforces for clients whose record contains them.
+   * Metadata with any other security requirement is refused. Default `[]`.
    */
   readonly enforces?: readonly ('dpop_bound_access_tokens' | 'require_pushed_authorization_requests')[] | undefined
-  /** Whether `client_id` and `jwks_uri` may have a query. Default `false`. */
+  /** Whether `client_id` and `jwks_uri` may contain a query. Default `false`. */
   readonly allowQuery?: boolean | undefined
   /** The ports that `client_id` and `jwks_uri` may have. Default `[443]`. */
   readonly ports?: readonly number[] | 'any' | undefined
-  /** Whether `jwks_uri` must have the host of the `client_id`. Default `false`. */
+  /** Whether `jwks_uri` must have the same host as `client_id`. Default `false`. */
   readonly keysOnSameHost?: boolean | undefined
 }
 
@@ -55,12 +58,12 @@ export const METADATA_OPTIONS: Readonly<Record<keyof ClientMetadataOptions, true
   privateUseSchemes: true,
 }
 
-/** A client record made from its own metadata, or why the metadata is refused. */
+/** A client record made from the client's own metadata, or the reason why the metadata is refused. */
 export type ClientMetadata =
   | {
-      /** A new record, marked as `isClientDocument` tests it. */
+      /** A new client record. `isClientDocument` returns `true` for it. */
       readonly client: Client
-      /** What was left out of the record, for operators. */
+      /** What was left out of the record and why, for operators. */
       readonly warnings: readonly string[]
     }
   | {
@@ -353,12 +356,14 @@ const REGISTRATION_OPTIONS = optionNames<ClientMetadataOptions & { readonly clie
 })
 
 /**
- * Judges client metadata by the checks of metadata documents: for dynamic registration (RFC 7591) in your own endpoint.
- * `json` is the body of the request, `clientId` the identifier that you chose; a `client_id` in the metadata is ignored.
+ * Checks client metadata by the same rules as metadata documents. Use it for dynamic registration (RFC 7591) in your
+ * own endpoint. `json` is the body of the request, and `clientId` the identifier that you chose. A `client_id` in the
+ * metadata is ignored.
  *
- * Store the JSON, and call this function in `findClient`: then a change of the options applies to clients that registered
- * before, and the record is marked as one that describes itself. Throws a `TypeError` for options that are unknown or not
- * possible.
+ * Store the JSON, and call this function in `findClient`. Then changed options also apply to clients that registered
+ * earlier, and `isClientDocument` returns `true` for their records.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

@@ -3,17 +3,17 @@ import { isClientDocument } from '../client_document.ts'
 import { readOptional } from '../optional.ts'
 import { isLoopbackHost } from './client_id_url.ts'
 
-/** What a consent page has to show of a client. */
+/** What a consent page should show about a client. */
 export interface ClientDescription {
   /** The `client_name`; `undefined` if the client has none. */
   readonly name: string | undefined
   /** The host of the metadata document; `undefined` if the `client_id` is not a URL, or the client is registered. */
   readonly host: string | undefined
-  /** The host that receives the code. For a private-use scheme the scheme, as `cursor:`. */
+  /** The host that receives the code. For a private-use scheme: the scheme with a colon, such as `cursor:`. */
   readonly redirectHost: string
-  /** Whether the code goes to a program on the user's device, which any other program there can pose as. */
+  /** Whether the code goes to a program on the user's device. Any other program on the device can pose as it. */
   readonly isLoopback: boolean
-  /** Whether the name is the client's own statement, which nobody has verified. */
+  /** Whether the client chose the name itself. Nobody has verified such a name. */
   readonly nameIsSelfGiven: boolean
 }
 
@@ -22,9 +22,9 @@ const parse = (text: string): URL | undefined => (URL.canParse(text) ? new URL(t
 const isWeb = ({ protocol }: URL): boolean => protocol === 'https:' || protocol === 'http:'
 
 /**
- * Returns what a consent page should show of a client (draft-ietf-oauth-client-id-metadata-document-03,
- * "OAuth Phishing Attacks"): both hosts, that the name is self-given, and whether to warn about a redirect to the user's own
- * device. Escape every string.
+ * Returns what a consent page should show about a client (draft-ietf-oauth-client-id-metadata-document-03, "OAuth
+ * Phishing Attacks"): both hosts, whether the name is self-given, and whether to warn about a redirect to the user's
+ * own device. Escape every string before you show it.
  *
  * @example
  * ```ts
@@ -47,17 +47,19 @@ export function describeClient(client: Client, redirectUri: string): ClientDescr
   }
 }
 
-/** What this reads of the request that oauth2orize passes to `askAgain`. */
+/** The part of an oauth2orize request that `askAgainForDocuments` reads. */
 interface RedirectingRequest {
   /** The redirect URI of the request. */
   readonly redirectURI?: string | undefined
 }
 
 /**
- * For the option `askAgain` of `checkRememberedConsent`: whether to ask a user who has allowed the client before. For clients
- * with a metadata document consent is remembered only if the code goes, by https, to the host of the document: any program
- * on the user's device can pose as a client on the loopback interface (RFC 8252 §8.6). Registered clients are not asked
- * for again.
+ * Returns whether to ask users for consent again, although they allowed the client before. Pass it as the option
+ * `askAgain` of `createAuthorizationSide`.
+ *
+ * For a client with a metadata document, consent is remembered only if the code goes, over https, to the host of the
+ * document. Any program on the user's device can pose as a client that redirects to the loopback interface (RFC 8252
+ * §8.6). Returns `false` for registered clients.
  *
  * @example
  * ```ts

@@ -24,58 +24,59 @@ import {
 } from './client_metadata.ts'
 
 /**
- * How documents are requested.
+ * Options for the requests that fetch documents.
  *
  * @inline
  */
 type DocumentRemoteOptions = Omit<RemoteOptions, 'allowHttpLoopback' | 'maxBytes'>
 
-/** How many requests are made for documents. */
+/** Limits on the number of requests for documents. */
 interface DocumentBudget {
-  /** The most requests at once, 1 to 1000. Default 16. */
+  /** Maximum number of requests at the same time, 1 to 1000. Default 16. */
   readonly maxRequests?: number | undefined
-  /** The most requests to one host at once, 1 to 1000. Default 4. */
+  /** Maximum number of requests to one host at the same time, 1 to 1000. Default 4. */
   readonly maxRequestsPerHost?: number | undefined
-  /** The most requests in a minute, 1 to 1000000. Default 300. */
+  /** Maximum number of requests per minute, 1 to 1000000. Default 300. */
   readonly maxRequestsPerMinute?: number | undefined
-  /** The most requests to one host in a minute, 1 to 1000000. Default 30. */
+  /** Maximum number of requests to one host per minute, 1 to 1000000. Default 30. */
   readonly maxRequestsPerHostPerMinute?: number | undefined
 }
 
 /** The options of `createClientDocuments`. */
 export interface ClientDocumentOptions extends ClientMetadataOptions {
   /**
-   * Whether documents at this URL are accepted at all, asked before every use: allow or block hosts here. Only `true`
-   * accepts; a rejection is a 503. Default: all are.
+   * Decides whether a document at this URL is accepted: allow or block hosts here. It is called before every use of a
+   * document. Only `true` accepts the URL; if the function throws or rejects, the response is 503. Default: every URL
+   * is accepted.
    */
   readonly isAllowed?: ((url: URL) => boolean | Promise<boolean>) | undefined
-  /** How documents are fetched: addresses, certificates, time limit. Default: public addresses, 3 seconds. */
+  /** How documents are fetched: addresses, certificates, time limit. Default: public addresses only, 3 seconds. */
   readonly remote?: DocumentRemoteOptions | undefined
-  /** The largest document in bytes, 1024 to 65536. Default 10240. */
+  /** Maximum size of a document in bytes, 1024 to 65536. Default 10240. */
   readonly maxBytes?: number | undefined
-  /** Whether a `Content-Type` other than JSON is accepted. Default `false`. */
+  /** Whether a document may have a `Content-Type` other than JSON. Default `false`. */
   readonly anyContentType?: boolean | undefined
   /**
-   * Seconds for which a document is used if its response does not say it, 60 to 86400. Default 600. `Cache-Control` of the
-   * response overrides it within these bounds.
+   * Seconds for which a document is cached if its response has no lifetime in `Cache-Control`, 60 to 86400. Default
+   * 600. A lifetime in `Cache-Control` takes precedence, limited to the same range.
    */
   readonly cacheLifetimeSeconds?: number | undefined
-  /** Seconds for which the last valid document is used while its host fails, 0 to 604800. Default 86400. */
+  /** Seconds for which an expired document is still used while its host fails, 0 to 604800. Default 86400. */
   readonly staleIfErrorSeconds?: number | undefined
-  /** The least time in seconds between two requests for one URL, 1 to 3600. Default 5. */
+  /** Minimum seconds between two requests for the same URL, 1 to 3600. Default 5. */
   readonly cooldownSeconds?: number | undefined
-  /** How many documents are fetched at most. The defaults protect this server and others. */
+  /** Limits on the number of requests. The defaults protect your server and the hosts that it contacts. */
   readonly budget?: DocumentBudget | undefined
-  /** The most documents that are kept, 1 to 1000000. Default 1000. */
+  /** Maximum number of cached documents, 1 to 1000000. Default 1000. */
   readonly maxDocuments?: number | undefined
   /**
-   * For development: whether `http:` and hosts on the loopback interface are accepted. Needs `issuer`, which must be on the
-   * loopback interface itself. Default `false`.
+   * For development: whether `http:` URLs and hosts on the loopback interface are accepted. If `true`, `issuer` is
+   * required and must be on the loopback interface too. Default `false`.
    */
   readonly allowLoopback?: boolean | undefined
-  /** The issuer identifier of this server. Needed with `allowLoopback` only. */
+  /** The issuer identifier of this server. Required only with `allowLoopback`. */
   readonly issuer?: string | undefined
-  /** Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -108,19 +109,19 @@ const BUDGET_NAMES = optionNames<DocumentBudget>({
   maxRequestsPerHostPerMinute: true,
 })
 
-/** Resolves clients from their metadata documents: `createClientDocuments` makes it. */
+/** Finds clients by their metadata documents: what `createClientDocuments` returns. */
 export interface ClientDocuments {
   /**
-   * Returns the look-up for every option `findClient` of this package: first `registered`, then the document at the
-   * `client_id`. Without `registered` there are no registered clients.
+   * Returns the function for every option `findClient` of this package. It calls `registered` first, and then fetches
+   * the document at the `client_id`. Omit `registered` if you have no registered clients.
    */
   findClient(registered?: FindClient): FindClient
-  /** For the option `extra` of `createMetadata`: `client_id_metadata_document_supported`. */
+  /** Pass this as the option `extra` of `createMetadata`. It contains `client_id_metadata_document_supported`. */
   readonly metadata: {
     /** Tells clients that they may use the URL of a metadata document as `client_id`. */
     readonly client_id_metadata_document_supported: true
   }
-  /** Forgets the document of a client, so that the next request reads it again. */
+  /** Removes the document of a client from the cache, so that the next request fetches it again. */
   forget(clientId: string): void
 }
 
@@ -215,18 +216,21 @@ function publishRead(kept: Kept, before: Kept | undefined, bytes: number, millis
 }
 
 /**
- * Resolves clients whose `client_id` is the URL of a Client ID Metadata Document
- * (draft-ietf-oauth-client-id-metadata-document-03), such as ChatGPT, Claude, VS Code and other MCP clients, which need no
- * registration. Create one per process, and pass `findClient(yours)` wherever you passed `yours`.
+ * Creates the look-up for clients whose `client_id` is the URL of a Client ID Metadata Document
+ * (draft-ietf-oauth-client-id-metadata-document-03). ChatGPT, Claude, VS Code and other MCP clients use such a document
+ * and need no registration. Create one look-up per process, and pass `findClient(yours)` wherever you passed `yours`.
  *
- * - A registered client takes precedence: its record is never read from the web.
- * - There is one request at a time for a document, without redirects, to public addresses only, with limits on time, size and
- *   number. While the host fails, the last valid document is used, without waiting for the next attempt.
- * - If the document is invalid or was withdrawn (410), the refusal is `client_document_refused`. If it cannot be read, the response is
- *   503, never `invalid_client`, because clients discard their tokens on that. A missing document (404) counts as unreadable,
- *   because hosts also respond with 404 during an outage; the authorization endpoint then shows `client_document_refused`.
+ * - A registered client takes precedence: its record is never fetched from the web.
+ * - Each document is fetched by one request at a time, without redirects, and from public addresses only. The time,
+ *   size and number of requests are limited.
+ * - While the host fails, the last valid document is used, without waiting for the next attempt.
+ * - If the document is invalid or was withdrawn (410), the client is refused with the reason `client_document_refused`.
+ * - If the document cannot be fetched, the response is 503. It is never `invalid_client`, because clients discard their
+ *   tokens on that error.
+ * - A missing document (404) is treated like one that cannot be fetched, because hosts also respond with 404 during an
+ *   outage. The authorization endpoint then shows `client_document_refused`.
  *
- * Throws a `TypeError` that names the option if an option is unknown or invalid.
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
