@@ -20,20 +20,20 @@ import { checkOptions, oneOf, optionNames, requireVerbs, wholeNumber } from '../
 import type { ReplayRegister } from '../replay_register.ts'
 
 /**
- * The options that say which assertions are accepted.
+ * Options that define which assertions are accepted.
  *
  * @inline
  */
 interface IdentityAssertionOptions {
-  /** Issuers of assertions about users. */
+  /** The issuers whose assertions about users are accepted: what `createTrustedIssuers` returned. */
   readonly trustedIssuers: TrustedIssuers
-  /** Remembers which assertions were used. May be absent only where `replay` is `allow`. */
+  /** Remembers which assertions were used. Required unless `replay` is `allow`. */
   readonly replayRegister?: ReplayRegister | undefined
-  /** `once`: each assertion is accepted once. Default `once`. */
+  /** `once`: each assertion is accepted once. `allow`: an assertion is accepted until it expires. Default `once`. */
   readonly replay?: 'once' | 'allow' | undefined
-  /** The longest time from `iat` to `exp`, 1 to 86400. Default 300. */
+  /** Maximum seconds from `iat` to `exp`, 1 to 86400. Default 300. */
   readonly maxLifetimeSeconds?: number | undefined
-  /** How far the clocks of issuer and server may differ, 0 to 300. Default 15. */
+  /** Seconds by which the clocks of issuer and server may differ, 0 to 300. Default 15. */
   readonly clockToleranceSeconds?: number | undefined
 }
 
@@ -148,11 +148,16 @@ function createVerification(options: IdentityAssertionOptions, issuer: string): 
 }
 
 /**
- * The exchange for `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer` with identity assertions (ID-JAG, the
- * Enterprise-Managed Authorization of MCP), for `server.exchange(…)` and for `createTokenEndpoint`. The issuer of a company
- * says which user may use which client here; the client gets an access token without a login, and no refresh token.
+ * Creates the exchange for `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer` with identity assertions (ID-JAG,
+ * which the Enterprise-Managed Authorization of MCP uses). Pass it to `server.exchange(…)` or to `createTokenEndpoint`.
  *
- * In the metadata set `extra: { authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'] }`.
+ * The identity provider of a company states in the assertion which user may use which client. The client gets an access
+ * token without a login, and no refresh token.
+ *
+ * To publish that you support it, set the option `extra: { authorization_grant_profiles_supported:
+ * ['urn:ietf:params:oauth:grant-profile:id-jag'] }` of `createMetadata`.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

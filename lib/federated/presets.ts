@@ -12,9 +12,11 @@ const withKeys = (preset: TrustedIssuer, changes: Changes = {}): TrustedIssuer =
 })
 
 /**
- * Service accounts of one Kubernetes cluster: `issuer` is its `--service-account-issuer`. Tokens live for an hour, and the
- * pod reads the same one again for each request. A cluster names its keys at another host than its issuer unless its
- * `--service-account-jwks-uri` says otherwise: set `jwksUri` then, and `remote` for its certificate authority and address.
+ * Returns the trusted issuer for the service accounts of one Kubernetes cluster. `issuer` is the cluster's
+ * `--service-account-issuer`. Tokens live for an hour, and a pod sends the same token with each request.
+ *
+ * Unless `--service-account-jwks-uri` is set, the discovery document of a cluster names a key set on another host than
+ * the issuer. In this case set `jwksUri`, and set `remote` for the cluster's certificate authority and address.
  */
 export const kubernetes = ({ issuer, ...changes }: TrustedIssuer): TrustedIssuer =>
   withKeys(
@@ -22,19 +24,28 @@ export const kubernetes = ({ issuer, ...changes }: TrustedIssuer): TrustedIssuer
     changes,
   )
 
-/** GitHub Actions. A job fetches a token for each use, so each is accepted once. For GitHub Enterprise set `issuer`. */
+/**
+ * Returns the trusted issuer for GitHub Actions. A job fetches a token for each use, so each token is accepted once.
+ * For GitHub Enterprise, set `issuer`.
+ */
 export const githubActions = (changes: Partial<TrustedIssuer> = {}): TrustedIssuer => {
   const { issuer = 'https://token.actions.githubusercontent.com', ...others } = changes
   return withKeys({ issuer, discovery: true, algorithms: ['RS256'], maxLifetimeSeconds: 1200, replay: 'once' }, others)
 }
 
-/** ID tokens of GitLab CI/CD, of gitlab.com or another instance. A job has one token, which lives as long as the job may. */
+/**
+ * Returns the trusted issuer for ID tokens of GitLab CI/CD. For an instance other than gitlab.com, set `issuer`. A job
+ * has one token, which is valid for as long as the job may run.
+ */
 export const gitlab = (changes: Partial<TrustedIssuer> = {}): TrustedIssuer => {
   const { issuer = 'https://gitlab.com', ...others } = changes
   return withKeys({ issuer, discovery: true, algorithms: ['RS256'], maxLifetimeSeconds: 3660, replay: 'allow' }, others)
 }
 
-/** Managed identities and applications of one Microsoft Entra tenant. Tokens of managed identities live for a day. */
+/**
+ * Returns the trusted issuer for managed identities and applications of one Microsoft Entra tenant. Tokens of managed
+ * identities are valid for a day.
+ */
 export const entra = ({ tenant, ...changes }: { readonly tenant: string } & Changes): TrustedIssuer =>
   withKeys(
     {
@@ -47,7 +58,7 @@ export const entra = ({ tenant, ...changes }: { readonly tenant: string } & Chan
     changes,
   )
 
-/** Service accounts of Google Cloud. Their keys are at another host than the issuer. */
+/** Returns the trusted issuer for service accounts of Google Cloud. Its keys are on another host than the issuer. */
 export const google = (changes: Changes = {}): TrustedIssuer =>
   withKeys(
     {
@@ -60,7 +71,10 @@ export const google = (changes: Changes = {}): TrustedIssuer =>
     changes,
   )
 
-/** JWT-SVIDs of one SPIFFE trust domain, with its bundle as `jwks` or at `jwksUri`. */
+/**
+ * Returns the trusted issuer for JWT-SVIDs of one SPIFFE trust domain. Pass the trust bundle as `jwks`, or its URL as
+ * `jwksUri`.
+ */
 export const spiffe = ({ trustDomain, ...changes }: { readonly trustDomain: string } & Changes): TrustedIssuer => ({
   issuer: `spiffe://${trustDomain}`,
   spiffe: true,

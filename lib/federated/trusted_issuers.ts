@@ -10,30 +10,40 @@ import { isDiscoverable } from './discovery.ts'
 import { createIssuerKeys, svidKeys } from './issuer_keys.ts'
 import { federatedChecks, type IssuerParts, prove } from './way.ts'
 
-/** An issuer whose tokens are accepted, as plain data. Presets: `kubernetes()`, `githubActions()` and others. */
+/** An issuer whose tokens are accepted, as a plain object. Presets: `kubernetes()`, `githubActions()` and others. */
 export interface TrustedIssuer {
-  /** The `iss` of its tokens, exactly. For SPIFFE the trust domain: `spiffe://example.org`. */
+  /** The exact `iss` of the issuer's tokens. For SPIFFE: the trust domain, such as `spiffe://example.org`. */
   readonly issuer: string
-  /** Its public keys. One of `jwks`, `jwksUri` and `discovery` is set. */
+  /** The issuer's public keys. Set exactly one of `jwks`, `jwksUri` and `discovery`. */
   readonly jwks?:
     | {
         /** The public keys, each a JWK (RFC 7517 §4). */
         readonly keys: readonly Readonly<Record<string, unknown>>[]
       }
     | undefined
-  /** The `https` URL of its key set, fetched when a key is needed and cached. */
+  /** The `https` URL of the issuer's key set. It is fetched when a key is needed, and cached. */
   readonly jwksUri?: string | undefined
-  /** Whether its discovery document names its keys, which must be at the host of the issuer. */
+  /**
+   * Whether to find the key set through the issuer's discovery document. Its `jwks_uri` must be on the host of the
+   * issuer. Default `false`.
+   */
   readonly discovery?: boolean | undefined
-  /** JOSE algorithms of its tokens, asymmetric. Default `RS256` and `ES256`. */
+  /** The asymmetric JOSE algorithms that the issuer's tokens may use. Default `['RS256', 'ES256']`. */
   readonly algorithms?: readonly string[] | undefined
-  /** The longest time from `iat` to `exp`, 1 to 86400. Default 3660: Kubernetes issues tokens for 3607 seconds. */
+  /**
+   * Maximum seconds from `iat` to `exp`, 1 to 86400. Default 3660, because Kubernetes issues tokens for 3607 seconds.
+   */
   readonly maxLifetimeSeconds?: number | undefined
-  /** `once`: each token is accepted once, which needs a `jti`. `allow`: until it expires. Default `allow`. */
+  /**
+   * `once`: each token is accepted once and must have a `jti`. `allow`: a token is accepted until it expires. Default
+   * `allow`.
+   */
   readonly replay?: 'once' | 'allow' | undefined
-  /** Whether its tokens are JWT-SVIDs of a SPIFFE trust domain. Default `false`. */
+  /** Whether the tokens are JWT-SVIDs of a SPIFFE trust domain. Default `false`. */
   readonly spiffe?: boolean | undefined
-  /** How its keys are fetched and kept: the members of the option `keySets` of the verifier. */
+  /**
+   * How the keys are fetched and cached. Takes the same members as the option `keySets` of `createAssertionVerifier`.
+   */
   readonly remote?: KeySetOptions | undefined
 }
 
@@ -151,11 +161,14 @@ const spiffeIdOf = ({ envelope }: Attempt): RegExpExecArray | null => {
 }
 
 /**
- * Makes the option `trustedIssuers` of `createAssertionVerifier`: the issuers whose tokens clients may authenticate with.
- * An assertion whose `iss` is one of them, or a JWT-SVID of a trust domain, is judged by the rules of that issuer and
- * by the `federated_credentials` of the client; every other assertion as before.
+ * Creates the option `trustedIssuers` of `createAssertionVerifier`: the issuers whose tokens clients may use to
+ * authenticate.
  *
- * Throws a `TypeError` that names what cannot be used.
+ * If the `iss` of an assertion is one of these issuers, or the assertion is a JWT-SVID of a trust domain, two things
+ * decide whether it is accepted: the rules of that issuer and the `federated_credentials` of the client. All other
+ * assertions follow the rules of the verifier.
+ *
+ * Throws a `TypeError` that names the invalid issuer or option.
  *
  * @example
  * ```ts
