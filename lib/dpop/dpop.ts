@@ -11,19 +11,29 @@ import { createNonces } from './nonces.ts'
 
 /** The options of `createDpop`. */
 export interface DpopOptions {
-  /** The URL of the token endpoint as the metadata has it: `htu` is compared with it, never with the `Host` header. */
+  /**
+   * The URL of the token endpoint, as in your metadata. The `htu` of a proof is compared with it, never with the `Host`
+   * header.
+   */
   readonly tokenEndpoint: string
-  /** Remembers which proofs were used. The one that client assertions use will do. */
+  /** Remembers which proofs were used. You can pass the replay register that client assertions use. */
   readonly replayRegister: ReplayRegister
-  /** Refuses requests without a proof. Default `false`: they get Bearer tokens, unless the client has `dpop_bound_access_tokens`. */
+  /**
+   * Whether requests without a proof are refused. Default `false`: these requests get bearer tokens, unless the client
+   * record has `dpop_bound_access_tokens`.
+   */
   readonly required?: boolean | undefined
-  /** The JOSE algorithms of proofs, in the order of the metadata. Default ES256, EdDSA, PS256, RS256. */
+  /**
+   * The JOSE algorithms that proofs may use, in the order of the metadata. Default `['ES256', 'EdDSA', 'PS256',
+   * 'RS256']`.
+   */
   readonly algorithms?: readonly string[] | undefined
-  /** Seconds for which a proof is accepted after its `iat`. Default 60, from 10 to 600. */
+  /** Seconds after its `iat` for which a proof is accepted, 10 to 600. Default 60. */
   readonly proofLifetimeSeconds?: number | undefined
   /**
-   * Demands a nonce of the server in each proof (RFC 9449 §8). A random secret of at least 32 bytes, the same on every node;
-   * of several the first makes nonces, and those of all are accepted (rotation). Default: no nonces.
+   * If set, every proof must contain a nonce from this server (RFC 9449 §8). A random secret of at least 32 bytes, the
+   * same on every node. With several secrets, the first one creates nonces, and nonces of all secrets are accepted
+   * (rotation). Default: no nonces.
    */
   readonly nonceSecret?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined
 }
@@ -37,22 +47,27 @@ const NAMES = optionNames<DpopOptions>({
   nonceSecret: true,
 })
 
-/** Checks DPoP proofs (RFC 9449): for the option `dpop` of the endpoints. */
+/** Checks DPoP proofs (RFC 9449). Pass it to endpoints as the option `dpop`. */
 export interface Dpop {
-  /** For `dpop_signing_alg_values_supported`. */
+  /** The accepted algorithms. The metadata publishes them as `dpop_signing_alg_values_supported`. */
   readonly algorithms: readonly string[]
   /** Whether requests without a proof are refused. */
   readonly isRequired: boolean
-  /** The URL of the token endpoint, which proofs of token requests must have as `htu`. */
+  /** The URL of the token endpoint. Proofs of token requests must have it as `htu`. */
   readonly tokenEndpoint: string
-  /** The nonce for the header `DPoP-Nonce`; `undefined` if proofs need none. */
+  /**
+   * Returns the nonce for the `DPoP-Nonce` header, or `undefined` if proofs need no nonce. `now` is in epoch seconds.
+   */
   getNonce(now: number): string | undefined
   /**
-   * Checks everything of a proof except whether it was used before; uses no store. `proof` is the value of the `DPoP`
-   * header. Rejects with `invalid_dpop_proof`, or with `use_dpop_nonce` and the header `DPoP-Nonce`.
+   * Checks everything about a proof except whether it was used before. It uses no store. `proof` is the value of the
+   * `DPoP` header. Rejects with `invalid_dpop_proof`, or with `use_dpop_nonce` and the `DPoP-Nonce` header.
    */
   checkProof(proof: unknown, request: DpopRequest): Promise<DpopProof>
-  /** The last step: rejects with `invalid_dpop_proof` if the proof was used before, and with 503 if the register fails. */
+  /**
+   * Marks a proof as used; call it as the last step. Rejects with `invalid_dpop_proof` if the proof was used before,
+   * and with 503 if the replay register fails.
+   */
   spendProof(proof: DpopProof): Promise<void>
 }
 
@@ -76,12 +91,14 @@ function readAlgorithms(given: readonly string[] = ALGORITHMS): readonly string[
 }
 
 /**
- * Makes what checks DPoP proofs (RFC 9449): pass it to `createTokenEndpoint` as the option `dpop`.
+ * Creates the checker of DPoP proofs (RFC 9449). Pass it to `createTokenEndpoint` as the option `dpop`:
  *
  * ```ts
  * const dpop = createDpop({ tokenEndpoint: 'https://as.example/token', replayRegister })
  * const token = createTokenEndpoint({ findClient, exchanges, dpop })
  * ```
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

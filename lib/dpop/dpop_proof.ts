@@ -7,27 +7,27 @@ import type { PublicKeys } from '../keys/public_keys.ts'
 import { isSignedBy } from '../keys/signature.ts'
 import { normalizeUrl } from './htu.ts'
 
-/** A DPoP proof (RFC 9449 §4.2) whose every member and signature were checked, except for whether it was used before. */
+/** A DPoP proof (RFC 9449 §4.2) that passed all checks, except for whether it was used before. */
 export interface DpopProof {
-  /** The SHA-256 thumbprint of the key (RFC 7638), `jkt` in tokens. */
+  /** The SHA-256 thumbprint of the key (RFC 7638). Tokens contain it as `jkt`. */
   readonly thumbprint: string
-  /** The id of the proof. It is accepted once. */
+  /** The `jti` of the proof. Each proof is accepted once. */
   readonly jti: string
-  /** The `iat` of the proof, epoch seconds. */
+  /** The `iat` of the proof, in epoch seconds. */
   readonly issuedAt: number
-  /** The URL it is for, normalized. */
+  /** The normalized URL that the proof is for. */
   readonly url: string
 }
 
-/** What a proof must be for. */
+/** The request that a proof must match. */
 export interface DpopRequest {
   /** The method of the HTTP request. */
   readonly method: string
-  /** The URL of the HTTP request, from configuration. A query and a fragment are ignored. */
+  /** The URL of the HTTP request, from configuration. Its query and fragment are ignored. */
   readonly url: string
-  /** Epoch seconds. */
+  /** The current time in epoch seconds. */
   readonly now: number
-  /** The access token that comes with the request, at a resource server: `ath` must be its hash. */
+  /** The access token of the request, at a resource server. The `ath` of the proof must be its hash. */
   readonly accessToken?: string | undefined
 }
 
