@@ -1,25 +1,25 @@
 import type { Claims } from './source.ts'
 
 /**
- * A verified access token. It has the members that the MCP SDK calls `AuthInfo`, so that its transports can read it from
+ * A verified access token. It has the members of the MCP SDK's `AuthInfo`, so the SDK's transports can read it from
  * `request.auth`. It contains the token itself: do not log it.
  */
 export interface AccessToken {
-  /** The token, as it was sent. */
+  /** The token as the client sent it. */
   token: string
-  /** The client that the token was issued to; '' if the token of a foreign issuer does not say. */
+  /** The client that the token was issued to; `''` if the token of another issuer does not contain it. */
   clientId: string
-  /** The user, or for `client_credentials` the client; '' if the token of a foreign issuer does not say. */
+  /** The user; for `client_credentials`, the client. `''` if the token of another issuer does not contain it. */
   subject: string
   /** The scope values of the token. */
   scopes: string[]
-  /** The `exp` of the token, epoch seconds. */
+  /** The `exp` of the token, in epoch seconds. */
   expiresAt: number
-  /** The resource of the verifier, which the token is for. */
+  /** The option `resource` of the verifier: the API that the token is for. */
   resource: URL
-  /** All claims of the token; with introspection the response. */
+  /** All claims of the token. With introspection: all members of the response. */
   claims: Readonly<Record<string, unknown>>
-  /** The same claims, where the MCP SDK passes them on to tools. */
+  /** The same claims again. The MCP SDK passes this member on to tools. */
   extra: Record<string, unknown>
 }
 

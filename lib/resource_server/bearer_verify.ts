@@ -6,11 +6,13 @@ import type { AccessToken } from './access_token.ts'
 import { readBearerToken } from './credentials.ts'
 import type { AccessTokenVerifier } from './verifier.ts'
 
-/** What reaches `req.authInfo`, or the challenge. The strategy of passport-http-bearer declares no more than this. */
+/**
+ * What the strategy puts into `req.authInfo` or into the challenge. passport-http-bearer declares only these members.
+ */
 type Info = {
   /** Why the token was refused. */
   message?: string
-  /** The scope of the token, separated by spaces; for a refused one the scope that is needed. */
+  /** The scope of the token, as values separated by spaces. For a refused token: the scope that is needed. */
   scope?: string
   /** The claims of the token. */
   claims?: Readonly<Record<string, unknown>>
@@ -31,8 +33,8 @@ export interface BearerVerify {
  */
 export interface BearerVerifyOptions {
   /**
-   * Returns the user of a token, or a promise: `undefined` or `false` refuses the token. A rejection is a server error
-   * (503). Default: the verified token itself.
+   * Returns the user of a token, or a promise of the user. `undefined` or `false` refuses the token. If the function
+   * throws or rejects, the error has the status 503. Default: returns the verified token itself.
    */
   readonly userOf?: ((token: AccessToken) => unknown) | undefined
 }
@@ -40,10 +42,16 @@ export interface BearerVerifyOptions {
 const NAMES = optionNames<BearerVerifyOptions>({ userOf: true })
 
 /**
- * Makes the verify function for `new BearerStrategy({ passReqToCallback: true }, createBearerVerify(verifier))`. The user is
- * what `userOf` returns, and `req.authInfo` is `{ scope, claims }`. With `passReqToCallback` only tokens in the
- * `Authorization` header are accepted; without it passport-http-bearer takes them from query and body too (RFC 9700 §4.3.2).
- * The strategy writes its own challenge, without `resource_metadata` and without step-up: `requireAccessToken` has both.
+ * Creates the verify function for `new BearerStrategy({ passReqToCallback: true }, createBearerVerify(verifier))` of
+ * passport-http-bearer. `req.user` is what `userOf` returns, and `req.authInfo` is `{ scope, claims }`.
+ *
+ * With `passReqToCallback`, only tokens in the `Authorization` header are accepted. Without it, passport-http-bearer
+ * also accepts tokens in the query and in the body (RFC 9700 §4.3.2).
+ *
+ * The strategy writes the challenge itself, without `resource_metadata` and without step-up. Use `requireAccessToken`
+ * if you need them.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -69,7 +77,7 @@ export function createBearerVerify(verifier: AccessTokenVerifier, options: Beare
   return (...given: unknown[]) => {
     const done = given.at(-1)
     if (typeof done !== 'function' || given.length < 2)
-      throw new TypeError('createBearerVerify: call it with a token and a callback, and the request before them')
+      throw new TypeError('createBearerVerify: the result must be called as (token, done) or (request, token, done)')
     const request = given.length > 2 ? (given.at(-3) as IncomingMessage) : undefined
     const answer = done as Done
     verify(request, given.at(-2) as string).then(

@@ -1,17 +1,17 @@
 import type { OAuthError } from '../errors.ts'
 import { checkOptions, optionNames } from '../options.ts'
 
-/** What a challenge tells a client beyond the error. */
+/** What a challenge contains in addition to the error. All members are optional and absent by default. */
 export interface ChallengeFacts {
   /** All scope values that the operation needs, separated by spaces. */
   readonly scope?: string | undefined
-  /** The URL of the document of the resource (RFC 9728 §5.1). */
+  /** The URL of the protected resource metadata (RFC 9728 §5.1). */
   readonly resourceMetadata?: string | undefined
-  /** The wanted authentication context classes, separated by spaces (RFC 9470 §3). */
+  /** The accepted authentication context classes, separated by spaces (RFC 9470 §3). */
   readonly acrValues?: string | undefined
-  /** The greatest age of the login in seconds (RFC 9470 §3). */
+  /** Maximum age of the login in seconds (RFC 9470 §3). */
   readonly maxAgeSeconds?: number | undefined
-  /** Default: none. */
+  /** The realm of the challenge (RFC 6750 §3). */
   readonly realm?: string | undefined
 }
 
@@ -27,8 +27,11 @@ const NAMES = optionNames<ChallengeFacts>({
 const quoted = (text: string): string => `"${text.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`
 
 /**
- * The value of `WWW-Authenticate` for a request that was not accepted (RFC 6750 §3). For `undefined`, and for the reason
- * `token_missing`, it has no `error`: the client just learns what it needs. It contains nothing of the request.
+ * Returns the value of the `WWW-Authenticate` header for a refused request (RFC 6750 §3). If `error` is `undefined` or
+ * has the reason `token_missing`, the challenge has no `error`: it only states what the client needs. It contains
+ * nothing from the request.
+ *
+ * Throws a `TypeError` if `facts` has an unknown member.
  *
  * @example
  * ```ts

@@ -4,15 +4,15 @@ import { requireFunction, wholeNumber } from '../options.ts'
 import { createBoundedCache } from '../remote/bounded_cache.ts'
 import { type Claims, shown, type TokenSource } from './source.ts'
 
-/** The issuer says whether a token is good (RFC 7662). */
+/** Verifies tokens by introspection at the issuer (RFC 7662). */
 export interface IntrospectionKeys {
   /**
-   * Sends the token to the introspection endpoint and returns its JSON response. Throw, or reject, if there is none: that
-   * is a server error, and the client gets a 503.
+   * Sends the token to the introspection endpoint and returns its JSON response. If there is no response, throw or
+   * reject: the client then gets a 503.
    */
   readonly introspect: (token: string) => object | Promise<object>
   /**
-   * Seconds for which an active response is kept, 0 to 60. Default 0. A revoked token may be accepted for as long.
+   * Seconds for which an active response is cached, 0 to 60. Default 0. A revoked token may be accepted for that long.
    */
   readonly cacheSeconds?: number | undefined
 }

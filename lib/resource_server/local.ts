@@ -6,11 +6,14 @@ import type { Tokens } from '../token/token_set.ts'
 import { isAccessTokenType } from './header_checks.ts'
 import { shown, type TokenSource } from './source.ts'
 
-/** The server that issues the tokens is this process, or shares its keys. */
+/** Verifies tokens in the process that issues them, or in a process that shares its keys. */
 export interface LocalKeys {
   /** What `createTokens` returned. */
   readonly tokens: Pick<Tokens, 'issuer' | 'readAccessToken'>
-  /** What `createSessions` returned: tokens that were revoked, or whose session ended, are refused at once. */
+  /**
+   * What `createSessions` returned. With it, revoked tokens and tokens of ended sessions are refused at once. Default:
+   * revocation is not checked.
+   */
   readonly sessions?: Pick<Sessions, 'get' | 'isAccessTokenRevoked'> | undefined
 }
 

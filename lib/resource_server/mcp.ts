@@ -7,14 +7,16 @@ import type { AccessTokenVerifier } from './verifier.ts'
 const isError = (value: unknown): boolean => value instanceof Error
 
 /**
- * Makes the `verifier` of the MCP SDK's `requireBearerAuth`. The SDK knows refusals by its own error class, which
- * `createError` must make of a sentence:
+ * Creates the `verifier` for `requireBearerAuth` of the MCP SDK. The SDK recognizes refusals by its own error class, so
+ * `createError` must create an error of this class from a message:
  *
  * - `@modelcontextprotocol/sdk` 1.x: `(message) => new InvalidTokenError(message)`
  * - `@modelcontextprotocol/server` 2.x: `(message) => new OAuthError('invalid_token', message)`
  *
- * The SDK responds to server errors with 500, and its challenge for a request without a token says `invalid_token`.
- * `requireAccessToken` sets the same `request.auth`, and has neither problem.
+ * The SDK responds to server errors with 500, and its challenge for a request without a token contains `invalid_token`.
+ * `requireAccessToken` sets the same `request.auth` and has neither problem.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -27,7 +29,7 @@ export function toMcpVerifier(
   verifier: AccessTokenVerifier,
   options: { readonly createError: (message: string) => Error },
 ): {
-  /** Resolves to what the SDK puts into `request.auth`, or rejects with the error of the SDK. */
+  /** Resolves with the value that the SDK puts into `request.auth`, or rejects with the error of the SDK. */
   verifyAccessToken(token: string): Promise<AccessToken>
 } {
   requireVerbs('verifier', verifier, ['verify'])

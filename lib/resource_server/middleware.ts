@@ -15,36 +15,42 @@ import { type Credentials, readCredentials } from './credentials.ts'
 import { isWebResource, locateDocument } from './protected_resource.ts'
 import { type AccessTokenVerifier, publishInsufficient } from './verifier.ts'
 
-/** What a request needs beyond a good token, and how refusals are answered: the options of `requireAccessToken`. */
+/** The options of `requireAccessToken`: what a request needs in addition to a valid token, and how it is refused. */
 export interface AccessTokenRequirements {
-  /** The scope values that the operation needs: all of them. A string separates them by spaces. Default: none. */
+  /**
+   * The scope values that the operation needs. A token must have all of them. A string separates them by spaces.
+   * Default: none.
+   */
   readonly scope?: string | readonly string[] | undefined
-  /** The greatest age of the user's login (`auth_time`) in seconds (RFC 9470). Default: any. */
+  /** Maximum age of the user's login (`auth_time`) in seconds (RFC 9470). Default: any age. */
   readonly maxAgeSeconds?: number | undefined
-  /** The authentication context classes (`acr`), one of which the login must have had, best first. Default: any. */
+  /** The accepted authentication context classes (`acr`), best first. The login must have one of them. Default: any. */
   readonly acr?: string | readonly string[] | undefined
   /**
-   * The URL of the document of the resource (RFC 9728), for challenges. Default: where `createProtectedResource` puts it.
-   * `false`: challenges name none.
+   * The URL of the protected resource metadata (RFC 9728), for challenges. Default: the URL at which
+   * `createProtectedResource` serves it. `false`: challenges contain no URL.
    */
   readonly resourceMetadata?: string | false | undefined
   /**
-   * For a verifier with `dpop`: returns the URL of a request as clients know it, which proofs are made for. Default: the
-   * origin of the resource with the path of the request. Never use the `Host` header in it.
+   * For a verifier with `dpop`: returns the URL of the request as clients see it, which proofs must match. Default: the
+   * origin of the resource plus the path of the request. Never use the `Host` header in it.
    */
   readonly requestUrl?: ((request: Request) => string) | undefined
-  /** The realm in challenges. Default: none. */
+  /** The realm of challenges. Default: none. */
   readonly realm?: string | undefined
   /**
-   * CORS for browser clients: preflights are answered, and scripts can read the challenge. Headers that the application
-   * has set already stay. `false`: no CORS headers, and preflights need a token. Default: any origin.
+   * CORS for browser clients: the middleware responds to preflights, and scripts can read the challenge. Headers that
+   * your application has already set are kept. `false`: no CORS headers, and preflights need a token. Default: any
+   * origin.
    */
   readonly cors?: CorsOptions | false | undefined
-  /** How much a refusal tells. Default `normal`. */
+  /** How much detail error responses contain: `minimal`, `normal` or `debug`. Default `normal`. */
   readonly verbosity?: Verbosity | undefined
-  /** Allows `verbosity: 'debug'` with `NODE_ENV=production`. Default false. */
+  /**
+   * Allows `verbosity: 'debug'` if `NODE_ENV` is `production`. Default `false`: the constructor throws a `TypeError`.
+   */
   readonly forceDebug?: boolean | undefined
-  /** Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -101,12 +107,20 @@ function withStatus(error: OAuthError): OAuthError {
 }
 
 /**
- * A middleware that lets a request pass only with a good access token in the `Authorization` header, and sets
- * `request.auth` to what it says. For Express 4 and 5, or `node:http`: `protect(request, response, () => …)`.
+ * Creates a middleware that lets a request pass only if its `Authorization` header has a valid access token. It sets
+ * `request.auth` to the verified token. Use it with Express 4 and 5, or with `node:http`:
+ * `protect(request, response, () => …)`.
  *
- * It responds itself to all other requests, with the challenge of RFC 6750 and RFC 9728: 401 without a token or with a bad
- * one, 403 `insufficient_scope` with all scope values that the operation needs, 401 `insufficient_user_authentication`, 400
- * for a malformed header, and 503 if the token cannot be judged now. `next` is never called with an error.
+ * The middleware responds to all other requests itself, and never calls `next` with an error. Its responses have the
+ * challenge of RFC 6750 and RFC 9728:
+ *
+ * - 401 if the token is missing or invalid
+ * - 403 `insufficient_scope`, with all scope values that the operation needs
+ * - 401 `insufficient_user_authentication` if the login is too old or not strong enough
+ * - 400 if the `Authorization` header is malformed
+ * - 503, without a challenge, if the token cannot be verified now
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

@@ -13,34 +13,34 @@ import { parseScope } from '../scope.ts'
  * @inline
  */
 export interface ProtectedResourceOptions {
-  /** The URI of the API, exactly as the verifier has it: an http(s) URL without fragment. */
+  /** The URI of the API, the same as in the verifier: an http(s) URL without a fragment. */
   readonly resource: string
-  /** The issuer identifiers of the authorization servers whose tokens are accepted. */
+  /** The issuer identifiers of the authorization servers whose tokens the API accepts. */
   readonly issuer: string | readonly string[]
-  /** The scope values that the API uses. */
+  /** The scope values that the API uses. Default: not published. */
   readonly scopes?: readonly string[] | undefined
-  /** The name of the API that clients may show to users. */
+  /** The name of the API that clients may show to users. Default: not published. */
   readonly name?: string | undefined
   /**
-   * The option of the verifier: names the algorithms of DPoP proofs, and says that tokens must be bound to a key if
-   * `createDpop` has `required`. Default: neither.
+   * The option `dpop` of the verifier. The document then contains the algorithms of DPoP proofs. It also says whether
+   * tokens must be bound to a key, which the option `required` of `createDpop` sets. Default: neither is published.
    */
   readonly dpop?: Dpop | undefined
-  /** More members (RFC 9728 §2), or others instead of the ones above; not `resource`. */
+  /** More members of the document (RFC 9728 §2). They replace the members above, except for `resource`. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
-  /** `false`: no CORS headers. Default: any origin may read the document. */
+  /** `false`: the response has no CORS headers. Default: any origin may read the document. */
   readonly cors?: CorsOptions | false | undefined
   /** Seconds for which the document may be cached. Default 300. */
   readonly maxAgeSeconds?: number | undefined
 }
 
-/** The document of a protected resource (RFC 9728), ready to be served. */
+/** The metadata document of a protected resource (RFC 9728), ready to be served. */
 export interface ProtectedResource {
   /** The path on the host of the resource at which clients look for the document. */
   readonly path: string
-  /** The URL of the document: `resource_metadata` in challenges. */
+  /** The URL of the document. Challenges contain it as `resource_metadata`. */
   readonly url: string
-  /** Serves the document, for `app.all(path, handler)` of Express 4 and 5, or `node:http`. */
+  /** Serves the document: for `app.all(path, handler)` in Express 4 and 5, or for `node:http`. */
   readonly handler: (request: Request, response: Response, next?: Next) => void
 }
 
@@ -81,8 +81,10 @@ const proofMembers = ({ algorithms, isRequired }: Dpop) => ({
 })
 
 /**
- * Makes the document by which clients find the authorization server of an API (RFC 9728). Mount it at `path`;
- * `requireAccessToken` names its URL in every challenge.
+ * Creates the metadata document that tells clients which authorization server an API uses (RFC 9728). Mount its
+ * `handler` at its `path`. `requireAccessToken` puts the URL of the document into every challenge.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

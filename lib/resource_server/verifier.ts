@@ -14,14 +14,14 @@ import { createInlineSource, createRemoteSource } from './key_set.ts'
 import { createLocalSource, type LocalKeys } from './local.ts'
 import type { Attempt, Claims, TokenSource } from './source.ts'
 
-/** Where the trust in a token comes from: exactly one of these. */
+/** How tokens are verified. Use exactly one of these forms. */
 export type AccessTokenKeys =
   | {
-      /** The key set of the issuer. It is fetched when it is needed, and kept. Revocation is not seen. */
+      /** The URL of the issuer's key set. It is fetched when a key is needed, and cached. Revocation is not checked. */
       readonly jwksUri: string
     }
   | {
-      /** The key set itself, as an object or JSON. Revocation is not seen. */
+      /** The issuer's key set itself, as an object or a JSON string. Revocation is not checked. */
       readonly jwks: object | string
     }
   | LocalKeys
@@ -29,46 +29,58 @@ export type AccessTokenKeys =
 
 /** The options of `createAccessTokenVerifier`. */
 export interface AccessTokenVerifierOptions {
-  /** The issuer identifier of the authorization server; compared exactly with `iss`. */
+  /** The issuer identifier of the authorization server. It must be equal to `iss`. */
   readonly issuer: string
-  /** The URI of this API, without a slash at its end: what clients send as `resource`, and what `aud` must contain. */
+  /**
+   * The URI of this API, without a slash at its end. Clients send it as `resource`, and `aud` of the token must contain
+   * it.
+   */
   readonly resource: string
-  /** What `aud` may contain instead of `resource`, for issuers that write something else. Default: `resource` alone. */
+  /**
+   * The audiences that `aud` may contain instead of `resource`, for issuers that use other values. Default: only
+   * `resource`.
+   */
   readonly audience?: string | readonly string[] | undefined
-  /** How tokens are proven: `{ jwksUri }`, `{ jwks }`, `{ tokens, sessions }` or `{ introspect }`. */
+  /** How tokens are verified: `{ jwksUri }`, `{ jwks }`, `{ tokens, sessions }` or `{ introspect }`. */
   readonly keys: AccessTokenKeys
-  /** The algorithms of remote keys. Default ES256, EdDSA, RS256 and PS256. Never HMAC and never `none`. */
+  /**
+   * The JOSE algorithms that are accepted with `jwksUri` and `jwks`. Default `['ES256', 'EdDSA', 'RS256', 'PS256']`.
+   * HMAC and `none` are never accepted.
+   */
   readonly algorithms?: readonly string[] | undefined
   /**
-   * `required` (default): `typ` must be `at+jwt`, and `sub`, `client_id`, `jti` and `iat` must be there (RFC 9068).
-   * `optional` is for issuers that do not follow RFC 9068: `typ` may be `JWT` or absent, and so may these claims. Then the
-   * audience alone keeps an ID token from being accepted.
+   * `required`: `typ` must be `at+jwt`, and the token must contain `sub`, `client_id`, `jti` and `iat` (RFC 9068).
+   * `optional`: for issuers that do not follow RFC 9068; `typ` may be `JWT` or absent, and these claims may be absent.
+   * Then only the audience check prevents that an ID token is accepted. Default `required`.
    */
   readonly typ?: 'required' | 'optional' | undefined
-  /** Seconds by which the clock of the issuer may differ, 0 to 300. Default 15; with `tokens` 0. */
+  /** Seconds by which the clock of the issuer may differ, 0 to 300. Default 15, or 0 with `tokens`. */
   readonly clockToleranceSeconds?: number | undefined
-  /** How `jwksUri` is fetched and kept: the options that `createAssertionVerifier` has under the same name. */
+  /**
+   * How the key set at `jwksUri` is fetched and cached. Takes the same members as the option `keySets` of
+   * `createAssertionVerifier`.
+   */
   readonly keySets?: KeySetOptions | undefined
   /**
-   * Accepts tokens that are bound to a key, with a DPoP proof (RFC 9449 §7): what `createDpop` returned. With its option
-   * `required` no other tokens are accepted. Default: bound tokens are refused.
+   * Accepts tokens that are bound to a key, with a DPoP proof (RFC 9449 §7): what `createDpop` returned. With its
+   * option `required`, tokens without a proof are refused. Default: bound tokens are refused.
    */
   readonly dpop?: Dpop | undefined
-  /** Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
-/** The DPoP proof of a request, and the request that it must be for. */
+/** The DPoP proof of a request, and the request that the proof must match. */
 interface PresentedProof {
-  /** The value of the header `DPoP`. */
+  /** The value of the `DPoP` header. */
   readonly proof: unknown
   /** The HTTP method of the request. */
   readonly method: string
-  /** The URL of the request as clients know it, from configuration. */
+  /** The URL of the request as clients see it, from configuration. */
   readonly url: string
 }
 
-/** Verifies access tokens for one resource. */
+/** Verifies access tokens for one API. */
 export interface AccessTokenVerifier {
   /** The issuer identifier of the authorization server: the option `issuer`. */
   readonly issuer: string
@@ -77,16 +89,19 @@ export interface AccessTokenVerifier {
   /** The option `dpop`. */
   readonly dpop?: Dpop | undefined
   /**
-   * Resolves with what the token says. Rejects with an `OAuthError`: `invalid_token` (401) if the token is not good here,
-   * `temporarily_unavailable` (503) if that cannot be decided now. Publishes `access_token.refused` for both. With `proof`
-   * the token must be bound to the key of the proof: rejects with `invalid_dpop_proof` or `use_dpop_nonce` for a wrong one.
+   * Verifies a token, and resolves with its contents. Rejects with an `OAuthError`: `invalid_token` (401) if the token
+   * is not valid for this API, or `temporarily_unavailable` (503) if it cannot be verified now. Both cases publish the
+   * event `access_token.refused`.
+   *
+   * With `proof`, the token must be bound to the key of the proof. If the proof is wrong, the error is
+   * `invalid_dpop_proof` or `use_dpop_nonce`.
    */
   verify(
     token: string,
     context?: {
-      /** The time in epoch seconds. Default: the clock. */
+      /** The current time in epoch seconds. Default: the option `clock`. */
       readonly now?: number | undefined
-      /** The DPoP proof of the request. Absent: tokens that are bound to a key are refused. */
+      /** The DPoP proof of the request. If it is absent, tokens that are bound to a key are refused. */
       readonly proof?: PresentedProof | undefined
     },
   ): Promise<AccessToken>
@@ -156,13 +171,18 @@ export function publishInsufficient(error: OAuthError, { claims }: AccessToken):
 }
 
 /**
- * Makes the function that verifies access tokens for one API (RFC 9068 §4). It accepts an access token of the issuer that is for this
- * resource and has not expired. A token that is bound to a key is accepted only with the option `dpop` and its proof.
+ * Creates a verifier of access tokens for one API (RFC 9068 §4). It accepts access tokens of the issuer that are for
+ * this API and have not expired. A token that is bound to a key is accepted only with the option `dpop` and a valid
+ * proof.
  *
- * - With `{ tokens, sessions }` revoked tokens and those of ended sessions are refused at once; with `introspect` after
- *   `cacheSeconds`. With `jwksUri` and `jwks`, and with `tokens` alone, a token is accepted until it expires.
- * - Not checked: scope and authentication of the user (`requireAccessToken` does), whether the client or the user still
- *   exists, and what the user may do. Check these in your application.
+ * - With `{ tokens, sessions }`, revoked tokens and tokens of ended sessions are refused at once.
+ * - With `introspect`, they are refused after `cacheSeconds` at the latest.
+ * - With `jwksUri`, with `jwks`, and with `tokens` alone, a token is accepted until it expires.
+ *
+ * The verifier does not check the scope or the user's authentication; `requireAccessToken` does. It does not check
+ * either whether the client or the user still exists, or what the user may do. Check these in your application.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -186,7 +206,7 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
   const kind = kindOf(keys)
   const isLocal = kind === 'tokens'
   if (isLocal && (keys as LocalKeys).tokens.issuer !== issuer)
-    throw badOption('issuer', `the one of keys.tokens, '${(keys as LocalKeys).tokens.issuer}'`, issuer)
+    throw badOption('issuer', `the issuer of keys.tokens, '${(keys as LocalKeys).tokens.issuer}'`, issuer)
   const tolerance = wholeNumber('clockToleranceSeconds', options.clockToleranceSeconds, isLocal ? 0 : 15, 0, 300)
   const isIntrospected = kind === 'introspect'
   const rules: ClaimRules = {
