@@ -5,11 +5,11 @@ import { isResourceIndicator } from './indicator.ts'
 
 /** A resource that access tokens can be limited to: a resource server, or a part of one. */
 export interface Resource {
-  /** The resource indicator, as tokens and the metadata spell it: an absolute URI without a fragment. */
+  /** The resource indicator, spelled as in tokens and metadata: an absolute URI without a fragment. */
   readonly uri: string
-  /** The scope values that the resource knows. Default: it says nothing about scope. */
+  /** The scope values that tokens for this resource may have. Default: any. */
   readonly scopes?: readonly string[] | undefined
-  /** The `aud` of its access tokens. Default: `uri`. */
+  /** The `aud` of access tokens for this resource. Default: `uri`. */
   readonly audience?: string | undefined
 }
 

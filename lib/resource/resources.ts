@@ -5,17 +5,18 @@ import { badOption, booleanOption, checkOptions, oneOf, optionNames } from '../o
 import { areResourceIndicators, comparable, isResourceIndicator, parseResourceParameter } from './indicator.ts'
 import { audienceOf, checkResource, limitScope, type Resource } from './resource.ts'
 
-/** For whom a resource is looked up. */
+/** The client and the user that request a resource. */
 export interface ResourceContext {
-  /** The client that asks for the resource. */
+  /** The client that requests the resource. */
   readonly client: Client
-  /** The user, or for `client_credentials` the client. Absent while nobody is known to be logged in. */
+  /** The user; for `client_credentials`, the client. Absent if no user is known to be logged in. */
   readonly subject?: string | undefined
 }
 
 /**
- * Looks a resource up, for servers with a resource for each tenant. It receives the URI without a slash at its end, unless
- * `trailingSlash` is `'exact'`. `undefined` (or `null`) for an unknown one; a rejection is a 503.
+ * Looks up a resource, for servers with a resource for each tenant. It receives the URI without a slash at its end,
+ * unless `trailingSlash` is `'exact'`. Return `undefined` or `null` if the resource is unknown. If the function throws
+ * or rejects, the response is 503.
  */
 type FindResource = (
   uri: string,
@@ -29,19 +30,26 @@ type FindResource = (
  */
 interface ResourcesOptions {
   /**
-   * The resource, or resources, of an authorization request without `resource`. Default: the only resource; with several,
-   * none. An empty array: none. Without resources, the audience of tokens is that of `createTokens`.
+   * The URI or URIs that apply to an authorization request without `resource`. Default: the only resource; with several
+   * resources, none. `[]`: none. A token without resources has the audience of `createTokens`.
    */
   readonly default?: string | readonly string[] | undefined
-  /** Whether a request without `resource` is refused if there is no default for it. Default `false`. */
+  /** Whether a request without `resource` is refused if no default applies. Default `false`. */
   readonly required?: boolean | undefined
-  /** `'ignore'`, the default: one slash at the end of a URI makes no difference. `'exact'`: it does. */
+  /**
+   * `'ignore'`: one slash at the end of a URI makes no difference. `'exact'`: URIs must match exactly. Default
+   * `'ignore'`.
+   */
   readonly trailingSlash?: 'ignore' | 'exact' | undefined
-  /** `'list'`, the default: a token may be for several resources. `'refuse'`: each token request must name one. */
+  /**
+   * `'list'`: a token may be for several resources. `'refuse'`: each token request must name one resource. Default
+   * `'list'`.
+   */
   readonly several?: 'list' | 'refuse' | undefined
   /**
-   * What happens to a `resource` that is malformed, unknown, or was not granted. `'refuse'`, the default: `invalid_target`.
-   * `'ignore'`: it is treated as not sent, for servers whose clients already send values without effect.
+   * What happens to a `resource` that is malformed, unknown or not granted. `'refuse'`: the request is refused with
+   * `invalid_target`. `'ignore'`: the parameter is treated as absent, for servers whose clients already send values
+   * that have no effect. Default `'refuse'`.
    */
   readonly unknown?: 'refuse' | 'ignore' | undefined
 }
@@ -55,28 +63,33 @@ const NAMES = optionNames<ResourcesOptions>({
 })
 const RESOURCE = optionNames<Resource>({ uri: true, scopes: true, audience: true })
 
-/** What an access token is limited to. */
+/** The audience and scope of an access token. */
 export interface TokenTarget {
   /** The `aud` of the token; `undefined` for the audience of `createTokens`. */
   readonly audience: string | readonly string[] | undefined
-  /** The scope of the token, separated by spaces; '' for none. */
+  /** The scope of the token, as values separated by spaces; `''` for none. */
   readonly scope: string
 }
 
 /** The resources of a server (RFC 8707): what `createResources` returns. */
 export interface Resources {
-  /** The URIs of all resources, for the metadata document; none if a function looks them up. */
+  /** The URIs of all resources, for the metadata document. Empty if a function looks resources up. */
   readonly uris: readonly string[]
   /**
-   * The registered URIs that an authorization request asks for; empty for none. `scope` is what it asks for: some of it must
-   * be known to the resources. Throws `invalid_target` or `invalid_scope`.
+   * Resolves with the registered URIs of the resources that an authorization request names, or of the default
+   * resources. `scope` is the requested scope. Rejects with `invalid_target`, or with `invalid_scope` if the resources
+   * allow none of the scope.
    */
   request(sent: string | undefined, scope: string, context: ResourceContext): Promise<readonly string[]>
-  /** Throws `invalid_target` unless all of these, which a request was judged to ask for, are still known. */
+  /**
+   * Checks again the URIs that `request` returned for a request. Rejects with `invalid_target` if any is no longer
+   * known.
+   */
   confirm(uris: readonly string[], context: ResourceContext): Promise<void>
   /**
-   * What a token of a grant is limited to: the granted resources, or the part of them that the token request names. Granted
-   * ones that are no longer known are left out. Throws `invalid_target` or `invalid_scope`.
+   * Resolves with the audience and scope of a token of a grant. The token is for the resources that the token request
+   * names, or else for all granted resources. Granted resources that are no longer known are left out. Rejects with
+   * `invalid_target` or `invalid_scope`.
    */
   target(
     granted: readonly string[] | undefined,
@@ -84,15 +97,21 @@ export interface Resources {
     scope: string,
     context: ResourceContext,
   ): Promise<TokenTarget>
-  /** The limits of a token that no user granted (`client_credentials`), within `resources` of the client record. */
+  /**
+   * Resolves with the audience and scope of a token that no user granted (`client_credentials`). If the client record
+   * has `resources`, the token is limited to them. Rejects with `invalid_target` or `invalid_scope`.
+   */
   targetOfClient(sent: string | undefined, scope: string, client: Client): Promise<TokenTarget>
-  /** Whether a client whose record has `resources` may learn of a token with this `aud`: it must be for one of them. */
+  /**
+   * Resolves with whether a client may see a token with this `aud`. If the client record has `resources`, the token
+   * must be for one of them.
+   */
   isForClient(client: Client, aud: unknown): Promise<boolean>
 }
 
 /**
- * The resources that access tokens can be limited to (RFC 8707): an array, or a function that looks one up for servers with
- * a resource for each tenant. Pass the result as `resources` to `createAuthorizationSide`, to the exchanges, to
+ * Creates the set of resources that access tokens can be limited to (RFC 8707). Pass an array, or a function that looks
+ * up a resource for each tenant. Pass the result as `resources` to `createAuthorizationSide`, to the exchanges, to
  * introspection and to `createMetadata`:
  *
  * ```ts
@@ -102,7 +121,9 @@ export interface Resources {
  * ])
  * ```
  *
- * Codes, sessions, access tokens and remembered consent are then limited to the resources that the client asked for.
+ * Codes, sessions, access tokens and remembered consent are then limited to the resources that the client requested.
+ *
+ * Throws a `TypeError` if a resource or an option is invalid.
  *
  * @example
  * ```ts
