@@ -61,25 +61,25 @@ const KEPT: readonly string[] = [
  * @inline
  */
 export interface PushedRequestsOptions {
-  /** The session store: a pushed request is a record of type `pushed_request` in it, shared by all processes. */
+  /** The session store. Pushed requests are records of type `pushed_request` in it, shared by all processes. */
   readonly store: SessionStore
-  /** Seconds for which a pushed request can be used. Default 300, from 5 to 600. FAPI 2.0 requires less than 600. */
+  /** Seconds for which a pushed request can be used, 5 to 600. Default 300. FAPI 2.0 requires less than 600. */
   readonly lifetimeSeconds?: number | undefined
   /**
    * Whether every client must push its requests. Default `false`: only clients whose record has
-   * `require_pushed_authorization_requests`.
+   * `require_pushed_authorization_requests: true`.
    */
   readonly required?: boolean | undefined
   /**
-   * Refuses requests without `redirect_uri`, as FAPI 2.0 requires. Default `false`: a request without it uses the only
-   * redirect URI that the client has registered.
+   * Whether requests without `redirect_uri` are refused, as FAPI 2.0 requires. Default `false`: a request without it
+   * uses the only redirect URI that the client has registered.
    */
   readonly requireRedirectUri?: boolean | undefined
-  /** Parameters of your own that are kept with the request. Default: registered parameters only. */
+  /** Names of your own parameters that are stored with the request. Default: only registered parameters are stored. */
   readonly otherParameters?: readonly string[] | undefined
   /**
-   * Bytes of the pushed requests that this process accepts within one lifetime, at least 1 MiB. One client may use an
-   * eighth of it. Default 268 435 456 (256 MiB).
+   * Maximum bytes of pushed requests that this process accepts within one lifetime, at least 1048576 (1 MiB). One
+   * client may use an eighth of it. Requests over the limit get a 429. Default 268435456 (256 MiB).
    */
   readonly maximumBytes?: number | undefined
 }
@@ -93,33 +93,35 @@ const NAMES = optionNames<PushedRequestsOptions>({
   maximumBytes: true,
 })
 
-/** What the authorization side contributes. */
+/** What `createAuthorizationSide` passes to `connect`. */
 interface PushedRequestsSide {
   /** The issuer identifier of the authorization side. */
   readonly issuer: string
-  /** The register that remembers used requests. */
+  /** The register that remembers which requests were used. */
   readonly replayRegister: ReplayRegister
-  /** Seconds for which the form of a loaded request can be sent. */
+  /** Seconds for which the form of a loaded request can be submitted. */
   readonly transactionLifetimeSeconds: number
-  /** Judges a request as the authorization endpoint does. Throws an `OAuthError` for one that it would refuse. */
+  /**
+   * Checks a request as the authorization endpoint does. Rejects with an `OAuthError` if the endpoint would refuse it.
+   */
   judge(parameters: AuthorizationParameters, client: Client): Promise<unknown>
 }
 
-/** What a request that was read from a record knows of it. */
+/** Identifies the pushed request that an authorization request was loaded from. */
 export interface PushedRequestMark {
   /** The id of the pushed request, part of its `request_uri`. */
   readonly id: string
-  /** Epoch seconds. */
+  /** When the pushed request expires, in epoch seconds. */
   readonly expiresAt: number
 }
 
-/** A pushed request, read from the store. */
+/** A pushed request that was loaded from the store. */
 export interface LoadedRequest {
   /** The parameters that the client pushed. */
   readonly values: FormParameters
-  /** The parameters that load it again, after a login. */
+  /** The parameters that load the request again after a login. */
   readonly restart: FormParameters
-  /** Identifies the pushed request, for `spend`. */
+  /** Identifies the pushed request; pass it to `spend`. */
   readonly mark: PushedRequestMark
 }
 
@@ -127,11 +129,14 @@ export interface LoadedRequest {
 export interface PushedRequests {
   /** Whether every client must push its requests. */
   readonly isRequired: boolean
-  /** Whether this client must push its requests. */
+  /** Returns whether this client must push its requests. */
   isRequiredFor(client: Client): boolean
-  /** Called by `createAuthorizationSide`. */
+  /** Connects the authorization side. `createAuthorizationSide` calls it; a second call throws a `TypeError`. */
   connect(side: PushedRequestsSide): void
-  /** Judges and keeps a request of an authenticated client. Returns the response of the endpoint. */
+  /**
+   * Checks and stores a request of an authenticated client, and resolves with the response of the endpoint. Rejects
+   * with an `OAuthError` if the request is refused.
+   */
   push(
     client: Client,
     parameters: FormParameters,
@@ -139,12 +144,17 @@ export interface PushedRequests {
   ): Promise<{
     /** The `request_uri` that the client sends to the authorization endpoint. */
     readonly request_uri: string
-    /** Seconds for which it is valid. */
+    /** Seconds for which the `request_uri` is valid. */
     readonly expires_in: number
   }>
-  /** Reads the request that the authorization endpoint is asked to continue. It can be read again until it is spent. */
+  /**
+   * Loads the request that `requestUri` refers to. It can be loaded again until it is spent. Rejects with an
+   * `OAuthError` if the request is unknown, expired, used, or from another client.
+   */
   load(clientId: string, requestUri: string, now: number): Promise<LoadedRequest>
-  /** Uses a request up. Atomic: throws an `OAuthError` for every call but the first. */
+  /**
+   * Marks a request as used. Atomic: only the first call resolves, and every other call rejects with an `OAuthError`.
+   */
   spend(mark: PushedRequestMark, clientId: string): Promise<void>
 }
 
@@ -166,13 +176,14 @@ function namesOf(given: unknown): ReadonlySet<string> {
     throw badOption('otherParameters', 'an array of parameter names', given)
   const refused = ['request', 'request_uri', 'client_secret', 'client_assertion', 'client_assertion_type']
   const bad = ((given ?? []) as readonly string[]).find((name) => refused.includes(name))
-  if (bad !== undefined) throw new TypeError(`option 'otherParameters' must not have "${bad}", which is never kept`)
+  if (bad !== undefined)
+    throw new TypeError(`option 'otherParameters' must not contain "${bad}": this parameter is never stored`)
   return new Set([...KEPT, ...((given ?? []) as readonly string[])])
 }
 
 /**
- * Pushed authorization requests (RFC 9126). Pass the result to `createAuthorizationSide` as `pushed`, and to
- * `createPushedAuthorizationEndpoint`:
+ * Creates the support for pushed authorization requests (RFC 9126). Pass the result to `createAuthorizationSide` as
+ * `pushed`, and to `createPushedAuthorizationEndpoint`:
  *
  * ```ts
  * const pushed = createPushedRequests({ store: sessionStore })
@@ -180,8 +191,10 @@ function namesOf(given: unknown): ReadonlySet<string> {
  * app.use('/par', createPushedAuthorizationEndpoint(pushed, { findClient, endpoint: `${issuer}/par` }))
  * ```
  *
- * A request is judged in full when it is pushed, and again when the authorization endpoint loads it. It can be loaded
- * again until the user has decided (a reload, a login in between), and is used up by the decision.
+ * A request is checked in full when the client pushes it, and again when the authorization endpoint loads it. It can be
+ * loaded several times, for example after a reload or a login, until the user has decided. The decision uses it up.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
