@@ -3,13 +3,13 @@ import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, optionNames } from '../options.ts'
 import { isScopeList } from '../scope.ts'
 
-/** The document at `/.well-known/smart-configuration` below the base of a FHIR server, as it goes over the wire. */
+/** The document at `/.well-known/smart-configuration` below the base URL of a FHIR server, as clients receive it. */
 export type SmartConfiguration = Readonly<Record<string, unknown>> & {
   /** The URL of the token endpoint. */
   readonly token_endpoint: string
-  /** The methods of PKCE: `S256`. */
+  /** The supported PKCE methods: always `S256`. */
   readonly code_challenge_methods_supported: readonly string[]
-  /** The SMART capabilities that the server has. */
+  /** The SMART capabilities of the server. */
   readonly capabilities: readonly string[]
 }
 
@@ -22,13 +22,13 @@ interface SmartConfigurationOptions {
   /** What `createMetadata` returned for the authorization server. */
   readonly metadata: AuthorizationServerMetadata
   /**
-   * The SMART capabilities of the server: those of the implementation guide, such as `launch-standalone`, or URIs. Nothing is
-   * added to them. One that the metadata contradicts is a `TypeError`.
+   * The SMART capabilities of the server: names from the implementation guide, such as `launch-standalone`, or URIs.
+   * They are published unchanged. A capability that contradicts the metadata is a `TypeError`.
    */
   readonly capabilities: readonly string[]
-  /** The scopes that clients may ask for, such as `patient/*.rs`. Default: `scopes_supported` of the metadata. */
+  /** The scope values that clients may request, such as `patient/*.rs`. Default: `scopes_supported` of the metadata. */
   readonly scopes?: readonly string[] | undefined
-  /** More members, such as `management_endpoint`, or others instead of the ones above. */
+  /** More members of the document, such as `management_endpoint`. They replace the members above. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -89,7 +89,11 @@ function checkCapabilities(capabilities: unknown, metadata: Metadata): asserts c
   for (const capability of capabilities) {
     const [needed, isThere] = (Object.hasOwn(NEEDS, capability) && NEEDS[capability]) || []
     if (isThere !== undefined && !isThere(metadata))
-      throw badOption('capabilities', `true of the metadata, which must have ${needed}`, capability)
+      throw badOption(
+        'capabilities',
+        `an array of capabilities that the metadata supports (this one needs ${needed})`,
+        capability,
+      )
   }
 }
 
@@ -98,16 +102,18 @@ function checkScopes(scopes: unknown): void {
 }
 
 /**
- * The SMART configuration of a FHIR server (SMART App Launch, "Conformance"), generated from the metadata of its
- * authorization server, so that both say the same. Serve it below the base of the FHIR server:
+ * Creates the SMART configuration of a FHIR server (SMART App Launch, "Conformance"). It is generated from the metadata
+ * of the authorization server, so both documents agree. Serve it below the base URL of the FHIR server:
  *
  * ```ts
  * app.get('/fhir/.well-known/smart-configuration', createDocumentEndpoint(smartConfiguration))
  * ```
  *
- * `issuer` and `jwks_uri` are in it only with the capability `sso-openid-connect`, for which your application issues the ID
- * tokens. What a capability promises beyond the metadata is not checked: a launch context comes from the option `context`
- * of the exchanges.
+ * The document contains `issuer` and `jwks_uri` only with the capability `sso-openid-connect`; your application then
+ * issues the ID tokens. Beyond the metadata, nothing checks whether your server has a capability. For example, you
+ * provide a launch context with the option `context` of the exchanges.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
