@@ -5,14 +5,14 @@ import { outcomeOf } from '../hooks.ts'
 import { requireFunction, wholeNumber } from '../options.ts'
 
 /**
- * The option that limits how long the parts of the authorization side wait for functions of the application.
+ * The option that limits how long the authorization side waits for your functions.
  *
  * @inline
  */
 export interface TimeLimitOptions {
   /**
-   * Milliseconds after which a function of the application that has not settled counts as failed. Default 10 000, from
-   * 100 to 30 000.
+   * Milliseconds to wait for one of your functions, 100 to 30000. Default 10000. A function that has not settled by
+   * then counts as failed.
    */
   readonly timeoutMilliseconds?: number | undefined
 }

@@ -31,7 +31,7 @@ function withRepeatedForms(errors: ErrorMiddleware, forms: RepeatedForms | undef
   }
 }
 
-/** Everything the authorization side needs, said once. Each option is explained where the part that uses it declares it. */
+/** The options of `createAuthorizationSide`: everything that the parts of the authorization side need. */
 export interface AuthorizationOptions<User = unknown, C extends Client = Client>
   extends Omit<AuthorizationRules, 'pkce'>,
     Omit<CodeGrantOptions<User>, 'consents'>,
@@ -41,15 +41,18 @@ export interface AuthorizationOptions<User = unknown, C extends Client = Client>
       SealedTransactionsOptions<User>,
       'secret' | 'transactionLifetimeSeconds' | 'transactionField' | 'userProperty'
     > {
-  /** Looks up a client by its identifier. Resolves with `undefined` for an unknown one. */
+  /** Looks up a client by its identifier. Returns `undefined` if the client is unknown. */
   readonly findClient: FindClient<C>
-  /** Remembers which transactions the user has decided on, so that each is decided once. */
+  /** Remembers which transactions the user has decided on, so that a form cannot be used twice. */
   readonly replayRegister: ReplayRegister
-  /** Consent is remembered here, and who has given it is not asked again. */
+  /**
+   * What `createConsents` returned. It remembers consent, so users are not asked again for what they allowed before.
+   */
   readonly consents: Pick<Consents, 'allows' | 'remember'>
   /**
-   * Accepts requests that clients have pushed (RFC 9126): what `createPushedRequests` returned. With it, the parameter
-   * `request` and any other `request_uri` are refused. Default: none, and both parameters are ignored.
+   * Accepts pushed authorization requests (RFC 9126): what `createPushedRequests` returned. With it, requests with the
+   * parameter `request` or with any other `request_uri` are refused. Default: requests cannot be pushed, and both
+   * parameters are ignored.
    */
   readonly pushed?: PushedRequests | undefined
 }
@@ -59,16 +62,18 @@ const NAMES: readonly string[] = [
 ]
 
 /**
- * The parts of the authorization side, made from one set of options so that they agree:
+ * Creates all parts of the authorization side from one set of options, so that they agree:
  *
  * ```ts
- * const authorization = authorizationSide({ issuer, findClient, codes, consents, replayRegister, secret })
+ * const authorization = createAuthorizationSide({ issuer, findClient, codes, consents, replayRegister, secret })
  * const server = oauth2orize.createServer({ store: authorization.transactions })
  * server.grant(authorization.grant)
  * app.get('/authorize', login, server.authorization(authorization.validate, authorization.immediate), dialog)
  * app.post('/authorize/decision', login, server.decision(authorization.decision))
  * app.use(authorization.errors)
  * ```
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -104,8 +109,8 @@ export function createAuthorizationSide<User = unknown, C extends Client = Clien
     /** For `server.authorization(…, immediate)`. */
     immediate: createImmediate<User>(options),
     /**
-     * For `server.decision(decision)`: the user has allowed the request only if the form has `allow` with the value `allow`
-     * and no `cancel`. Without it oauth2orize takes every form for consent that has no `cancel`.
+     * For `server.decision(decision)`: the request is allowed only if the form has `allow=allow` and no `cancel`. Without
+     * this function, oauth2orize treats every form without `cancel` as consent.
      */
     decision: readDecision,
     /** Error middleware for the authorization and decision routes. */

@@ -4,13 +4,13 @@ import { refusal } from '../errors.ts'
 import { formDecoded } from '../parameters.ts'
 import type { PushedRequestMark } from '../pushed/pushed_requests.ts'
 
-/** A request as far as its parameters go: Express's, or Node's own with a parsed body on it. */
+/** The parts of a request that contain parameters: a request of Express, or of Node.js with a parsed `body`. */
 export type ParametersRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'> & {
   /** The parsed form of a POST request. */
   readonly body?: unknown
-  /** Read only if the URL has no query, as in unit tests with mock requests. */
+  /** The parsed query. It is read only if `url` has no query, for example in unit tests with mock requests. */
   readonly query?: unknown
-  /** The URL before routers cut off where they are mounted. */
+  /** The complete URL. Express sets it, because routers remove their mount path from `url`. */
   readonly originalUrl?: string
 }
 
@@ -108,17 +108,20 @@ export function readAuthorizationParameters(
 }
 
 /**
- * An authorization request as oauth2orize passes it around (`req.oauth2.req`): its own member names, and all parameters
- * as they were sent.
+ * An authorization request as oauth2orize passes it on (`req.oauth2.req`), with the member names of oauth2orize and all
+ * parameters as the client sent them.
  */
 export interface Oauth2orizeRequest {
-  /** oauth2orize refuses a request without a type before it can be redirected: here it is never empty. */
+  /**
+   * The parameter `response_type`, or `'missing'`. It is never empty, because oauth2orize refuses a request without a
+   * type before the error can be redirected.
+   */
   type?: string
   /** The parameter `client_id`. */
   clientID?: string
-  /** The parameter `redirect_uri`; `undefined` if it was not sent. */
+  /** The parameter `redirect_uri`; `undefined` if the client did not send it. */
   redirectURI?: string | undefined
-  /** The scope values that were asked for; `undefined` if none were. */
+  /** The requested scope values; `undefined` if the client requested none. */
   scope?: string[] | undefined
   /** The parameter `state`, which the response repeats. */
   state?: string | undefined
@@ -127,13 +130,14 @@ export interface Oauth2orizeRequest {
   /** The parameter `code_challenge_method`: `S256`. */
   codeChallengeMethod?: string | undefined
   /**
-   * What the client sent, by GET or by POST: `parameters.values` has every parameter that was sent once, also those that
-   * this package does not know (`acr_values`, your own), and all values of `resource`, separated by spaces. The hooks `extra` and `askAgain` find them here.
+   * What the client sent, by GET or POST. `parameters.values` has every parameter that was sent once, including those
+   * that this package does not use, such as `acr_values` or your own. It has all values of `resource`, separated by
+   * spaces. The hooks `extra` and `askAgain` can read them here.
    */
   parameters?: AuthorizationParameters
-  /** The registered URIs of the resources that it was judged to ask for (RFC 8707). Absent: none. For your consent page. */
+  /** The registered URIs of the resources that the request is for (RFC 8707), for your consent page. Absent: none. */
   resources?: readonly string[]
-  /** Set if the client has pushed the request (RFC 9126) and the user has not decided on it yet. */
+  /** Present if the client pushed the request (RFC 9126) and the user has not decided on it yet. */
   pushedRequest?: PushedRequestMark
 }
 

@@ -15,7 +15,7 @@ import type { Oauth2orizeTransaction } from './transactions.ts'
 
 export const VERBOSITIES: readonly Verbosity[] = ['minimal', 'normal', 'debug']
 
-/** A response whose request can be asked for its method; Node's own is one. */
+/** A response that has its request as `req`, as responses of Node.js do. */
 export type AuthorizationResponse = ServerResponse & {
   /** The request that is responded to. */
   readonly req?: Pick<IncomingMessage, 'method'>
@@ -143,7 +143,7 @@ export function redirectError(
   return true
 }
 
-/** An error as a page may show it. Nothing here tells of causes inside the server. */
+/** An error as a page may show it. It contains nothing about causes inside the server. */
 export interface ShownError {
   /** The HTTP status. */
   readonly status: number
@@ -151,11 +151,14 @@ export interface ShownError {
   readonly code: OAuthErrorCode
   /** One sentence for the user. */
   readonly message: string
-  /** The query (`?…`) to append to the authorization endpoint's URL to start again; absent where it is not known. */
+  /**
+   * The query (`?…`) that starts the request again: append it to the URL of the authorization endpoint. `undefined` if
+   * the request is not known.
+   */
   readonly retry: string | undefined
 }
 
-/** Shows an error to the person, instead of the built-in page. Status and `Cache-Control` are set already. */
+/** Shows an error to the user instead of the built-in page. Status and `Cache-Control` are already set. */
 type ShowError = (error: ShownError, request: IncomingMessage, response: ServerResponse) => unknown
 
 /**
@@ -166,14 +169,14 @@ type ShowError = (error: ShownError, request: IncomingMessage, response: ServerR
 export interface AuthorizationErrorsOptions extends TimeLimitOptions {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
-  /** How much detail an error response contains. Default `'normal'`: a fixed sentence. */
+  /** How much detail error responses contain: `minimal`, `normal` (a fixed sentence) or `debug`. Default `normal`. */
   readonly verbosity?: Verbosity | undefined
   /**
-   * Path of the authorization endpoint, for the retry link of the built-in page. Default: the path that the request was
-   * sent to. Set it if a proxy in front removes part of the path.
+   * The path of the authorization endpoint, for the retry link of the built-in page. Set it if a proxy in front removes
+   * part of the path. Default: the path that the request was sent to.
    */
   readonly authorizationPath?: string | undefined
-  /** Shows the error instead of the built-in page. Status and `Cache-Control` are set already. */
+  /** Shows an error to the user instead of the built-in page. Status and `Cache-Control` are already set. */
   readonly showError?: ShowError | undefined
 }
 
@@ -189,9 +192,13 @@ export const ERRORS_OPTIONS = optionNames<AuthorizationErrorsOptions>({
 type ErrorRequest = IncomingMessage & { readonly oauth2?: unknown; readonly originalUrl?: unknown }
 
 /**
- * Error middleware for the routes of `server.authorization()` and `server.decision()`. Redirects the error to the client
- * where that is safe, with `state` and `iss`, and otherwise shows the person a page. Of errors that are not this package's
- * or oauth2orize's nothing is shown but that something went wrong. Never redirects to a URI that was not validated.
+ * Creates error middleware for the routes of `server.authorization()` and `server.decision()`. If it is safe, the
+ * middleware redirects the error to the client, with `state` and `iss`. Otherwise it shows an error page to the user.
+ *
+ * If an error comes from neither this package nor oauth2orize, the page says only that something went wrong. The
+ * middleware never redirects to a URI that was not validated.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

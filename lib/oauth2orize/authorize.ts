@@ -25,20 +25,23 @@ import { checkDpop } from './dpop_option.ts'
 import { pkcePolicyFor, pkceRule } from './pkce_policy.ts'
 
 /**
- * The options of `validateAuthorization`: who clients are, and the rules that requests are judged by.
+ * The options of `validateAuthorization`: how clients are found, and which requests are accepted.
  *
  * @inline
  */
 export interface ValidateAuthorizationOptions<C extends Client = Client>
   extends Omit<AuthorizationRules, 'pkce'>,
     TimeLimitOptions {
-  /** Looks up a client by its identifier. Resolves with `undefined` for an unknown one. */
+  /** Looks up a client by its identifier. Returns `undefined` if the client is unknown. */
   readonly findClient: FindClient<C>
-  /** For whom PKCE is required, or a function that returns it for a client. Default `'all'`. */
+  /**
+   * Which clients must use PKCE: `'all'`, `'public'` or `'optional'`. A function returns it for each client. Default
+   * `'all'`.
+   */
   readonly pkce?: PkcePolicy | ((client: Client) => PkcePolicy | Promise<PkcePolicy>) | undefined
   /**
-   * The resources that requests may name (RFC 8707): what `createResources` returned. Default: none, and `resource` has no
-   * effect. The same on all sides.
+   * The resources that requests may name (RFC 8707): what `createResources` returned. Pass the same value to all parts
+   * of your server. Default: none, and the parameter `resource` has no effect.
    */
   readonly resources?: Resources | undefined
 }
@@ -59,7 +62,10 @@ export const VALIDATE_OPTIONS = optionNames<ValidateAuthorizationOptions>({
   timeoutMilliseconds: true,
 })
 
-/** The callback that oauth2orize passes to a validate function. An error with a redirect URI is redirected to the client. */
+/**
+ * The callback that oauth2orize passes to a validate function. An error with a redirect URI is redirected to the
+ * client.
+ */
 export type ValidateDone<C extends Client = Client> = (
   error: Error | null,
   client?: C | false,
@@ -108,12 +114,17 @@ function checkAuthorizationRules(rules: Omit<AuthorizationRules, 'pkce'>): void 
 }
 
 /**
- * The validate function for `server.authorization(validateAuthorization({ … }), immediate)`. Judges client, redirect URI
- * and everything else of the request (RFC 6749 §4.1.1, RFC 7636 §4.3): until client and redirect URI are known to belong
- * together, errors are for the person only; from then on they are redirected. It never throws and never leaves the
- * request unanswered, whatever `findClient` does. What an immediate function throws is redirected as `server_error`.
+ * Creates the validate function for `server.authorization(validateAuthorization({ … }), immediate)`. It checks the
+ * client, the redirect URI and all other parameters of the request (RFC 6749 §4.1.1, RFC 7636 §4.3). It does not check
+ * the user.
  *
- * It puts the judged scope into `req.oauth2.req.scope`. Does not look at the user.
+ * Until the redirect URI is known to belong to the client, errors are shown to the user. After that, errors are
+ * redirected to the client. If an immediate function throws, the client receives `server_error`.
+ *
+ * The validate function never throws and always calls back, even if `findClient` fails. It sets `req.oauth2.req.scope`
+ * to the scope that it accepted.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

@@ -26,12 +26,12 @@ import { sentFormOf } from './sent_form.ts'
 import type { Oauth2orizeTransaction } from './transactions.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
-/** What the session is to carry. */
+/** What your hook `extra` adds to the session. */
 type Extra = Readonly<Record<string, unknown>>
 
 /**
- * The options of `createCodeGrant`. Those that `validateAuthorization` has as well must be the same: what a request was
- * judged by is judged again before its code is issued.
+ * The options of `createCodeGrant`. An option that `validateAuthorization` has too must have the same value there,
+ * because the request is checked again before its code is issued.
  *
  * @inline
  */
@@ -40,28 +40,28 @@ export interface CodeGrantOptions<User = unknown>
     Pick<ValidateAuthorizationOptions, 'pkce' | 'dpop' | 'defaultScope' | 'resources'> {
   /** The issuer identifier of this server, for the `iss` response parameter (RFC 9207). */
   readonly issuer: string
-  /** The store of codes: the same as for the authorization code exchange. */
+  /** The store of authorization codes. Pass the same store to the authorization code exchange. */
   readonly codes: CodeStore
-  /** Where what the user allows is remembered. Without it the user is asked every time. */
+  /** Remembers what the user allows. Default: consent is not remembered, and the user is asked every time. */
   readonly consents?: Pick<Consents, 'remember'> | undefined
-  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  /** Returns the subject identifier of a user. Default: `user.sub`, or `user.id` if there is no `sub`. */
   readonly subjectOf?: SubjectOf<User> | undefined
-  /** Seconds a code lives. Default 60, from 1 to 86 400. CharonOauth2: `grant_ttl`. */
+  /** Seconds for which a code is valid, 1 to 86400. Default 60. CharonOauth2: `grant_ttl`. */
   readonly codeLifetimeSeconds?: number | undefined
-  /** Seconds a code is kept after its expiry, so that a replay is recognised. Default 1800. */
+  /** Seconds for which a code is kept after it expires, so that a replay is detected; 0 to 31536000. Default 1800. */
   readonly keepSpentCodeSeconds?: number | undefined
-  /** What the session is to carry from here (`nonce`, `auth_time`, …): plain JSON. */
+  /** Returns data that the session keeps, such as `nonce` or `auth_time`: a plain JSON object. Default: none. */
   readonly extra?:
     | ((transaction: {
         /** The authorization request. */
         readonly request: Oauth2orizeRequest
-        /** The user who allowed it, as Passport has it. */
+        /** The user who allowed the request: `req.user` of Passport. */
         readonly user: User
       }) => Extra | Promise<Extra>)
     | undefined
-  /** How much detail an error response contains. Default `'normal'`: a fixed sentence. */
+  /** How much detail error responses contain: `minimal`, `normal` (a fixed sentence) or `debug`. Default `normal`. */
   readonly verbosity?: Verbosity | undefined
-  /** The source of the time. Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -84,26 +84,28 @@ export const GRANT_OPTIONS = optionNames<CodeGrantOptions>({
 })
 
 /**
- * A grant as `server.grant(…)` takes it: an object. The call signature is not there; it is declared because oauth2orize's
- * type declarations say that grants are functions.
+ * A grant for `server.grant(…)`. It is an object and cannot be called. The call signature is declared only because
+ * oauth2orize's type declarations require functions.
  */
 export interface Oauth2orizeGrant {
   (...parameters: unknown[]): void
-  /** For all response types; the handlers look at the type themselves. */
+  /** The grant is registered for all response types; its handlers check the type themselves. */
   readonly name: '*'
-  /** Reads a request. With the option `pushed` of `createAuthorizationSide` it calls `done` instead of returning it. */
+  /**
+   * Parses a request and returns it. With the option `pushed` of `createAuthorizationSide`, it calls `done` instead.
+   */
   request(
     request: ParametersRequest,
     done?: (error: Error | null, request?: Oauth2orizeRequest) => void,
   ): Oauth2orizeRequest | undefined
-  /** Answers one that the user has decided on. */
+  /** Responds to a request that the user has decided on. */
   response(
     transaction: Oauth2orizeTransaction,
     response: AuthorizationResponse,
     complete: (done: (error?: unknown) => void) => void,
     next: (error?: unknown) => void,
   ): void
-  /** Redirects with an error that is the client's business. */
+  /** Redirects an error to the client if the client may receive it; passes all other errors to `next`. */
   error(
     error: unknown,
     transaction: Oauth2orizeTransaction,
@@ -113,14 +115,17 @@ export interface Oauth2orizeGrant {
 }
 
 /**
- * The grant that responds to `response_type=code` (RFC 6749 §4.1.2): `server.grant(createCodeGrant({ … }))`. It reads requests with
- * `createRequestParser`, so no second registration is needed, and oauth2orize's checks on the response type, whose errors
- * never reach the client, are left to `validateAuthorization`.
+ * Creates the grant that responds to `response_type=code` (RFC 6749 §4.1.2): `server.grant(createCodeGrant({ … }))`. It
+ * contains the parser of `createRequestParser`, so you need no second registration. `validateAuthorization` checks the
+ * response type, because oauth2orize's errors about it never reach the client.
  *
- * When the user has allowed the request it remembers the consent, issues a code and redirects, with `state` and `iss`.
- * `req.oauth2.res.scope`, if the application's decision sets it, is the granted scope, within the requested one.
- * A denial, and whatever fails before the redirect, is redirected too if the client may receive it; no error handler is
- * needed for that. Other errors go to `respondWithAuthorizationError`, or to oauth2orize's `authorizationErrorHandler()`.
+ * When the user allows the request, the grant remembers the consent, issues a code, and redirects with `state` and
+ * `iss`. If your decision sets `req.oauth2.res.scope`, that scope is granted; it must be within the requested scope.
+ *
+ * A denial, and any error before the redirect that the client may receive, is redirected too. You need no error handler
+ * for these. All other errors go to `respondWithAuthorizationError`, or to oauth2orize's `authorizationErrorHandler()`.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

@@ -44,8 +44,9 @@ const OF_CLIENT_CREDENTIALS = optionNames<ClientCredentialsOptions & ToOauth2ori
 })
 
 /**
- * The exchange for `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5), for `server.exchange(…)` of
- * oauth2orize and for `createTokenEndpoint`.
+ * Creates the exchange for `grant_type=authorization_code` (RFC 6749 §4.1.3, RFC 7636 §4.5). Pass it to
+ * `server.exchange(…)` of oauth2orize or to `createTokenEndpoint`. Throws a `TypeError` if an option is unknown or
+ * invalid.
  *
  * @example
  * ```ts
@@ -64,7 +65,8 @@ export function createAuthorizationCodeExchange(
 }
 
 /**
- * The exchange for `grant_type=refresh_token` (RFC 6749 §6), for `server.exchange(…)` and for `createTokenEndpoint`.
+ * Creates the exchange for `grant_type=refresh_token` (RFC 6749 §6). Pass it to `server.exchange(…)` of oauth2orize or
+ * to `createTokenEndpoint`. Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -81,7 +83,8 @@ export function createRefreshTokenExchange(options: RefreshTokenOptions & ToOaut
 }
 
 /**
- * The exchange for `grant_type=client_credentials` (RFC 6749 §4.4), for `server.exchange(…)` and for `createTokenEndpoint`.
+ * Creates the exchange for `grant_type=client_credentials` (RFC 6749 §4.4). Pass it to `server.exchange(…)` of
+ * oauth2orize or to `createTokenEndpoint`. Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

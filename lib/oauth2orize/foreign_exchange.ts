@@ -3,10 +3,10 @@ import type { Next, Request, Response } from '../http/message.ts'
 import { requireFunction, wholeNumber } from '../options.ts'
 import { guardCallback } from './foreign_callback.ts'
 
-/** An exchange as oauth2orize runs it. An `async` one returns a promise, which oauth2orize drops. */
+/** An exchange as oauth2orize calls it. If it is `async`, it returns a promise that oauth2orize ignores. */
 export type ExchangeStep = (request: Request, response: Response, next: Next) => unknown
 
-/** An exchange in the shape that `server.exchange(…)` takes, whatever the host's type declarations say of `next`. */
+/** An exchange for `server.exchange(…)`. Its type fits however your version declares `next`. */
 export type GuardedExchange = (request: Request, response: Response, next: (error?: never) => void) => void
 
 /** Runs `next` at most once, and when the time is over. `settle`: never from now on; `stop`: not for the time. */
@@ -32,9 +32,11 @@ function onceInTime(milliseconds: number | undefined, next: (error?: unknown) =>
 }
 
 /**
- * Makes an exchange of the application respond exactly once: if an `async` exchange rejects, or none responds in time,
- * the error goes to `next`; a second response or a second `next` is dropped. It cannot see a promise inside the
- * exchange: for an `async` issue callback use `guardIssue`.
+ * Wraps your own exchange so that it responds exactly once. If it rejects, or does not respond within
+ * `timeoutMilliseconds` (1 to 600000, default 30000), the error goes to `next`. A second response and a second call of
+ * `next` are ignored.
+ *
+ * The wrapper cannot see a promise inside the exchange: for an `async` issue callback, use `guardIssue`.
  *
  * @example
  * ```ts
@@ -95,11 +97,13 @@ function answerOnce(response: Response, ended: () => void): void {
 }
 
 /**
- * Wraps a function of the application that oauth2orize calls with a callback: an `async` issue function of the exchanges
- * that oauth2orize brings (`oauth2orize.exchange.code(issue)`), an immediate function, a `complete` function. oauth2orize
- * drops their promises, so that a rejection would end the process and leave the client waiting. Here a rejection is an error
- * for the callback, and so is no call of it within `timeoutMilliseconds` (default 30,000). The callback works once. The
- * number of parameters stays, because oauth2orize goes by it.
+ * Wraps a function that oauth2orize calls with a callback: an `async` issue function of oauth2orize's own exchanges
+ * (`oauth2orize.exchange.code(issue)`), an immediate function, or a `complete` function. oauth2orize ignores their
+ * promises, so a rejection would end the process and leave the client without a response.
+ *
+ * With the wrapper, a rejection is passed to the callback as an error. So is a timeout, if the callback is not called
+ * within `timeoutMilliseconds` (1 to 3600000, default 30000). The callback is called only once. The wrapper keeps the
+ * number of parameters, because oauth2orize depends on it.
  *
  * @typeParam Issue the function, which keeps its type
  *

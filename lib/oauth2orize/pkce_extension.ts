@@ -7,12 +7,16 @@ import {
 } from './authorization_parameters.ts'
 
 /**
- * A request parser for `server.grant('*', createRequestParser())`, for use with a grant other than `createCodeGrant` (which has it
- * built in). It reads all parameters, by GET and by POST, and passes them to `validateAuthorization`, which judges them.
- * It judges nothing, but throws for a request without a usable `client_id`: there is nobody to redirect to, and
- * oauth2orize would blame the response type. Members that parsers registered before it have read stay as they are, unless
- * the request has the parameter. The exception is `type`: without `response_type` in the request it is `missing`, because
- * oauth2orize would refuse the request before its client can be told. To set `type`, register your parser after this one.
+ * Returns a request parser for `server.grant('*', createRequestParser())`. Use it with a grant other than
+ * `createCodeGrant`, which already contains it.
+ *
+ * The parser reads all parameters, by GET and POST, and passes them to `validateAuthorization`, which checks them. The
+ * parser throws only if the request has no usable `client_id`: the error cannot be redirected, and oauth2orize would
+ * report a wrong response type.
+ *
+ * Members that earlier parsers have set are kept, unless the request has the parameter. The exception is `type`: if the
+ * request has no `response_type`, `type` becomes `'missing'`. Otherwise oauth2orize would refuse the request before the
+ * error can reach the client. To set `type`, register your parser after this one.
  */
 export const createRequestParser = (): ((request: ParametersRequest) => Oauth2orizeRequest) => parseRequest
 

@@ -25,19 +25,19 @@ const remembered = (): { remembered: true } => ({ remembered: true })
 export interface RememberedConsentOptions<User = unknown> extends TimeLimitOptions {
   /** What `createConsents` returned. */
   readonly consents: Pick<Consents, 'allows'>
-  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  /** Returns the subject identifier of a user. Default: `user.sub`, or `user.id` if there is no `sub`. */
   readonly subjectOf?: SubjectOf<User> | undefined
   /**
-   * Whether to ask although the user has allowed it before: for clients that anyone can pose as (RFC 8252 §8.6). Default:
-   * only if the request has `prompt=consent`.
+   * Returns whether to ask users again although they allowed the request before, for clients that anyone can pose as
+   * (RFC 8252 §8.6). Default: users are asked again only if the request has `prompt=consent`.
    */
   readonly askAgain?: ((client: Client, request: Oauth2orizeRequest) => boolean | Promise<boolean>) | undefined
   /**
-   * When the user last logged in, in epoch seconds; `undefined` if that is not known. With it the parameter `max_age` is
-   * honoured: a user whose login is older has to log in again. Default: `max_age` is ignored, unless it is 0.
+   * Returns when the user last logged in, in epoch seconds, or `undefined` if that is not known. With this option, a
+   * request with `max_age` requires a new login if the login is older. Default: `max_age` is ignored, unless it is 0.
    */
   readonly authenticatedAt?: ((user: User) => number | undefined | Promise<number | undefined>) | undefined
-  /** The source of the time. Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -52,12 +52,18 @@ export const CONSENT_OPTIONS = optionNames<RememberedConsentOptions>({
 })
 
 /**
- * The immediate function for `server.authorization(validate, checkRememberedConsent({ … }))`: a user who has allowed this
- * client all requested scopes before is not asked again. It never throws; a failing store ends the request with 503.
+ * Creates the immediate function for `server.authorization(validate, checkRememberedConsent({ … }))`. It skips the
+ * consent page for users who have allowed this client all requested scopes before. It never throws; if a store fails,
+ * the response is 503.
  *
- * It also honours `prompt` (OpenID Connect Core §3.1.2.1). `consent` asks again. `login` and `select_account` end in
- * `user_not_logged_in` although somebody is logged in: show your login form and continue with the query of `getRetryQuery`.
- * With `none` the client receives `login_required` or `consent_required` instead of the user seeing a page.
+ * It also supports `prompt` (OpenID Connect Core §3.1.2.1):
+ *
+ * - `consent` asks the user again.
+ * - `login` and `select_account` end with the reason `user_not_logged_in`, although a user is logged in. Show your
+ *   login form, and continue with the query of `getRetryQuery`.
+ * - `none` never shows a page: the client receives `login_required` or `consent_required` instead.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

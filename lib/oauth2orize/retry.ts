@@ -10,9 +10,10 @@ interface Retry {
 const retries = new WeakMap<OAuthError, Retry>()
 
 /**
- * The query string (`?response_type=code&…`) that starts the authorization request of an error again, if it is known. Use
- * it for the link on an error page, and for where to continue after a login: it leaves out what the login fulfils
- * (`prompt=login`). It is built from the parameters of the request, so it is the same for GET and POST.
+ * Returns the query string (`?response_type=code&…`) that starts the authorization request of an error again, or
+ * `undefined` if the request is not known. Use it for the link on an error page, and to continue after a login. It
+ * leaves out what the login fulfils, such as `prompt=login`. It is built from the parameters, so it is the same for GET
+ * and POST.
  */
 export const getRetryQuery = (error: OAuthError): string | undefined => retries.get(error)?.query
 

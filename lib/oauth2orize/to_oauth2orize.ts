@@ -12,11 +12,13 @@ import { answerTokens } from '../http/token_response.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 
-/** An exchange of this package in the shape that oauth2orize's `server.exchange(…)` takes. */
+/** An exchange of this package as a function for oauth2orize's `server.exchange(…)`. */
 export interface Oauth2orizeExchange {
-  /** `next` takes whatever the host's type declarations say: oauth2orize's say `Error`, Express's `any`. */
+  /**
+   * Handles a token request. The type of `next` fits both declarations: oauth2orize declares `Error`, Express `any`.
+   */
   (request: Request, response: Response, next: (error?: never) => void): void
-  /** The exchange itself, for `createTokenEndpoint({ exchanges })`, which needs no oauth2orize. */
+  /** The exchange itself, for `createTokenEndpoint({ exchanges })`, which does not need oauth2orize. */
   readonly exchange: Exchange
 }
 
@@ -27,16 +29,16 @@ export interface Oauth2orizeExchange {
  */
 export interface ToOauth2orizeOptions {
   /**
-   * Makes a client of what the application's own strategies put into `req.user`; `undefined` for what is no client.
-   * Default: `req.user` itself, if it has a `client_id`.
+   * Returns the client record for the value that your own strategies put into `req.user`, or `undefined` if it is no
+   * client. Default: `req.user` itself, if it has a `client_id`.
    */
   readonly toClient?: ((user: unknown) => Client | undefined) | undefined
   /**
-   * The property of the request that holds the authenticated client, as in oauth2orize's own exchanges. Default: `user`, or
-   * the one of `passport.initialize({ userProperty })`.
+   * The property of the request that contains the authenticated client, as in oauth2orize's own exchanges. Default: the
+   * `userProperty` of `passport.initialize()`, or else `user`.
    */
   readonly userProperty?: string | undefined
-  /** Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -75,10 +77,14 @@ function requireOneCredential(
 }
 
 /**
- * Makes an oauth2orize exchange of an exchange. Its function name is the grant type, as `server.exchange(fn)` wants it.
- * It takes the client from `req.user` and the parameters from `req.body`, with any body parser, under the rules of
- * `readFormBody`; it answers itself; every error goes to `next`, once, and so to the error handler of the route. It does not
- * authenticate: without a client in `req.user` it refuses.
+ * Converts an exchange into a function for oauth2orize's `server.exchange(…)`. The name of the function is the grant
+ * type, as `server.exchange(fn)` requires.
+ *
+ * The function reads the client from `req.user`, and the parameters from `req.body`, with any body parser, under the
+ * rules of `readFormBody`. It sends the response itself. It passes an error to `next` once, so the error handler of the
+ * route receives it. It does not authenticate: if `req.user` has no client, it refuses the request.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

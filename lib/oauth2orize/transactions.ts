@@ -26,64 +26,72 @@ import { pathOf, restartOf, setRestart, withRetry } from './retry.ts'
 import { type SentForm, setSentForm, withRepeatedForm } from './sent_form.ts'
 import { type SubjectOf, subjectOfUser } from './user.ts'
 
-/** What oauth2orize keeps of an authorization request while the user decides (`req.oauth2`). */
+/** The state of an authorization request that oauth2orize keeps while the user decides (`req.oauth2`). */
 export interface Oauth2orizeTransaction {
-  /** The client that asks. */
+  /** The client that sent the request. */
   client?: Client
-  /** The redirect URI that the response goes to. */
+  /** The redirect URI that receives the response. */
   redirectURI?: string
   /** The authorization request. */
   req?: Oauth2orizeRequest
   /** The user who is logged in. */
   user?: unknown
-  /** What the `immediate` callback of `server.authorization()` passed on. */
+  /** What the `immediate` function of `server.authorization()` passed to its callback. */
   info?: unknown
-  /** The value of the form field that your consent page sends back. */
+  /** The value of the form field that your consent page must send back. */
   transactionID?: string
-  /** What the user decided; `remembered`: before, so that nobody was asked now. */
+  /** The decision of the user. */
   res?: {
     /** Whether the user allowed the request. */
     allow?: boolean
-    /** The scope that the user allowed. Absent: what was asked for. */
+    /** The scope that the user allowed. Absent: the requested scope. */
     scope?: unknown
-    /** Whether remembered consent decided. */
+    /** Whether the decision was remembered from an earlier request, so that the user was not asked. */
     remembered?: unknown
   }
 }
 
-/** A request that has gone through the application's login. */
+/** A request that has passed your login middleware. */
 export type TransactionRequest = ParametersRequest & {
-  /** The user who is logged in, as Passport has it. */
+  /** The user who is logged in, as set by Passport. */
   readonly user?: unknown
 }
 
 /**
- * The options of `createSealedTransactions`. The redirect URI rules are those that `validateAuthorization` has.
+ * The options of `createSealedTransactions`. The options for redirect URIs are the same as in `validateAuthorization`.
  *
  * @inline
  */
 export interface SealedTransactionsOptions<User = unknown> extends RedirectUriRules, TimeLimitOptions {
-  /** The issuer identifier of this server: it keeps the register's entries apart from those of other servers. */
+  /**
+   * The issuer identifier of this server. It separates the entries in the replay register from those of other servers.
+   */
   readonly issuer: string
-  /** At least 32 bytes, the same in all processes; or an array: the first encrypts, all decrypt (rotation). */
+  /**
+   * A random secret of at least 32 bytes, the same in all processes. With an array, the first secret encrypts, and all
+   * of them decrypt (rotation).
+   */
   readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
-  /** The client is read anew when the user has decided: it may be gone by then. */
+  /**
+   * Looks up a client. It is called again after the user has decided, because the client may have been removed
+   * meanwhile.
+   */
   readonly findClient: FindClient
-  /** Remembers which transactions were answered. The one that client assertions use will do. */
+  /** Remembers which transactions were used. You can pass the replay register that client assertions use. */
   readonly replayRegister: ReplayRegister
-  /** The user's subject identifier. Default: its `sub`, or else its `id`. */
+  /** Returns the subject identifier of a user. Default: `user.sub`, or `user.id` if there is no `sub`. */
   readonly subjectOf?: SubjectOf<User> | undefined
-  /** Seconds the user has to decide. Default 600, from 30 to 86 400. */
+  /** Seconds that the user has to decide, 30 to 86400. Default 600. */
   readonly transactionLifetimeSeconds?: number | undefined
-  /** The name of the form field. Default `transaction_id`, as oauth2orize has it. */
+  /** The name of the form field. Default `transaction_id`, as in oauth2orize. */
   readonly transactionField?: string | undefined
   /**
-   * The property of the request that holds the user. Default: `user`, or the one of `passport.initialize({ userProperty })`. Set it if the application uses Passport's
-   * `assignProperty` or oauth2orize's `userProperty`, and pass `userProperty` to `server.authorization()` and
-   * `server.decision()` too.
+   * The property of the request that contains the user. Default: the `userProperty` of `passport.initialize()`, or else
+   * `user`. Set it if you use Passport's `assignProperty` or oauth2orize's `userProperty`. Then also pass
+   * `userProperty` to `server.authorization()` and `server.decision()`.
    */
   readonly userProperty?: string | undefined
-  /** The source of the time. Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
@@ -102,24 +110,24 @@ export const TRANSACTION_OPTIONS = optionNames<SealedTransactionsOptions>({
   timeoutMilliseconds: true,
 })
 
-/** A transaction store as `oauth2orize.createServer({ store })` takes it. */
+/** A transaction store for `oauth2orize.createServer({ store })`. */
 export interface TransactionStore {
-  /** Reads the transaction that the request continues. */
+  /** Loads the transaction that the request continues. */
   load(request: TransactionRequest, done: (error: Error | null, transaction?: Oauth2orizeTransaction) => void): void
-  /** Keeps a new transaction, and answers with its id. */
+  /** Stores a new transaction, and calls back with its id. */
   store(
     request: TransactionRequest,
     transaction: Oauth2orizeTransaction,
     done: (error: Error | null, transactionId?: string) => void,
   ): void
-  /** Keeps a changed one, and answers with its id, which may be another. */
+  /** Stores a changed transaction, and calls back with its id, which may be a new one. */
   update(
     request: TransactionRequest,
     transactionId: string,
     transaction: Oauth2orizeTransaction,
     done: (error: Error | null, transactionId?: string) => void,
   ): void
-  /** Forgets one. */
+  /** Removes a transaction. */
   remove(request: TransactionRequest, transactionId: string, done: (error: Error | null) => void): void
 }
 
@@ -149,13 +157,18 @@ const PURPOSE = 'passport-client-assertion-jwt authorization transaction'
 const SEALED = /^[A-Za-z0-9_-]{64,200000}$/
 
 /**
- * Keeps oauth2orize's transactions in the form itself: the value of `transaction_id` is the request, sealed with
- * AES-256-GCM. So any process can take the answer, no express-session is needed, nothing piles up, and no text that a
- * browser sends is ever used as a property name.
+ * Creates a transaction store for oauth2orize that keeps each transaction in the form itself: the value of
+ * `transaction_id` is the request, encrypted with AES-256-GCM. Any process can handle the decision, you do not need
+ * express-session, and unfinished transactions use no memory. No string that a browser sends is used as a property
+ * name.
  *
- * A transaction is bound to the user it was shown to, expires, and is used up, in one atomic step of the replay register,
- * when it is loaded: before anything is issued, so that a form sent twice gives one code. Refusals are `OAuthError`s of
- * the reasons `transaction_…`. Does not guard the form against other sites beyond that binding.
+ * A transaction expires, and it is bound to the user who received the form. Loading it uses it up, in one atomic step
+ * of the replay register, before anything is issued. So a form that is sent twice yields one code. Refusals are
+ * `OAuthError`s with a reason `transaction_…`.
+ *
+ * Apart from the binding to the user, the store does not protect the form against cross-site requests.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

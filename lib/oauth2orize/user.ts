@@ -4,7 +4,9 @@ import { askHook, returnedWrong } from '../hooks.ts'
 import type { FormParameters } from '../parameters.ts'
 import { restartOf, withRetry } from './retry.ts'
 
-/** Returns the subject identifier of a user of the application (`req.user`): a string that is not empty. */
+/**
+ * Returns the subject identifier of a user of your application (`req.user`): a non-empty string, or a promise of it.
+ */
 export type SubjectOf<User = unknown> = (user: User) => string | Promise<string>
 
 const defaultSubjectOf = (user: unknown): unknown => {
