@@ -14,11 +14,14 @@ import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 
-/** What the strategy reads of a request: any of Express, Connect or NestJS, with a parsed form in `body`. */
+/**
+ * The parts of a request that the strategy reads. Requests of Express, Connect and NestJS with a parsed `body` have
+ * them.
+ */
 export interface StrategyRequest {
   /** The HTTP method. Only POST requests are accepted. */
   readonly method?: string | undefined
-  /** The headers by their name in lower case. */
+  /** The headers, by their lower-case names. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>
   /** The parsed form: an object of parameters. */
   readonly body?: unknown
@@ -31,17 +34,23 @@ export interface StrategyActions {
   error(error: unknown): void
 }
 
-/** Ends an application's verify callback: an error, or the user (a falsy one refuses), and more for `req.authInfo`. */
+/**
+ * The callback of your verify function. Pass an error, or the user (a falsy user refuses the client). `info` is added
+ * to `req.authInfo`.
+ */
 export type VerifyDone = (error: unknown, user?: unknown, info?: unknown) => void
 
 /**
- * The application's last word on a client that proved who it is. It is called with the client's record, with how it
- * proved it (method, algorithm, key id, `jti`, verified claims and header), and with `done`; with the request before all
- * that where `passReqToCallback` is set. It answers by calling `done(error, user, info)` or by returning (a promise
- * of) the user, whichever comes first; `true` stands for the client's record, `false` or `null` refuses.
+ * Your verify function: it decides whether an authenticated client is accepted. It receives the client record, how the
+ * client authenticated (method, algorithm, key id, `jti`, verified claims and header), and `done`. With
+ * `passReqToCallback`, the request is the first argument.
  *
- * A function that is not async and returns `undefined` calls `done` within 30 seconds. A promise that resolves to
- * `undefined` before `done` was called is a server error (`misconfigured`): an async function returns the user, or `true`.
+ * Either call `done(error, user, info)`, or return the user or a promise of it. The first result counts. `true` stands
+ * for the client record; `false` or `null` refuses the client.
+ *
+ * If the function is not async and returns `undefined`, it must call `done` within 30 seconds. If it is async, return
+ * the user or `true`: a promise that resolves with `undefined` before `done` is called is a server error
+ * (`misconfigured`).
  */
 export type VerifyClient<C extends Client = Client> = (
   client: C,
@@ -49,7 +58,7 @@ export type VerifyClient<C extends Client = Client> = (
   done: VerifyDone,
 ) => unknown
 
-/** `VerifyClient` where `passReqToCallback` is set. */
+/** `VerifyClient` with the request as its first argument, for `passReqToCallback: true`. */
 export type VerifyClientWithRequest<C extends Client = Client> = (
   request: StrategyRequest,
   client: C,
@@ -57,33 +66,46 @@ export type VerifyClientWithRequest<C extends Client = Client> = (
   done: VerifyDone,
 ) => unknown
 
-/** What is about the strategy alone. */
+/** The options of the strategy itself. */
 export interface AssertionStrategyBehaviour {
-  /** The name it is registered under. Default `client-assertion-jwt`. */
+  /** The name of the strategy in Passport. Default `client-assertion-jwt`. */
   readonly name?: string | undefined
-  /** Whether the verify callback gets the request as its first argument. Default `false`. */
+  /** Whether the verify function receives the request as its first argument. Default `false`. */
   readonly passReqToCallback?: boolean | undefined
   /**
-   * What a bad assertion does. `error`: it ends the request with an `OAuthError`, so that no other strategy is tried and
-   * an error handler answers. `fail`: it is an ordinary failure with `{ error, error_description }`, after which
-   * Passport tries the next strategy of the list. Malformed requests (`invalid_request`, an assertion beside another
-   * credential among them) and faults (503, 500) are errors either way. Default `error`.
+   * What happens if an assertion is invalid. `error`: the request ends with an `OAuthError`, which an error handler
+   * receives; no other strategy is tried. `fail`: the strategy fails with `{ error, error_description }`, and Passport
+   * tries the next strategy. Default `error`.
+   *
+   * Malformed requests (`invalid_request`) are always errors, for example an assertion in addition to another
+   * credential. Server errors (500, 503) are always errors too.
    */
   readonly onInvalid?: 'error' | 'fail' | undefined
-  /** What another `client_assertion_type` does: `error` refuses it, `next` leaves it to the next strategy. */
+  /**
+   * What happens to another `client_assertion_type`: `error` refuses it, `next` leaves it to the next strategy. Default
+   * `error`.
+   */
   readonly onForeignType?: 'error' | 'next' | undefined
-  /** Whether a JSON body is read like a form (RFC 6749 knows forms only). Default `false`. */
+  /** Whether a JSON body is accepted like a form, although RFC 6749 defines only forms. Default `false`. */
   readonly acceptJsonBody?: boolean | undefined
-  /** The advertised URL of the endpoint, where it is not the token endpoint. May be given per route as well. */
+  /**
+   * The advertised URL of the endpoint, if it is not the token endpoint. You can also set it per route. Default: the
+   * token endpoint.
+   */
   readonly endpoint?: string | undefined
 }
 
-/** The options of a verifier, or a verifier that is there already and keeps its caches. */
+/**
+ * The options of `Strategy`: those of `createAssertionVerifier`, or an existing verifier, whose caches are then shared.
+ */
 export type AssertionStrategyOptions<C extends Client = Client> = AssertionStrategyBehaviour &
   (
     | AssertionVerifierOptions<C>
     | {
-        /** What `createAssertionVerifier` returned, to share its caches with other strategies and endpoints. */
+        /**
+         * What `createAssertionVerifier` returned. Its caches are shared with other strategies and endpoints that use
+         * it.
+         */
         readonly verifyAssertion: VerifyAssertion<C>
       }
   )
@@ -98,12 +120,12 @@ const BEHAVIOUR = optionNames<AssertionStrategyBehaviour>({
 })
 
 /**
- * What may stand in the options of one `passport.authenticate('client-assertion-jwt', { … })`.
+ * The options of this strategy in `passport.authenticate('client-assertion-jwt', { … })`.
  *
  * @inline
  */
 export interface AssertionRouteOptions {
-  /** The advertised URL of this endpoint, where it is not the token endpoint. */
+  /** The advertised URL of this endpoint, if it is not the token endpoint. */
   readonly endpoint?: string | undefined
 }
 
@@ -115,13 +137,15 @@ const contentType = (request: StrategyRequest): string | undefined => {
 }
 
 /**
- * Authenticates OAuth clients by client assertion (RFC 7523: `private_key_jwt`, `client_secret_jwt`).
+ * Authenticates OAuth clients that send a client assertion (RFC 7523: `private_key_jwt`, `client_secret_jwt`).
  *
- * Reads own members of `req.body` on POST requests with a form; nothing else. Where there is no assertion it fails without
- * a challenge, so that other strategies have their turn. Sets `req.user` to the client's record (or what the verify
- * callback gives) and `req.authInfo` to `ClientAuthentication`. Use it with `{ session: false }`.
+ * The strategy reads `req.body` of POST requests with a form, and only its own properties. If there is no assertion, it
+ * fails without a challenge, so Passport tries the next strategy. On success, `req.user` is the client record, or the
+ * user from your verify function, and `req.authInfo` is a `ClientAuthentication`. Use it with `{ session: false }`.
  *
- * Does not parse bodies and does not respond: the error handler of this package, or your own, does.
+ * It does not parse bodies and does not send responses. Mount the error handler of this package, or your own.
+ *
+ * The constructor throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -175,7 +199,7 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     }
   }
 
-  /** Called by Passport. Ends in exactly one of success, fail and error. */
+  /** Authenticates a request. Passport calls it; it ends in exactly one of `success`, `fail` and `error`. */
   authenticate(request: StrategyRequest, route?: AssertionRouteOptions): void {
     // Read now: on an instance that several requests share, the next request replaces them.
     const { success, fail, error } = this as unknown as StrategyActions

@@ -14,19 +14,23 @@ export type BasicVerifyOptions = Pick<ClientAuthenticatorOptions, 'findClient' |
 
 const NAMES = optionNames<BasicVerifyOptions>({ findClient: true, basicDecoding: true, strict: true })
 
-/** The verify function of passport-http's `BasicStrategy`, with and without `passReqToCallback`. */
+/** The verify function for `BasicStrategy` of passport-http, with or without `passReqToCallback`. */
 export interface BasicVerify {
   (request: IncomingMessage, userid: string, password: string, done: ClientDone): void
   (userid: string, password: string, done: ClientDone): void
 }
 
 /**
- * Makes the verify function for `new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient }))`. It reads
- * the header again: passport-http cuts the secret at its second colon, decodes nothing and takes other schemes for
- * Basic. A client that is refused ends the chain of strategies with an `OAuthError` of status 401.
+ * Creates the verify function for `new BasicStrategy({ passReqToCallback: true }, createBasicVerify({ findClient }))`
+ * of passport-http. A refused client ends the chain of strategies with an `OAuthError` of status 401.
  *
- * Without `passReqToCallback` it has only what passport-http read: a secret with a colon is wrong, and a client assertion
- * in the same request is not seen; a warning says so.
+ * The function parses the `Authorization` header again, because passport-http cuts the secret at its second colon,
+ * decodes nothing, and accepts other schemes as Basic.
+ *
+ * Without `passReqToCallback`, the function has only the values that passport-http parsed. A secret with a colon is then
+ * refused, and a client assertion in the same request is not detected. A process warning reports this.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

@@ -16,19 +16,24 @@ export type ClientPasswordVerifyOptions = Pick<ClientAuthenticatorOptions, 'find
 
 const NAMES = optionNames<ClientPasswordVerifyOptions>({ findClient: true })
 
-/** The verify function of passport-oauth2-client-password, with and without `passReqToCallback`. */
+/** The verify function for passport-oauth2-client-password, with or without `passReqToCallback`. */
 export interface ClientPasswordVerify {
   (clientId: string, clientSecret: string, done: ClientDone): void
   (request: object, clientId: string, clientSecret: string, done: ClientDone): void
 }
 
 /**
- * Makes the verify function for `new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient }))`.
- * It refuses a secret beside an `Authorization` header or a client assertion, so that a chain of strategies cannot fall
- * through from one credential to another. A client that is refused ends the chain with an `OAuthError`.
+ * Creates the verify function for
+ * `new ClientPasswordStrategy({ passReqToCallback: true }, createClientPasswordVerify({ findClient }))` of
+ * passport-oauth2-client-password. A refused client ends the chain of strategies with an `OAuthError`. A secret in
+ * addition to an `Authorization` header or a client assertion is refused, so a second credential cannot make up for a
+ * wrong one.
  *
- * Without `passReqToCallback` it cannot see a second credential, and a chain of Passport may accept two at once; a warning
- * says so, and the exchanges of this package refuse such a request. Use that only where `strategies` chooses the strategy.
+ * Without `passReqToCallback`, the function cannot see a second credential, so a chain of strategies may accept two at
+ * once. A process warning reports this, and the exchanges of this package refuse these requests. Use it this way only
+ * if the option `strategies` of `authenticateClients` selects the strategy.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts

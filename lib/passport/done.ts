@@ -1,7 +1,7 @@
 import type { AuthenticatedClient } from '../client.ts'
 import { callHost, warnWithoutRequest } from '../hosts/passport.ts'
 
-/** How a verify function of this package answers: an error, or the client, and how it authenticated. */
+/** The callback of a verify function: receives an error, or the client and how it authenticated. */
 export type ClientDone = (error: unknown, client?: object | false, info?: object) => void
 
 /** What a strategy passes to a verify function: the request comes first where it has `passReqToCallback`. */
@@ -17,7 +17,7 @@ export function verifyArguments(name: string, given: readonly unknown[]): Verify
   const done = given.at(-1)
   if (typeof done !== 'function' || given.length < 3) {
     throw new TypeError(
-      `${name} must be called with an identifier, a secret and a callback, and the request before them`,
+      `${name}: the result must be called as (clientId, clientSecret, done) or (request, clientId, clientSecret, done)`,
     )
   }
   const [clientId, clientSecret] = given.slice(-3)

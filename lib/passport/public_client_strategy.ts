@@ -23,18 +23,20 @@ interface Actions {
  * @inline
  */
 export interface PublicClientStrategyOptions {
-  /** Looks up a client by its identifier. */
+  /** Looks up a client by its identifier. Returns `undefined` if the client is unknown. */
   readonly findClient: ClientAuthenticatorOptions['findClient']
-  /** Default `'oauth2-public-client'`. */
+  /** The name of the strategy in Passport. Default `'oauth2-public-client'`. */
   readonly name?: string | undefined
 }
 
 const NAMES = optionNames<PublicClientStrategyOptions>({ findClient: true, name: true })
 
 /**
- * A Passport strategy for public clients: a request that carries a `client_id` in its body and no other sort of client
- * authentication. Only clients registered with the method `none` pass. Requests that authenticate in another way, or not
- * at all, it leaves to the next strategy. Use it with `{ session: false }`.
+ * A Passport strategy for public clients: requests with a `client_id` in the body and no other client authentication.
+ * It accepts only clients that are registered with the method `none`. Passport tries the next strategy for requests
+ * that authenticate in another way, or not at all. Use it with `{ session: false }`.
+ *
+ * The constructor throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -56,7 +58,7 @@ export class PublicClientStrategy {
     this.authenticateClient = createClientAuthenticator({ findClient, methods: ['none'] })
   }
 
-  /** Called by Passport. Ends in exactly one of success, fail and error. */
+  /** Authenticates a request. Passport calls it; it ends in exactly one of `success`, `fail` and `error`. */
   authenticate(request: IncomingMessage, route?: object): void {
     const { success, fail, error } = this as unknown as Actions // bound to this request: read before anything is awaited
     const sent = sentParameters(request)

@@ -128,7 +128,7 @@ describe('O6: basicVerify and clientPasswordVerify work with and without passReq
       for (const given of [[], ['a'], ['a', 'b'], ['a', () => undefined], ['a', 'b', 'c', 'd']])
         assert.throws(
           () => verify(...given),
-          /^TypeError: \w+ must be called with an identifier, a secret and a callback/,
+          /^TypeError: \w+: the result must be called as \(clientId, clientSecret, done\) or \(request, /,
         )
   })
 })
