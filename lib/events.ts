@@ -6,83 +6,83 @@ import { isPromise } from './maybe_promise.ts'
 import { badOption, requireFunction } from './options.ts'
 import { toPrintable, toPrintableId } from './printable.ts'
 
-/** What names a session in an event. */
+/** The members that identify a session in an event. */
 export interface SessionEvent {
-  /** The session. */
+  /** The id of the session. */
   readonly sessionId: string
   /** The type of the session: `oauth2` for sessions of this package. */
   readonly type: string
   /** The user of the session. */
   readonly subject: string
-  /** The client of the session; '' for none. */
+  /** The client of the session; `''` for none. */
   readonly clientId: string
 }
 
 /**
  * The events of this package and their members. They never contain a secret, assertion, code or token. Each event is
- * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` followed by the name.
+ * published on the `node:diagnostics_channel` named `passport-client-assertion-jwt:` followed by the name of the event.
  *
- * Every string is one printable line. `clientId` and `kid` are printable ASCII of at most 1,024 characters, as they can be
- * registered. Other characters of a request are escaped (`\u000a`), and long strings are cut.
+ * Every string is one printable line. `clientId` and `kid` are printable ASCII of at most 1,024 characters, because
+ * only such values can be registered. Other characters of a request are escaped (`\u000a`), and long strings are cut.
  */
 export interface Events {
   /** A client authenticated. */
   'client.authenticated': {
-    /** The client. */
+    /** The identifier of the client. */
     readonly clientId: string
-    /** The method it used. */
+    /** The client authentication method that the client used. */
     readonly method: ClientAuthenticationMethod
-    /** The JOSE algorithm of its assertion. Absent without an assertion. */
+    /** The JOSE algorithm of the assertion. Absent if the client sent no assertion. */
     readonly alg?: string | undefined
-    /** The `kid` of the key that verified the assertion. Absent: the key has none. */
+    /** The `kid` of the key that verified the assertion. Absent if the key has no `kid`. */
     readonly kid?: string | undefined
-    /** The trusted issuer of the assertion and its `sub`, where the client did not make it itself. */
+    /** The trusted issuer of the assertion. Absent if the client issued the assertion itself. */
     readonly issuer?: string | undefined
-    /** The `sub` of the trusted issuer's token. */
+    /** The `sub` of the assertion. Absent if the client issued the assertion itself. */
     readonly subject?: string | undefined
   }
-  /** A client was turned away. */
+  /** A client was refused. */
   'client.refused': {
-    /** As the request named it; not authenticated, perhaps not even registered. */
+    /** The client identifier in the request. It is not authenticated, and perhaps not registered. */
     readonly clientId: string | undefined
     /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
     /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
-    /** The `kid` of the assertion, not verified. Absent: it has none. */
+    /** The `kid` of the assertion, not verified. Absent if the assertion has none. */
     readonly kid?: string | undefined
   }
-  /** A client could not be judged: the server is at fault. */
+  /** A client could be neither accepted nor refused, because of a server error (fault). */
   'client.undecided': {
-    /** As the request named it. */
+    /** The client identifier in the request. It is not authenticated. */
     readonly clientId: string | undefined
     /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
     /** What failed, for operators. */
     readonly detail: string | undefined
-    /** The `kid` of the assertion, not verified. Absent: it has none. */
+    /** The `kid` of the assertion, not verified. Absent if the assertion has none. */
     readonly kid?: string | undefined
     /** The underlying exception. */
     readonly cause: unknown
   }
-  /** Something about a client's registration that its operator should mend; the request went on. */
+  /** A client's registration has a problem that its operator should fix. The request continued. */
   'client.warning': {
-    /** The client. */
+    /** The identifier of the client. */
     readonly clientId: string
-    /** What to mend in the registration. */
+    /** What to fix in the registration. */
     readonly detail: string
   }
-  /** The metadata document of a client was read, and is used until `expiresAt`. */
+  /** The metadata document of a client was fetched, and is used until `expiresAt`. */
   'client_document.read': {
-    /** The client: the URL of the document. */
+    /** The `client_id`: the URL of the document. */
     readonly clientId: string
-    /** The size of the document. */
+    /** The size of the document in bytes. */
     readonly bytes: number
-    /** How long the request took. */
+    /** The duration of the request in milliseconds. */
     readonly milliseconds: number
-    /** Epoch seconds. */
+    /** When the document expires from the cache, in epoch seconds. */
     readonly expiresAt: number
-    /** What differs from the document that was kept before. */
+    /** Whether `redirect_uris` differs from the document that was cached before. */
     readonly redirectUrisChanged: boolean
     /** Whether `jwks` or `jwks_uri` differs. */
     readonly keysChanged: boolean
@@ -91,27 +91,27 @@ export interface Events {
   }
   /** The metadata document of a client is invalid or was withdrawn. */
   'client_document.refused': {
-    /** The client: the URL of the document. */
+    /** The `client_id`: the URL of the document. */
     readonly clientId: string
     /** What is wrong with the document. */
     readonly detail: string
   }
-  /** The metadata document of a client cannot be read. `detail` is for operators alone. */
+  /** The metadata document of a client cannot be fetched. Only operators should see `detail`. */
   'client_document.unreachable': {
-    /** The client: the URL of the document. */
+    /** The `client_id`: the URL of the document. */
     readonly clientId: string
-    /** Why the document cannot be read. */
+    /** Why the document cannot be fetched. */
     readonly detail: string
-    /** Whether the last valid document was used. */
+    /** Whether the last valid document was used instead. */
     readonly isStaleUsed: boolean
   }
   /** An authorization code was issued. */
   'code.issued': {
     /** The client that receives the code. */
     readonly clientId: string
-    /** The user who allowed it. */
+    /** The user who allowed the request. */
     readonly subject: string
-    /** The session that the code will open. */
+    /** The id of the session that the code will open. */
     readonly sessionId: string
   }
   /** An authorization code was exchanged for tokens. */
@@ -120,7 +120,7 @@ export interface Events {
     readonly clientId: string
     /** The user of the code. */
     readonly subject: string
-    /** The session that the code opened. */
+    /** The id of the session that the code opened. */
     readonly sessionId: string
   }
   /** An authorization code was sent again after it was used (RFC 6749 §10.5). */
@@ -129,39 +129,42 @@ export interface Events {
     readonly clientId: string
     /** The user of the code. */
     readonly subject: string
-    /** The session that the code opened. */
+    /** The id of the session that the code opened. */
     readonly sessionId: string
-    /** Whether the replay proved client, redirect URI and verifier, and so ended the session. */
+    /** Whether the replay had the right client, redirect URI and verifier. If so, the session was ended. */
     readonly proven: boolean
   }
-  /** A token request was answered with tokens. `tokenId` is the `jti` of the access token. */
+  /** Tokens were issued in response to a token request. */
   'token.issued': {
     /** The client that receives the tokens. */
     readonly clientId: string
-    /** The user; for `client_credentials` the client. */
+    /** The user; for `client_credentials`, the client. */
     readonly subject: string
-    /** Absent for `client_credentials`. */
+    /** The id of the session. Absent for `client_credentials`. */
     readonly sessionId: string | undefined
     /** The `grant_type` of the request; `undefined` if it is not known. */
     readonly grantType: string | undefined
-    /** The scope of the access token, separated by spaces; '' for none. */
+    /** The scope of the access token, as values separated by spaces; `''` for none. */
     readonly scope: string
     /** The `jti` of the access token. */
     readonly tokenId: string
-    /** Epoch seconds. */
+    /** When the access token expires, in epoch seconds. */
     readonly expiresAt: number
   }
-  /** A resource server did not accept an access token. For a server error (fault) `cause` is there: nothing was decided. */
+  /**
+   * A resource server did not accept an access token. If `cause` is present, a server error (fault) prevented a
+   * decision.
+   */
   'access_token.refused': {
     /** The reason code; see `REASONS`. */
     readonly reason: Reason | undefined
     /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
-    /** The `jti` of the token; `undefined` until its signature is verified. */
+    /** The `jti` of the token; `undefined` if the signature is not verified. */
     readonly tokenId: string | undefined
-    /** The client that the token was issued to; `undefined` until its signature is verified. */
+    /** The client that the token was issued to; `undefined` if the signature is not verified. */
     readonly clientId: string | undefined
-    /** The underlying exception of a fault. Absent: the token was refused. */
+    /** The underlying exception of a server error. Absent if the token was refused. */
     readonly cause?: unknown
   }
   /** A session was opened. */
@@ -169,39 +172,39 @@ export interface Events {
   /** A refresh token was accepted. */
   'session.refreshed': SessionEvent & {
     /**
-     * `confirm`: the newest token, for the first time. `join`: a concurrent request. `retry`: the client lost the last
-     * response. `slide`: the tokens do not rotate.
+     * Why the token was accepted. `confirm`: the newest token was used for the first time. `join`: a concurrent
+     * request. `retry`: the client lost the last response. `slide`: the tokens do not rotate.
      */
     readonly outcome: 'confirm' | 'join' | 'retry' | 'slide'
     /** The generation of the presented token. */
     readonly generation: number
-    /** The newest generation issued. */
+    /** The newest generation that was issued. */
     readonly newest: number
     /** The last generation that the client has used. */
     readonly confirmed: number
   }
-  /** Another node changed the session between reading and saving; `attempt` counts from 1. */
+  /** Another node changed the session between reading and saving, so saving is tried again. */
   'session.conflict': SessionEvent & {
-    /** The number of this attempt to save, from 1. */
+    /** The number of the attempt to save, from 1. */
     readonly attempt: number
   }
-  /** A refresh token that was superseded was presented (RFC 9700 §4.14.2). */
+  /** A refresh token was sent that a newer one had replaced (RFC 9700 §4.14.2). */
   'refresh_token.reused': SessionEvent & {
     /** The generation of the presented token. */
     readonly generation: number
-    /** The newest generation issued. */
+    /** The newest generation that was issued. */
     readonly newest: number
     /** The last generation that the client has used. */
     readonly confirmed: number
-    /** Whether the session was ended for it. */
+    /** Whether the session was ended because of it. */
     readonly ended: boolean
   }
   /** A session was ended. */
   'session.ended': {
-    /** The session. */
+    /** The id of the session. */
     readonly sessionId: string
   }
-  /** All sessions of a user of one type were ended: `sessions.endAll`. */
+  /** `sessions.endAll` ended all sessions of one type of a user. */
   'sessions.ended': {
     /** The user. */
     readonly subject: string
@@ -210,16 +213,16 @@ export interface Events {
     /** The number of sessions. */
     readonly count: number
   }
-  /** A record of a store that is damaged, or of a later version, was left out of a list. */
+  /** A list left out a record that is damaged, or that a later version of this package wrote. */
   'record.unreadable': {
-    /** What the record is of. */
+    /** The kind of record. */
     readonly kind: 'session' | 'code'
     /** The id of the record; `undefined` if it cannot be read. */
     readonly id: string | undefined
-    /** Why it cannot be read. */
+    /** Why the record cannot be read. */
     readonly cause: unknown
   }
-  /** A request was answered with an error, whatever its kind. `cause` is there for faults. */
+  /** A request got an error response of any kind. For server errors (faults), `cause` is present. */
   'request.refused': {
     /** The `error` of the response. */
     readonly code: OAuthErrorCode
@@ -229,9 +232,9 @@ export interface Events {
     readonly reason: Reason | undefined
     /** What was expected and what was received, for operators. */
     readonly detail: string | undefined
-    /** The client as the request named it; `undefined` if it named none. */
+    /** The client identifier in the request; `undefined` if it has none. */
     readonly clientId: string | undefined
-    /** The underlying exception of a fault. Absent for other errors. */
+    /** The underlying exception of a server error. Absent for other errors. */
     readonly cause?: unknown
   }
 }
@@ -341,10 +344,11 @@ export function publishFailure(error: unknown, kid?: string): unknown {
 }
 
 /**
- * Listens for one event. Returns the function that stops listening. A convenience over
- * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`, with types. A listener that throws, or
- * whose promise rejects, affects nobody else: it is reported by one process warning. Throws a `TypeError` for a name that
- * no event has.
+ * Listens for one event, and returns a function that stops listening. It is a typed shorthand for
+ * `diagnostics_channel.subscribe('passport-client-assertion-jwt:' + name, …)`.
+ *
+ * If a listener throws or rejects, requests and other listeners are not affected; one process warning reports it.
+ * Throws a `TypeError` if there is no event of this name.
  *
  * @example
  * ```ts
