@@ -9,11 +9,11 @@ import { requireIssuer } from '../issuer.ts'
 import { badOption, booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { EndpointFacts } from './turn.ts'
 
-/** An endpoint as it is advertised: its URL, or the path below the issuer, and the handler that serves it. */
+/** An endpoint in the metadata document: its URL, and the handler that serves it. */
 export interface AdvertisedEndpoint {
-  /** The URL, or a path below the issuer such as `'/token'`. */
+  /** The URL of the endpoint, or a path below the issuer such as `'/token'`. */
   readonly url: string
-  /** What `createTokenEndpoint`, `createRevocationEndpoint` or `createIntrospectionEndpoint` made. */
+  /** What `createTokenEndpoint`, `createRevocationEndpoint` or `createIntrospectionEndpoint` returned. */
   readonly endpoint: EndpointFacts
 }
 
@@ -21,17 +21,17 @@ export interface AdvertisedEndpoint {
 export interface MetadataOptions {
   /** The issuer identifier: a URL without query and fragment. */
   readonly issuer: string
-  /** A URL, or a path below the issuer such as `'/authorize'`. */
+  /** The URL of the authorization endpoint, or a path below the issuer such as `'/authorize'`. Default: none. */
   readonly authorizationEndpoint?: string | undefined
-  /** The URL of your public keys, or a path below the issuer. Default: none is published. */
+  /** The URL of your public keys, or a path below the issuer such as `'/jwks.json'`. Default: not published. */
   readonly jwksUri?: string | undefined
-  /** What serves it knows its grant types. */
+  /** The token endpoint (RFC 6749 §3.2). */
   readonly token: AdvertisedEndpoint & {
     /** What `createTokenEndpoint` returned. */
     readonly endpoint: {
-      /** For `grant_types_supported`. */
+      /** The grant types, published as `grant_types_supported`. */
       readonly grantTypes: readonly string[]
-      /** For `dpop_signing_alg_values_supported`. Absent: not published. */
+      /** The algorithms of DPoP proofs, published as `dpop_signing_alg_values_supported`. Absent: not published. */
       readonly dpopAlgorithms?: readonly string[] | undefined
     }
   }
@@ -39,30 +39,33 @@ export interface MetadataOptions {
   readonly revocation?: AdvertisedEndpoint | undefined
   /** The introspection endpoint (RFC 7662). Default: none. */
   readonly introspection?: AdvertisedEndpoint | undefined
-  /** What `createPushedAuthorizationEndpoint` made. */
+  /** The endpoint for pushed authorization requests (RFC 9126). Default: none. */
   readonly pushed?:
     | (AdvertisedEndpoint & {
         /** What `createPushedAuthorizationEndpoint` returned. */
         readonly endpoint: {
-          /** For `require_pushed_authorization_requests`. */
+          /** Whether every client must push its requests, published as `require_pushed_authorization_requests`. */
           readonly isRequired: boolean
         }
       })
     | undefined
-  /** For `scopes_supported`. Default: not published. */
+  /** The scope values, published as `scopes_supported`. Default: not published. */
   readonly scopes?: readonly string[] | undefined
   /** The resources of this server (RFC 9728 §4): what `createResources` returned. */
   readonly resources?:
     | {
-        /** For `protected_resources`. */
+        /** The URIs of the resources, published as `protected_resources`. */
         readonly uris: readonly string[]
       }
     | undefined
-  /** Default `['code']` with an authorization endpoint. */
+  /**
+   * The response types, published as `response_types_supported`. Default `['code']`, or `[]` without an authorization
+   * endpoint.
+   */
   readonly responseTypes?: readonly string[] | undefined
-  /** Whether authorization responses carry `iss` (RFC 9207), as those of this package do. Default true. */
+  /** Whether authorization responses contain `iss` (RFC 9207), as those of this package do. Default `true`. */
   readonly issuerInResponse?: boolean | undefined
-  /** Additional members, or members that replace the ones above. */
+  /** More members of the document. They replace members of the same name. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -81,7 +84,7 @@ const NAMES = optionNames<MetadataOptions>({
   extra: true,
 })
 
-/** Authorization server metadata (RFC 8414 §2), as it goes over the wire. */
+/** Authorization server metadata (RFC 8414 §2), as clients receive it. */
 export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
   /** The issuer identifier. */
   readonly issuer: string
@@ -89,18 +92,19 @@ export type AuthorizationServerMetadata = Readonly<Record<string, unknown>> & {
   readonly token_endpoint: string
 }
 
-/** The paths of an issuer's metadata documents on its host. */
+/** The paths, on the host of an issuer, at which its metadata documents are served. */
 export type WellKnownPaths = {
-  /** RFC 8414 §3.1: the well-known name goes between the host and the path of the issuer. */
+  /** The path of RFC 8414 §3.1: the well-known name is inserted before the path of the issuer. */
   readonly authorizationServer: string
-  /** OpenID Connect Discovery §4: it is appended to the path of the issuer. */
+  /** The path of OpenID Connect Discovery §4: the well-known name is appended to the path of the issuer. */
   readonly openidConfiguration: string
-  /** All places where clients look, those two included, without repeats. */
+  /** All paths at which clients look for the document, including the other two, each path once. */
   readonly all: string[]
 }
 
 /**
- * Where the metadata documents of an issuer belong. A slash at the end of the issuer's path is left out (RFC 8414 §3.1).
+ * Returns the paths at which the metadata documents of an issuer must be served. A slash at the end of the issuer's
+ * path is removed (RFC 8414 §3.1). Throws a `TypeError` if `issuer` is no issuer identifier.
  *
  * @example
  * ```ts
@@ -150,16 +154,21 @@ function checkDocumentMethods(extra: MetadataOptions['extra'], { methods }: Endp
   if (missing !== undefined) {
     throw badOption(
       'methods',
-      `methods of the token endpoint (${methods.join(', ')}) in createClientDocuments`,
+      `limited in createClientDocuments to the methods of the token endpoint (${methods.join(', ')})`,
       missing,
     )
   }
 }
 
 /**
- * The metadata document of an authorization server (RFC 8414 §2), made from the handlers that serve its endpoints, so
- * that it says what they do. Make it after all exchanges are registered. It checks none of the URLs. With an authorization
- * endpoint it also has the members that clients of OpenID Connect require; `extra` replaces them.
+ * Creates the metadata document of an authorization server (RFC 8414 §2). It is generated from the handlers that serve
+ * the endpoints, so it always matches what they do. Call it after all exchanges are registered. It does not check any
+ * URL.
+ *
+ * If you set `authorizationEndpoint`, the document also has the members that OpenID Connect clients require. Replace
+ * them with the option `extra`.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -243,17 +252,20 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
  * @inline
  */
 export interface DocumentEndpointOptions {
-  /** Seconds for which the document may be cached. Default 300. */
+  /** Seconds for which the document may be cached, 0 to 86400. Default 300. */
   readonly maxAgeSeconds?: number | undefined
-  /** `false`: no CORS headers. Default: any origin may read it. */
+  /** `false`: the response has no CORS headers. Default: any origin may read the document. */
   readonly cors?: CorsOptions | false | undefined
 }
 
 const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: true, cors: true })
 
 /**
- * A handler that responds to GET and HEAD with a JSON document that anybody may read and cache: metadata, or a set of public
- * keys. For `node:http`, or a middleware of Express: `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
+ * Creates a handler that serves a public JSON document, such as metadata or a set of public keys. It responds to GET
+ * and HEAD, and allows caching. Use it with `node:http`, or with Express:
+ * `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
+ *
+ * Throws a `TypeError` if an option is unknown or invalid.
  *
  * @param document the document, or a function that returns it (or a promise of it) for each request
  *
@@ -269,7 +281,7 @@ export function createDocumentEndpoint(
   options: DocumentEndpointOptions = {},
 ): (request: Request, response: Response, next?: Next) => void {
   if (typeof document !== 'function' && !isJsonObject(document)) {
-    throw badOption('document', 'an object of JSON, or a function', document)
+    throw badOption('document', 'a JSON object, or a function', document)
   }
   checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)
   const maxAge = wholeNumber('maxAgeSeconds', options.maxAgeSeconds, 300, 0, 86_400)
@@ -299,7 +311,7 @@ export function createDocumentEndpoint(
 async function ask(document: () => unknown): Promise<object> {
   const body: unknown = await askHook('document', MOST_HOOK_MILLISECONDS, document)
   if (isJsonObject(body)) return body as object
-  throw returnedWrong('document', 'an object of JSON, or a promise of one')
+  throw returnedWrong('document', 'a JSON object, or a promise of one')
 }
 
 /** Whether a value can be sent as a JSON object: no array, no function, nothing circular, no BigInt. */
