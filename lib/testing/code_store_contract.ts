@@ -48,8 +48,9 @@ async function eventually(ask: () => Promise<boolean>, message: string): Promise
 }
 
 /**
- * Holds a code store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ * Adds tests that check whether your code store fulfils its contract, including concurrent calls: one test for each
+ * sentence of the contract. Pass `describe` and `it` of any test runner. If the clock of the store cannot be moved, the
+ * tests take about four seconds.
  *
  * @example
  * ```ts
@@ -70,7 +71,7 @@ export function testCodeStore(
   const { connection, maximumCodesPerUser } = contractOptions('testCodeStore', options)
   describe(`${title}: code store`, () => {
     it(
-      'hands a code out as it was added, member for member',
+      'returns a code as it was added, with all members',
       withStore(open, async ({ store, other, now }) => {
         for (const code of [
           codeAt(now()),
@@ -94,7 +95,7 @@ export function testCodeStore(
     )
 
     it(
-      'answers for a code it does not have',
+      'reports a code that it does not have as unknown',
       withStore(open, async ({ store }) => {
         const id = unique('code-id')
         assert.equal(await store.find(id), undefined)
@@ -105,7 +106,7 @@ export function testCodeStore(
     )
 
     it(
-      'takes in and hands out copies',
+      'stores and returns copies',
       withStore(open, async ({ store, now }) => {
         const inner = { a: 1 }
         const added = codeAt(now(), { extra: { inner } })
@@ -135,7 +136,7 @@ export function testCodeStore(
     )
 
     it(
-      'has exactly one winner among callers at once on two connections',
+      'lets exactly one of several concurrent calls on two connections win',
       withStore(open, async (subject) => {
         for (let round = 0; round < 10; round += 1) {
           const code = codeAt(subject.now())
@@ -148,7 +149,7 @@ export function testCodeStore(
     )
 
     it(
-      'counts failures, each once, also those of callers at once',
+      'counts each failure once, even with concurrent calls',
       withStore(open, async (subject) => {
         const code = codeAt(subject.now())
         await subject.store.add(code)
@@ -162,7 +163,7 @@ export function testCodeStore(
     )
 
     it(
-      'loses neither a failure nor the spending when both come at once',
+      'loses neither a failure nor the spending if both happen at the same time',
       withStore(open, async (subject) => {
         const code = codeAt(subject.now())
         await subject.store.add(code)
@@ -176,7 +177,7 @@ export function testCodeStore(
     )
 
     it(
-      'keeps a code until it expires, and one that was spent until its keepUntil',
+      'keeps a code until it expires, and a spent code until its keepUntil',
       withStore(open, async ({ store, now, waitUntil }) => {
         const expiresAt = Math.ceil(now()) + 2
         const keepUntil = expiresAt + 2
@@ -200,7 +201,7 @@ export function testCodeStore(
     )
 
     it(
-      'forgets a code that was never spent a minute after its expiry at the latest, whatever its keepUntil',
+      'forgets an unspent code at most a minute after its expiry, whatever its keepUntil',
       withStore(open, async ({ store, now }) => {
         const expiresAt = Math.floor(now()) - 61
         const code = codeAt(now(), { expiresAt, keepUntil: expiresAt + 3600 })
@@ -213,7 +214,7 @@ export function testCodeStore(
 
     if (maximumCodesPerUser !== undefined) {
       it(
-        'keeps so many live codes of one user for one client and no more, and others are not concerned',
+        'keeps at most maximumCodesPerUser valid codes per user and client, and does not limit others',
         withStore(open, async ({ store, other, now, waitUntil }) => {
           const [subject, clientId] = [unique('subject'), unique('client')]
           const expiresAt = Math.ceil(now()) + 8 // the codes below are added one after the other, on a slow machine too

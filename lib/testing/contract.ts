@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { booleanOption, checkOptions, wholeNumber } from '../options.ts'
 
-/** The two functions of a test runner that a contract needs: those of node:test, Vitest, Jest or Mocha. */
+/** The two functions of a test runner that a contract needs, as in node:test, Vitest, Jest and Mocha. */
 export interface ContractRunner {
   /** Groups tests under a title. */
   readonly describe: (title: string, body: () => void) => unknown
@@ -11,17 +11,17 @@ export interface ContractRunner {
 }
 
 /**
- * What a suite cannot see from the store.
+ * What a contract cannot find out from the store.
  *
  * @inline
  */
 export interface ContractOptions {
   /**
-   * `false` for a store that has no connection which could break: the test of that is then not listed. Default `true`: it is,
-   * and fails unless `open` gives `disconnect`.
+   * Whether the store has a connection that can break. `true`: `open` must return `disconnect`, or the test of a broken
+   * connection fails. `false`: this test is left out. Default `true`.
    */
   readonly connection?: boolean | undefined
-  /** How many live codes of one user for one client the code store under test keeps. Give it: without it, that is not tested. */
+  /** How many valid codes your code store keeps per user and client. Default: this limit is not tested. */
   readonly maximumCodesPerUser?: number | undefined
 }
 
@@ -35,23 +35,28 @@ export function contractOptions(caller: string, options: ContractOptions) {
   }
 }
 
-/** A store opened for one test. */
+/** A store that was opened for one test. */
 export interface OpenedStore<Store> {
-  /** The store under test, over the first connection. */
+  /** The store under test. */
   readonly store: Store
-  /** The same data over another connection, as another node has it. Default: `store` itself. */
+  /** A second store with the same data over another connection, like that of another node. Default: `store` itself. */
   readonly other?: Store | undefined
-  /** The store's own time in epoch seconds, with fractions where it has them. Default: the clock of this machine. */
+  /** Returns the store's time in epoch seconds, with fractions if the store has them. Default: the system clock. */
   readonly now?: (() => number) | undefined
-  /** Resolves once the store's time has reached `moment` (epoch seconds): moves the clock, or waits. Default: waits. */
+  /** Resolves when the store's time has reached `moment` (epoch seconds): moves the clock, or waits. Default: waits. */
   readonly waitUntil?: ((moment: number) => Promise<void>) | undefined
-  /** Breaks the connection for good, after which every verb must reject. Not needed with `connection: false`. */
+  /**
+   * Breaks the connection permanently. After that, every function of the store must reject. Not needed with
+   * `connection: false`.
+   */
   readonly disconnect?: (() => Promise<void>) | undefined
-  /** Called at the end of the test, also when it failed. */
+  /** Called at the end of the test, even if the test failed. Default: nothing is closed. */
   readonly close?: (() => Promise<void>) | undefined
 }
 
-/** Opens the store under test, once for each test. Tests may share data: each uses new ids. */
+/**
+ * Opens the store under test. It is called once for each test. Tests may share data, because each test uses new ids.
+ */
 export type OpenStore<Store> = () => Promise<OpenedStore<Store>> | OpenedStore<Store>
 
 /** What a test of a contract is handed: every default filled in. */
@@ -93,7 +98,9 @@ export const withBrokenStore =
     const opened = await open()
     try {
       if (opened.disconnect === undefined)
-        throw new Error('open gives no disconnect: give it, or { connection: false } where no connection can break')
+        throw new Error(
+          'open returned no disconnect: return it, or pass { connection: false } if no connection can break',
+        )
       await opened.disconnect()
       await body(opened.store)
     } finally {

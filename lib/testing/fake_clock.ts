@@ -1,15 +1,15 @@
 import type { Clock } from '../clock.ts'
 
-/** A clock that stands still until it is moved. Call it for the time; hand it in wherever a `Clock` is taken. */
+/** A clock that stands still until you move it. Call it to get the time, and pass it as any option `clock`. */
 export interface FakeClock extends Clock {
-  /** Moves the clock by `seconds`, which may be negative. Answers with the new time. */
+  /** Moves the clock by `seconds`, which may be negative, and returns the new time. */
   advance(seconds: number): number
-  /** Sets the clock to a moment, epoch seconds. Answers with it. */
+  /** Sets the clock to a time in epoch seconds, and returns it. */
   set(at: number): number
 }
 
 /**
- * A clock for tests. It checks nothing: fractions and steps backwards are what tests are for.
+ * Creates a clock for tests. It accepts any number: fractions and steps backwards are useful in tests.
  *
  * @param startAt epoch seconds at which it stands; default 1800000000 (2027-01-15)
  *

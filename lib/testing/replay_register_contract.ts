@@ -14,8 +14,9 @@ import {
 } from './contract.ts'
 
 /**
- * Holds a replay register to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ * Adds tests that check whether your replay register fulfils its contract, including concurrent calls: one test for
+ * each sentence of the contract. Pass `describe` and `it` of any test runner. If the clock of the store cannot be
+ * moved, the tests take about four seconds.
  *
  * @example
  * ```ts
@@ -48,7 +49,7 @@ export function testReplayRegister(
     )
 
     it(
-      'goes by the identity of the assertion, whatever expiry it is presented with',
+      'recognizes an assertion by issuer, client and jti, whatever its expiry',
       withStore(open, async ({ store, now }) => {
         const jti = unique('jti')
         assert.equal(await store.remember('i', 'c', jti, soon(now())), true)
@@ -58,7 +59,7 @@ export function testReplayRegister(
     )
 
     it(
-      'has exactly one winner among callers at once on two connections',
+      'lets exactly one of several concurrent calls on two connections win',
       withStore(open, async (subject) => {
         for (let round = 0; round < 10; round += 1) {
           const jti = unique('jti')
@@ -94,7 +95,7 @@ export function testReplayRegister(
     )
 
     it(
-      'takes any text, also a long one',
+      'accepts any string, even a long one',
       withStore(open, async ({ store, now }) => {
         const tail = unique('')
         for (const text of [...AWKWARD, '\0', 'j'.repeat(8000)]) {
@@ -105,7 +106,7 @@ export function testReplayRegister(
     )
 
     it(
-      'remembers until the second of the expiry, and lives on after it',
+      'remembers an assertion until the second of its expiry, and keeps working afterwards',
       withStore(open, async ({ store, now, waitUntil }) => {
         const [jti, lasting] = [unique('jti'), unique('jti')]
         const expiresAt = Math.ceil(now()) + 3

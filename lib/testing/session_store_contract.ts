@@ -43,8 +43,9 @@ const sessionAt = (moment: number, changes: Partial<Session> = {}): Session => {
 }
 
 /**
- * Holds a session store to its contract: one test for each sentence of it, concurrent callers included. Takes the
- * `describe` and `it` of any test runner. Lasts about four seconds where the store's clock cannot be moved.
+ * Adds tests that check whether your session store fulfils its contract, including concurrent calls: one test for each
+ * sentence of the contract. Pass `describe` and `it` of any test runner. If the clock of the store cannot be moved, the
+ * tests take about four seconds.
  *
  * @example
  * ```ts
@@ -67,7 +68,7 @@ export function testSessionStore(
 
   describe(`${title}: session store`, () => {
     it(
-      'hands a session out as it was created, member for member',
+      'returns a session as it was created, with all members',
       withStore(open, async ({ store, other, now }) => {
         for (const session of [
           sessionAt(now()),
@@ -100,7 +101,7 @@ export function testSessionStore(
     )
 
     it(
-      'answers for a session it does not have',
+      'reports a session that it does not have as unknown or gone',
       withStore(open, async ({ store, now }) => {
         const session = sessionAt(now())
         assert.equal(await store.get(session.id), undefined)
@@ -113,7 +114,7 @@ export function testSessionStore(
     )
 
     it(
-      'knows no session by a text that can be none of its ids, and does not fail over it',
+      'finds no session for an impossible id, and does not fail',
       withStore(open, async ({ store, now }) => {
         for (const text of ['\0', 'a\0b', ...AWKWARD]) {
           const session = sessionAt(now(), { id: unique(text), subject: unique(text) })
@@ -129,7 +130,7 @@ export function testSessionStore(
     )
 
     it(
-      'takes in and hands out copies',
+      'stores and returns copies',
       withStore(open, async ({ store, now }) => {
         const inner = { a: 1 }
         const created = sessionAt(now(), { extra: { inner } })
@@ -159,7 +160,7 @@ export function testSessionStore(
     )
 
     it(
-      'creates an id once, also for callers at once on two connections',
+      'creates an id once, even with concurrent calls on two connections',
       withStore(open, async (subject) => {
         for (let round = 0; round < 5; round += 1) {
           const session = sessionAt(subject.now())
@@ -198,7 +199,7 @@ export function testSessionStore(
     )
 
     it(
-      'has exactly one winner among saves at once on two connections',
+      'lets exactly one of several concurrent saves on two connections win',
       withStore(open, async (subject) => {
         const session = sessionAt(subject.now())
         await subject.store.create(session)
@@ -215,7 +216,7 @@ export function testSessionStore(
     )
 
     it(
-      'ends a session for good',
+      'ends a session permanently',
       withStore(open, async ({ store, other, now }) => {
         const [session, untouched] = [sessionAt(now()), sessionAt(now())]
         await store.create(session)
@@ -248,7 +249,7 @@ export function testSessionStore(
     )
 
     it(
-      'creates no session that was ended before, that is over, or that says it was ended',
+      'does not create a session that was ended, has expired, or has endedAt',
       withStore(open, async ({ store, other, now }) => {
         const past = Math.floor(now()) - 1
         const session = sessionAt(now())
@@ -267,7 +268,7 @@ export function testSessionStore(
     )
 
     it(
-      'has no session left when it is ended while it is created or saved',
+      'keeps no session that is ended while it is created or saved',
       withStore(open, async ({ store, other, now }) => {
         for (let round = 0; round < 20; round += 1) {
           const session = sessionAt(now())
@@ -337,7 +338,7 @@ export function testSessionStore(
     )
 
     it(
-      'lets no session escape endAll: what survives a race is listed, and the next call ends it',
+      'lists every session that survives a race with endAll, and the next endAll ends it',
       withStore(open, async ({ store, other, now }) => {
         for (let round = 0; round < 5; round += 1) {
           const subject = unique('subject')
@@ -367,7 +368,7 @@ export function testSessionStore(
     )
 
     it(
-      'expires at the second, by the idle or the absolute end, and keeps markers long enough',
+      'expires sessions at the second of their idle or absolute end, and remembers ended ones long enough',
       withStore(open, async ({ store, now, waitUntil }) => {
         const subject = unique('subject')
         const end = Math.ceil(now()) + 3

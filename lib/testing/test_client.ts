@@ -14,38 +14,39 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 /** The options of `createTestClient`. */
 export interface TestClientOptions {
-  /** Issuer identifier of the server under test: the `aud` of its assertions unless an override says otherwise. */
+  /** The issuer identifier of the server under test. It is the `aud` of the assertions, unless you override it. */
   readonly issuer: string
-  /** `client_id`, `iss` and `sub`. Default: the `client_id` of `client`, or `'test-client'`. */
+  /** The `client_id`, `iss` and `sub`. Default: the `client_id` of `client`, or `'test-client'`. */
   readonly clientId?: string | undefined
   /**
-   * Signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512` the client has a random secret of 64
-   * bytes and the method `client_secret_jwt`; with any other a key pair and the method `private_key_jwt`.
+   * The signature algorithm. Default `'ES256'`. With `HS256`, `HS384` or `HS512`, the client has a random secret of 64
+   * bytes and the method `client_secret_jwt`. With any other algorithm, it has a key pair and the method
+   * `private_key_jwt`.
    */
   readonly alg?: string | undefined
-  /** Members for the client record, over the ones made here: `grant_types`, `scope`, `redirect_uris`, … */
+  /** Members that are added to the client record, or replace its members: `grant_types`, `scope`, `redirect_uris`, … */
   readonly client?: Partial<Client> | undefined
-  /** Tells `iat`. Default: the clock of this machine. */
+  /** Returns the current time in epoch seconds, for `iat`. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
 
 /** Values that replace the valid ones in an assertion. */
 export interface AssertionOverrides {
-  /** `aud`. Default: the issuer. */
+  /** The `aud` of the assertion. Default: the issuer. */
   readonly audience?: unknown
-  /** From `iat` to `exp`. Default 60. */
+  /** Seconds from `iat` to `exp`. Default 60. */
   readonly lifetimeSeconds?: number | undefined
-  /** Moment of issue, epoch seconds. Default: what the clock says. */
+  /** The `iat` of the assertion, in epoch seconds. Default: the time of the option `clock`. */
   readonly now?: number | undefined
-  /** Members set over the sound claims; a member that is `undefined` is left out. Any JSON value goes. */
+  /** Claims that replace the valid ones, with any JSON values. A claim that is `undefined` is left out. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
-  /** Members set over `alg`, `kid` and `typ`; a member that is `undefined` is left out. */
+  /** Header members that replace `alg`, `kid` and `typ`, or are added. A member that is `undefined` is left out. */
   readonly header?: Readonly<Record<string, unknown>> | undefined
-  /** Signs with a fresh key, or a fresh secret, that the client record does not have. Default false. */
+  /** Whether to sign with a new key or secret that is not in the client record. Default `false`. */
   readonly foreignKey?: boolean | undefined
 }
 
-/** The form parameters a client authenticates with (RFC 7521 §4.2). */
+/** The form parameters that authenticate a client (RFC 7521 §4.2). */
 export interface AssertionParameters {
   /** The type of the assertion (RFC 7523 §2.2). */
   readonly client_assertion_type: string
@@ -53,21 +54,21 @@ export interface AssertionParameters {
   readonly client_assertion: string
 }
 
-/** A client with its key, for tests of a server that takes client assertions. */
+/** A client with its key, for tests of a server that accepts client assertions. */
 export interface TestClient {
   /** The client identifier. */
   readonly client_id: string
-  /** The record to register: it has the public key, or for a MAC the secret. */
+  /** The client record to register. It contains the public key, or the secret for a MAC algorithm. */
   readonly client: Client
-  /** The public keys; empty for a MAC. */
+  /** The public keys; empty for a MAC algorithm. */
   readonly jwks: JwkSet
-  /** The private key as a JWK; `undefined` for a MAC. */
+  /** The private key as a JWK; `undefined` for a MAC algorithm. */
   readonly privateJwk: Readonly<Record<string, unknown>> | undefined
-  /** Finds this client and no other. */
+  /** Returns the record of this client, and `undefined` for any other `client_id`. */
   readonly findClient: FindClient
   /** Returns a signed assertion that is valid except for the overrides. Each call uses a new `jti`. */
   assertion(overrides?: AssertionOverrides): Promise<string>
-  /** The same as form parameters, without `client_id`. */
+  /** Returns form parameters with such an assertion, without `client_id`. */
   parameters(overrides?: AssertionOverrides): Promise<AssertionParameters>
 }
 
@@ -125,9 +126,10 @@ function clientIdOf({ clientId, client }: TestClientOptions): string {
 const NAMES = optionNames<TestClientOptions>({ issuer: true, clientId: true, alg: true, client: true, clock: true })
 
 /**
- * Makes a client with a fresh key (or secret), its record, and sound assertions with any part replaced.
+ * Creates a client with a new key or secret, its client record, and a function that signs valid assertions. You can
+ * override any part of an assertion to make it invalid.
  *
- * It is for tests: the key lives in memory and the private half is handed out. It does not talk to any server.
+ * Use it only in tests: the key is in memory, and the private key is readable. It does not connect to any server.
  *
  * @throws TypeError if `issuer` is missing or `alg` is unknown
  *
