@@ -22,9 +22,9 @@ const parse = (text: string): URL | undefined => (URL.canParse(text) ? new URL(t
 const isWeb = ({ protocol }: URL): boolean => protocol === 'https:' || protocol === 'http:'
 
 /**
- * Returns what a consent page should show about a client (draft-ietf-oauth-client-id-metadata-document-03, "OAuth
- * Phishing Attacks"): both hosts, whether the name is self-given, and whether to warn about a redirect to the user's
- * own device. Escape every string before you show it.
+ * Returns what a consent page should show about a client: both hosts, whether the name is self-given, and whether to
+ * warn about a redirect to the user's own device. Escape every string before you show it. See "OAuth Phishing Attacks" in
+ * draft-ietf-oauth-client-id-metadata-document-03.
  *
  * @example
  * ```ts

@@ -164,9 +164,9 @@ const spiffeIdOf = ({ envelope }: Attempt): RegExpExecArray | null => {
  * Creates the option `trustedIssuers` of `createAssertionVerifier`: the issuers whose tokens clients may use to
  * authenticate.
  *
- * If the `iss` of an assertion is one of these issuers, or the assertion is a JWT-SVID of a trust domain, two things
- * decide whether it is accepted: the rules of that issuer and the `federated_credentials` of the client. All other
- * assertions follow the rules of the verifier.
+ * An assertion whose `iss` is one of these issuers, or a JWT-SVID of a trusted domain, must follow the rules of that
+ * issuer. It must also match the `federated_credentials` of the client. All other assertions follow the rules of the
+ * verifier.
  *
  * Throws a `TypeError` that names the invalid issuer or option.
  *
