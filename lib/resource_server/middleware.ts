@@ -47,7 +47,7 @@ export interface AccessTokenRequirements {
   /** How much detail error responses contain: `minimal`, `normal` or `debug`. Default `normal`. */
   readonly verbosity?: Verbosity | undefined
   /**
-   * Allows `verbosity: 'debug'` if `NODE_ENV` is `production`. Default `false`: the constructor throws a `TypeError`.
+   * Allows `verbosity: 'debug'` if `NODE_ENV` is `production`. Default `false`: the call throws a `TypeError`.
    */
   readonly forceDebug?: boolean | undefined
   /** Returns the current time in epoch seconds. Default: the system clock. */
