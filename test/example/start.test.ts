@@ -2,10 +2,24 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { type RunningExample, runExample, startExample } from '../support/example.ts'
+import { FROM_SOURCES, type RunningExample, runExample, startExample } from '../support/example.ts'
 import { exampleClients, USERS } from '../support/example_clients.ts'
 
 describe('starting the example', () => {
+  for (const [title, command] of [
+    ['npm run example', ['npm', 'run', '--silent', 'example']],
+    ['its sources', FROM_SOURCES],
+  ] as const)
+    test(`${title}: with an unusable setting it ends with status 1, without one it is ready and ends with status 0`, async () => {
+      const environment = { ACCESS_TOKEN_TTL: 'soon' }
+      const { status, stdout, stderr } = await runExample({ command, environment })
+      assert.deepEqual([status, stdout], [1, ''])
+      assert.match(stderr, /^ACCESS_TOKEN_TTL: [^\n]+\n$/)
+      const example = await startExample({ command })
+      assert.equal((await fetch(`${example.url}/account`)).status, 200)
+      assert.deepEqual(await example.stop(), { status: 0, signal: null })
+    })
+
   for (const [variable, value, problem] of [
     ['CLIENTS_FILE', '/nowhere/clients.json', /does not exist/],
     ['USERS_FILE', 'package.json', /must be a JSON array/],

@@ -4,11 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundledExample } from './example_bundle.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** How the example is started without npm in between. `npm run example` does the same. */
-const COMMAND: readonly [string, ...string[]] = [process.execPath, '--import', 'tsx', 'examples/server.ts']
+/** How `npm run example` starts it, without npm in between. Tests start the same sources in one file, which is faster. */
+export const FROM_SOURCES: readonly [string, ...string[]] = [process.execPath, '--import', 'tsx', 'examples/server.ts']
 
 export interface ExampleOptions {
   readonly environment?: Readonly<Record<string, string>>
@@ -56,7 +57,7 @@ async function start(options: ExampleOptions): Promise<Started> {
     await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content))
     files[variable] = path
   }
-  const [program, ...parameters] = options.command ?? COMMAND
+  const [program, ...parameters] = options.command ?? [process.execPath, await bundledExample()]
   const child = spawn(program, parameters, {
     cwd: ROOT,
     env: { ...cleanEnvironment(), PORT: '0', ...files, ...options.environment },
