@@ -65,7 +65,7 @@ const { status } = spawnSync(
     'tsx',
     '--test',
     '--test-timeout=300000',
-    '--test-concurrency=2',
+    '--test-concurrency=3',
     '--test-reporter=spec',
     ...flags,
     ...files,
