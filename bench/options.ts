@@ -19,6 +19,7 @@ const CONTESTANTS: readonly Contestant[] = [
   server('front', 'ours', 'front'),
   server('floor on node:http', 'floor', 'node'),
   server('node:http', 'ours', 'node'),
+  server('route + helper sync', 'ours', 'route+helper+sync'),
   server('endpoint + helper sync', 'ours', 'endpoint+helper+sync'),
   server('node:http sync', 'ours', 'node+sync'),
 ]
@@ -80,7 +81,7 @@ const PRESETS = {
   },
   published: {
     ...DEFAULTS,
-    servers: 'floor,oidc-provider,route + helper,endpoint + helper,node:http',
+    servers: 'floor,oidc-provider,route + helper,route + helper sync,endpoint + helper,node:http,node:http sync',
     scenarios: 'cc-es256,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic',
     rounds: 3,
     requests: 3000,
@@ -114,7 +115,7 @@ export interface Options {
 export const HELP = `npm run bench -- [options]
 
   --quick            two scenarios, one round of each server, few requests: a smoke test, about a minute
-  --published        the table of docs/performance.md: five servers, seven scenarios, three rounds
+  --published        the table of docs/performance.md: seven servers, seven scenarios, three rounds
   --full             every scenario, opaque and JWT access tokens, concurrency 1, 16 and 64: hours
   --servers a,b      of: ${ALL_SERVERS.map(({ name }) => name).join(', ')}
   --base a           the server that CPU is compared with; default floor
