@@ -36,9 +36,9 @@ function distanceBetween(one: string, other: string): number {
   return before[other.length] ?? 4
 }
 
-/** The known option that an unknown name was probably meant to be. */
+/** The known option that an unknown name was probably meant to be. Other servers have `accessTokenTTL` and `access_token_ttl`. */
 function similarName(name: string, known: readonly string[]): string | undefined {
-  const lower = name.toLowerCase()
+  const lower = name.toLowerCase().replaceAll('_', '').replace(/ttl$/, 'lifetime')
   const [closest] = known
     .map((each) => ({ each, distance: distanceBetween(lower, each.toLowerCase()) }))
     .filter(({ distance }) => distance <= Math.min(3, Math.floor(name.length / 3)))

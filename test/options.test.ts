@@ -3,12 +3,14 @@ import { test } from 'node:test'
 import { checkOptions, optionNames } from '../lib/options.ts'
 
 interface Options {
+  readonly accessTokenType?: string
   readonly maxLifetimeSeconds?: number
   readonly algorithms?: readonly string[]
   readonly audience?: string
   readonly accessTokenLifetimeSeconds?: number
 }
 const NAMES = optionNames<Options>({
+  accessTokenType: true,
   maxLifetimeSeconds: true,
   algorithms: true,
   audience: true,
@@ -21,6 +23,8 @@ for (const [given, meant] of [
   ['audiences', 'audience'],
   ['maxLifeTimeSeconds', 'maxLifetimeSeconds'],
   ['accessTokenLifetimeSecs', 'accessTokenLifetimeSeconds'],
+  ['accessTokenTTL', 'accessTokenLifetimeSeconds'],
+  ['access_token_ttl', 'accessTokenLifetimeSeconds'],
 ] as const)
   test(`the unknown option ${given} is refused, and ${meant} is proposed`, () => {
     assert.throws(() => checkOptions('createTokens', { [given]: 1 }, NAMES), {
