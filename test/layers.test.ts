@@ -320,3 +320,11 @@ test('no two files of lib/ have one name, except for the entries', () => {
     [],
   )
 })
+
+test('docs/architecture.md says of every folder of lib/, and of no other, what it decides', () => {
+  const page = readFileSync('docs/architecture.md', 'utf8')
+  const named = [...page.matchAll(/^\| (`.*`) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`(\w+)\/`/g)].map(([, name]) => name),
+  )
+  assert.deepEqual(named.sort(), rooms.filter((room) => !room.endsWith('.ts')).sort())
+})
