@@ -64,6 +64,17 @@ describe('documents', () => {
   for (const file of files) {
     test(`${file}: every relative link leads somewhere`, () => assert.deepEqual(brokenLinks(root, file), []))
 
+    test(`${file}: every block of code begins and ends on a line of its own`, () => {
+      const fences = readFileSync(join(root, file), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes('```'))
+      assert.deepEqual(
+        fences.filter((line) => !/^\s*```[\w-]*$/.test(line)),
+        [],
+      )
+      assert.equal(fences.length % 2, 0)
+    })
+
     test(`${file}: nothing is left to be filled in`, () => {
       const text = readFileSync(join(root, file), 'utf8')
       assert.doesNotMatch(text, /\b(TODO|TBD|FIXME|XXX|lorem ipsum|coming soon)\b|@@\w+@@/i)
