@@ -145,6 +145,15 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
 
   test('there are programs in the documents', () => assert.ok(programs.length > 0))
 
+  test('no program runs with a secret that its readers know, if the variable with the real one is missing', () => {
+    const known = programs.flatMap(({ file, source }) =>
+      [...source.matchAll(/process\.env\S* \?\? '([^']*)'/g)]
+        .filter(([, value = '']) => value.length >= 32)
+        .map(([text]) => `${file}: ${text}`),
+    )
+    assert.deepEqual(known, [])
+  })
+
   test('the strategy of the README, as it stands there, answers a refused client as RFC 6749 §5.2 has it', async () => {
     const sample = programs.find(({ file, source }) => file === 'README.md' && source.includes("'/par'"))
     assert.ok(sample)

@@ -208,7 +208,7 @@ function namesOf(given: unknown): ReadonlySet<string> {
  *   codes: codeStore,
  *   consents: createConsents({ store: sessionStore }),
  *   replayRegister,
- *   secret: process.env['BASE_SECRET'] ?? 'at least 32 random bytes of yours',
+ *   secret: process.env['BASE_SECRET'] ?? '',
  *   pushed,
  * })
  * ```
