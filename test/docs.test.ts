@@ -145,6 +145,20 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
 
   test('there are programs in the documents', () => assert.ok(programs.length > 0))
 
+  test('no program subscribes to an event twice, which counts it twice', () => {
+    for (const { file, line, source } of programs) {
+      const names = [...source.matchAll(/\bonEvent\('([\w.]+)'/g)].map(([, name]) => name)
+      assert.equal(new Set(names).size, names.length, `${file}:${line}: ${names.sort()}`)
+    }
+  })
+
+  test('the program for metrics in docs/operating.md counts every event', () => {
+    const declared = [...readFileSync(join(root, 'lib/events.ts'), 'utf8').matchAll(/^  '([a-z_]+\.[a-z_]+)':/gm)]
+    const metrics = programs.find(({ file, source }) => file === 'docs/operating.md' && source.includes('counters'))
+    const counted = [...(metrics?.source ?? '').matchAll(/\bonEvent\('([\w.]+)'/g)]
+    assert.deepEqual(counted.map(([, name]) => name).sort(), declared.map(([, name]) => name).sort())
+  })
+
   test('no program runs with a secret that its readers know, if the variable with the real one is missing', () => {
     const known = programs.flatMap(({ file, source }) =>
       [...source.matchAll(/process\.env\S* \?\? '([^']*)'/g)]
