@@ -153,7 +153,7 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
   })
 
   test('the program for metrics in docs/operating.md counts every event', () => {
-    const declared = [...readFileSync(join(root, 'lib/events.ts'), 'utf8').matchAll(/^  '([a-z_]+\.[a-z_]+)':/gm)]
+    const declared = [...readFileSync(join(root, 'lib/events.ts'), 'utf8').matchAll(/^ {2}'([a-z_]+\.[a-z_]+)':/gm)]
     const metrics = programs.find(({ file, source }) => file === 'docs/operating.md' && source.includes('counters'))
     const counted = [...(metrics?.source ?? '').matchAll(/\bonEvent\('([\w.]+)'/g)]
     assert.deepEqual(counted.map(([, name]) => name).sort(), declared.map(([, name]) => name).sort())
