@@ -1,19 +1,30 @@
 // Checks on options at construction. Each names the option and what it got, and never shows a value that may be secret.
 
+/** What kind of value it is, without its content. */
+const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  return Array.isArray(value) ? 'an array' : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
+}
+
 const shown = (value: unknown): string => {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
-    return String(value)
-  return Array.isArray(value) ? 'an array' : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : kindOf(value)
 }
 
 /** A `TypeError` that names the option, what was expected, and what came. */
 export const badOption = (name: string, expected: string, got: unknown): TypeError =>
   new TypeError(`option '${name}' must be ${expected}, got ${shown(got)}`)
 
-/** A `TypeError` for a secret option: only the kind of what came is shown. */
+/** The kind and the length of a value that may be secret: the length tells an unset variable from a short secret. */
+function kindAndLengthOf(value: unknown): string {
+  if (value === '') return 'an empty string'
+  if (typeof value === 'string') return `a string of ${Buffer.byteLength(value)} bytes`
+  return value instanceof Uint8Array ? `${value.length} bytes` : kindOf(value)
+}
+
+/** A `TypeError` for a secret option: only the kind and the length of what came are shown. */
 export const badSecretOption = (name: string, expected: string, got: unknown): TypeError =>
-  new TypeError(`option '${name}' must be ${expected}, got ${got === undefined ? 'undefined' : `a ${typeof got}`}`)
+  new TypeError(`option '${name}' must be ${expected}, got ${kindAndLengthOf(got)}`)
 
 /**
  * The names of the options of `T`, for `checkOptions`. The argument has a member for each of them: an option that is

@@ -40,3 +40,17 @@ test('what is no secret is refused by every constructor, with the name of the op
       )
   }
 })
+
+test('the message tells an empty string, a short secret and a missing one apart', () => {
+  for (const [secret, got] of [
+    ['', 'an empty string'],
+    ['é'.repeat(15), 'a string of 30 bytes'],
+    [new Uint8Array(31), '31 bytes'],
+    [[SECRET, ''], 'an empty string'],
+    [7, 'a number'],
+    [null, 'null'],
+  ] as const)
+    assert.throws(() => readServerSecrets('baseSecret', secret), {
+      message: `option 'baseSecret' must be a random secret of at least 32 bytes, or an array of them, got ${got}`,
+    })
+})
