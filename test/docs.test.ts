@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
@@ -88,6 +88,19 @@ describe('documents', () => {
       }
     })
   }
+
+  test('docs/operating.md has a row for the code of each process warning', () => {
+    const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => readFileSync(join(root, 'lib', path), 'utf8'))
+      .filter((source) => source.includes('process.emitWarning('))
+      .join('\n')
+    const emitted = [...sources.matchAll(/\bcode(?:: | = )'([A-Z_]{9,})'/g)].map(([, code]) => code)
+    assert.equal(emitted.length, sources.split('process.emitWarning(').length - 1)
+    const page = readFileSync(join(root, 'docs/operating.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| `(CLIENT_ASSERTION_JWT_\w+)` \|/gm)].map(([, code]) => code)
+    assert.deepEqual(rows.sort(), emitted.sort())
+  })
 
   for (const file of reference(root)) {
     test(`${file}: every link of the generated reference leads somewhere`, () =>

@@ -225,7 +225,7 @@ function warnOfDoubles(layers: readonly Layer[], warned: Set<string>): void {
     if (before === undefined) first.set(type, layer)
     else if (!warned.has(type) && ('exchange' in layer.handle || 'exchange' in before.handle)) {
       warned.add(type)
-      const code = 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE'
+      const code = 'CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE'
       process.emitWarning(
         `More than one exchange is registered for "${type}"; only the first one is used. Remove the other.`,
         { code },

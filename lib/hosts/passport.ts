@@ -94,7 +94,7 @@ function giveToExpress(request: unknown, error: object): void {
     // told below
   }
   process.emitWarning(`A callback of passport.authenticate threw, and nothing could respond: ${String(error)}`, {
-    code: 'PASSPORT_CLIENT_ASSERTION_JWT_CALLBACK_THREW',
+    code: 'CLIENT_ASSERTION_JWT_CALLBACK_THREW',
   })
 }
 
@@ -185,7 +185,7 @@ export function warnWithoutRequest(name: string): void {
   warned.add(name)
   process.emitWarning(
     `The verify function of ${name} is called without the request, so it cannot refuse a request that presents two credentials. Pass { passReqToCallback: true } to the strategy.`,
-    { code: 'PASSPORT_CLIENT_ASSERTION_JWT_NO_REQUEST' },
+    { code: 'CLIENT_ASSERTION_JWT_NO_REQUEST' },
   )
 }
 

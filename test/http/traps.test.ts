@@ -380,7 +380,7 @@ test('an exchange may pass a request on to the next of its name, and the last on
 test('an exchange of ours beside another of its grant type is warned of, once, and the grant type is named once', async (t) => {
   const warned: string[] = []
   const onWarning = (warning: Error & { code?: string }): void => {
-    if (warning.code === 'PASSPORT_CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE') warned.push(warning.message)
+    if (warning.code === 'CLIENT_ASSERTION_JWT_DOUBLE_EXCHANGE') warned.push(warning.message)
   }
   process.on('warning', onWarning)
   t.after(() => process.off('warning', onWarning))

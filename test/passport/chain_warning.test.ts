@@ -14,7 +14,7 @@ const findClient = () => ({ client_id: 'any', client_secret: SECRET })
 test('G5: a verify function that a chain calls without the request warns once, and names passReqToCallback', async (t) => {
   const warnings: string[] = []
   const heard = (warning: Error & { code?: string }): void => {
-    if (warning.code === 'PASSPORT_CLIENT_ASSERTION_JWT_NO_REQUEST') warnings.push(warning.message)
+    if (warning.code === 'CLIENT_ASSERTION_JWT_NO_REQUEST') warnings.push(warning.message)
   }
   process.on('warning', heard)
   t.after(() => process.off('warning', heard))
