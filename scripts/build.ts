@@ -50,10 +50,13 @@ function writeDeclarations(): void {
       if (!seen.has(next)) left.push(next)
       seen.add(next)
     }
-    write(
-      join(out, relative(all, path)),
-      text.replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2').replace(/^import ['"].*\n/gm, ''),
-    )
+    const declarations = text
+      .replace(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2')
+      .replace(/^import ['"].*\n/gm, '')
+    // TypeScript 6 includes no types unless a configuration or a file names them.
+    const needsNode = /\bBuffer\b|['"]node:/.test(declarations.replace(/\/\*[\s\S]*?\*\//g, ''))
+    const reference = needsNode ? '/// <reference types="node" />\n' : ''
+    write(join(out, relative(all, path)), reference + declarations)
   }
   rmSync(all, { recursive: true })
 }

@@ -278,6 +278,13 @@ for (const [index, [title, packages]] of Object.entries(HOSTS).entries()) {
       })
     }
 
+    test('compiles without the option types, which is empty by default since TypeScript 6', async () => {
+      const lines = modules.map((path, at) => `import * as m${at} from ${JSON.stringify(path)}\nexport { m${at} }`)
+      writeFileSync(join(folder, 'without_types.mts'), lines.join('\n'))
+      const options = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--ignoreConfig']
+      await node(folder, 'node_modules/typescript/bin/tsc', ...options, 'without_types.mts')
+    })
+
     test('compiles with TypeScript 5.4', async () => {
       await node(folder, 'node_modules/typescript-5.4/bin/tsc', '-p', 'tsconfig.nodenext.json')
     })
