@@ -47,7 +47,8 @@ export interface TrustedIssuer {
   readonly remote?: KeySetOptions | undefined
 }
 
-const NAMES = optionNames<TrustedIssuer>({
+/** The names of the members, for the presets. */
+export const TRUSTED_ISSUER_OPTIONS = optionNames<TrustedIssuer>({
   issuer: true,
   jwks: true,
   jwksUri: true,
@@ -101,7 +102,7 @@ function readKeys(option: string, { issuer, jwks, jwksUri, discovery, remote = {
 
 function readIssuer(given: unknown, index: number): IssuerEntry {
   const option = `issuers[${index}]`
-  checkOptions(option, given, NAMES)
+  checkOptions(option, given, TRUSTED_ISSUER_OPTIONS)
   const trusted = given as TrustedIssuer
   const { issuer } = trusted
   if (typeof issuer !== 'string' || issuer === '' || issuer.length > MOST_CHARACTERS)

@@ -320,6 +320,51 @@ test('FC7: the same kid at two issuers is two keys', async () => {
   assert.equal(await outcome(tokenBy(rsa, github, { jti: 'second' })), 'assertion_signature_wrong')
 })
 
+test('C12, C20: a preset names a misspelt member, and never makes an issuer of a value that is missing', () => {
+  const tenant = '9122040d-6c67-4c5b-b112-36a304b66dad'
+  const presets = { kubernetes, githubActions, gitlab, entra, google, spiffe } as unknown as Readonly<
+    Record<string, (given?: unknown) => TrustedIssuer>
+  >
+  const sound = { issuer: 'https://idp.example', tenant, trustDomain: 'a.example' }
+  const own = {
+    kubernetes: 'issuer',
+    githubActions: 'issuer',
+    gitlab: 'issuer',
+    entra: 'tenant',
+    spiffe: 'trustDomain',
+  }
+  for (const [name, preset] of Object.entries(presets)) {
+    const member = own[name as keyof typeof own] as keyof typeof sound | undefined
+    const given = member === undefined ? {} : { [member]: sound[member] }
+    assert.equal(preset({ ...given, jwksUri: 'https://idp.example/keys' }).jwksUri, 'https://idp.example/keys')
+    for (const [misspelt, meant] of [
+      ['jwksUrl', 'jwksUri'],
+      ['algorithm', 'algorithms'],
+      ...(member === undefined ? [] : [[`${member}s`, member]]),
+    ])
+      assert.throws(() => preset({ ...given, [`${misspelt}`]: 'x' }), {
+        name: 'TypeError',
+        message: `Unknown option "${misspelt}". Did you mean "${meant}"?`,
+      })
+    assert.throws(() => preset(null), { name: 'TypeError', message: `${name} needs an object with options, got null` })
+    if (!['githubActions', 'gitlab', 'google'].includes(name))
+      assert.throws(() => preset(), { message: `${name} needs an object with options, got undefined` })
+  }
+  // an environment variable that is not set, and what no token has in its iss
+  for (const bad of [undefined, '', 'common', 'organizations', 'contoso.onmicrosoft.com', `${tenant}/`, 5])
+    assert.throws(
+      () => entra({ tenant: bad as string }),
+      /^TypeError: option 'tenant' must be the UUID of a tenant, got /,
+    )
+  assert.equal(entra({ tenant: tenant.toUpperCase() }).issuer, `https://login.microsoftonline.com/${tenant}/v2.0`)
+  for (const bad of [undefined, null, 5])
+    assert.throws(() => spiffe({ trustDomain: bad as unknown as string }), /^TypeError: option 'trustDomain' must be /)
+  assert.throws(
+    () => createTrustedIssuers([kubernetes({ issuer: undefined as unknown as string })]),
+    /issuers\[0\]\.issuer/,
+  )
+})
+
 test('FC8: only algorithms of the list of the issuer, and none that is symmetric', async () => {
   assert.equal(await scene().outcome(unsigned(kubernetesToken)), 'assertion_malformed')
   assert.equal(await kubernetesOutcome({}, { alg: 'RS384' }), 'assertion_algorithm_not_allowed')
@@ -588,7 +633,7 @@ test('the list of issuers is checked, and the presets are plain data', () => {
     githubActions(),
     githubActions({ issuer: 'https://github.example/_services/token' }),
     gitlab(),
-    entra({ tenant: 'common' }),
+    entra({ tenant: '9122040d-6c67-4c5b-b112-36a304b66dad' }),
     google(),
     spiffe({ trustDomain: 'example.org', jwksUri: 'https://bundle.example' }),
   ]) {

@@ -737,23 +737,16 @@ const documents = (changes: object): Promise<string> =>
   })
 
 const PRESETS = {
-  'entra(options)': (remote: object) =>
-    federated.entra({ tenant: 'x', jwks: undefined, jwksUri: 'https://keys.example/jwks', remote }),
+  'entra(changes)': (remote: object) =>
+    federated.entra({ tenant: '9122040d-6c67-4c5b-b112-36a304b66dad', jwksUri: 'https://keys.example/jwks', remote }),
   'githubActions(changes)': (remote: object) =>
     federated.githubActions({ jwksUri: 'https://keys.example/jwks', remote }),
   'gitlab(changes)': (remote: object) => federated.gitlab({ jwksUri: 'https://keys.example/jwks', remote }),
   'google(changes)': (remote: object) => federated.google({ jwksUri: 'https://keys.example/jwks', remote }),
-  'kubernetes(options)': (remote: object) =>
+  'kubernetes(trusted)': (remote: object) =>
     federated.kubernetes({ issuer: 'https://cluster.example', jwksUri: 'https://keys.example/jwks', remote }),
-  'spiffe(options)': (remote: object) =>
-    federated.spiffe(
-      as({
-        issuer: 'spiffe://prod.example',
-        trustDomain: 'prod.example',
-        jwksUri: 'https://keys.example/jwks',
-        remote,
-      }),
-    ),
+  'spiffe(changes)': (remote: object) =>
+    federated.spiffe({ trustDomain: 'prod.example', jwksUri: 'https://keys.example/jwks', remote }),
   'createTrustedIssuers(issuers)[]': (remote: object) => ({
     issuer: IDP,
     jwksUri: 'https://keys.example/jwks',
