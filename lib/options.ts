@@ -73,6 +73,17 @@ export function checkOptions(caller: string, options: unknown, known: readonly s
   }
 }
 
+/** Throws if one of `names` is given, which has no effect next to `other`: an option that is quoted, or its value as well. */
+export function refuseIneffective<T extends object>(
+  caller: string,
+  options: T,
+  names: readonly (string & keyof T)[],
+  other: string,
+): void {
+  const name = names.find((each) => options[each] !== undefined)
+  if (name !== undefined) throw new TypeError(`${caller}: option '${name}' has no effect with ${other}`)
+}
+
 /** `value`, or `fallback` where it is absent; throws unless it is a whole number within the bounds. */
 export function wholeNumber(name: string, value: unknown, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback

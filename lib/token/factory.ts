@@ -1,5 +1,5 @@
 import { askHook, callHook, MOST_HOOK_MILLISECONDS, returnedWrong } from '../hooks.ts'
-import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
+import { badOption, checkOptions, oneOf, optionNames, refuseIneffective } from '../options.ts'
 import { type BaseSecret, deriveKeyset } from './derived_keys.ts'
 import { type Claims, type JwtCodec, jwtCodec } from './jwt.ts'
 import type { PublicJwk } from './key.ts'
@@ -43,9 +43,12 @@ export interface TokenFactoryOptions {
    * others still verify.
    */
   readonly baseSecret?: BaseSecret | readonly BaseSecret[] | undefined
-  /** `jwt` (RFC 9068, the default), or `opaque`, which only introspection resolves. */
+  /**
+   * `jwt` (RFC 9068, the default), or `opaque`, which only introspection resolves. With `opaque`, `keyset`,
+   * `accessTokenAlgorithm` and `accessTokenType` are refused, because nothing is signed with them.
+   */
   readonly accessTokenFormat?: 'jwt' | 'opaque' | undefined
-  /** The algorithm of the access token key that is derived from `baseSecret`. Default `ES256`. */
+  /** The algorithm of the access token key that is derived from `baseSecret`. Default `ES256`. Not with `keyset`. */
   readonly accessTokenAlgorithm?: 'ES256' | 'EdDSA' | 'HS256' | undefined
   /**
    * The `typ` header of JWT access tokens. Default `at+jwt` (RFC 9068 §2.1). `JWT` is for resource servers that refuse
@@ -124,11 +127,11 @@ const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
  */
 export function createTokenFactory(options: TokenFactoryOptions): TokenFactory {
   checkOptions('createTokenFactory', options, FACTORY_OPTIONS)
-  return makeTokenFactory(options)
+  return makeTokenFactory('createTokenFactory', options)
 }
 
 /** The factory of options that may have more members, which the caller has checked. */
-export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
+export function makeTokenFactory(caller: string, options: TokenFactoryOptions): TokenFactory {
   const { baseSecret } = options
   const format = oneOf('accessTokenFormat', options.accessTokenFormat, 'jwt', ['jwt', 'opaque'])
   const alg = oneOf('accessTokenAlgorithm', options.accessTokenAlgorithm, 'ES256', ['ES256', 'EdDSA', 'HS256'])
@@ -136,6 +139,14 @@ export function makeTokenFactory(options: TokenFactoryOptions): TokenFactory {
   if (baseSecret === undefined && (options.keyset === undefined || format === 'opaque')) {
     throw badOption('baseSecret', format === 'opaque' ? 'given for opaque tokens' : "given, or 'keyset'", undefined)
   }
+  if (format === 'opaque')
+    refuseIneffective(
+      caller,
+      options,
+      ['accessTokenAlgorithm', 'accessTokenType', 'keyset'],
+      "accessTokenFormat: 'opaque'",
+    )
+  if (options.keyset !== undefined) refuseIneffective(caller, options, ['accessTokenAlgorithm'], "'keyset'")
   const keyset = options.keyset ?? (format === 'jwt' ? deriveKeyset(baseSecret ?? '', { alg }) : undefined)
   const refreshKeyset =
     options.refreshTokenKeyset ??

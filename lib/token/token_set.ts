@@ -4,7 +4,15 @@ import { askHook, MOST_HOOK_MILLISECONDS } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isStrings } from '../optional.ts'
-import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import {
+  badOption,
+  checkOptions,
+  optionNames,
+  refuseIneffective,
+  requireFunction,
+  requireVerbs,
+  wholeNumber,
+} from '../options.ts'
 import type { Session } from '../session/session.ts'
 import {
   checkedFactory,
@@ -53,7 +61,7 @@ export interface TokenSet {
 export interface TokensOptions extends TokenFactoryOptions {
   /** The issuer identifier of this server, exactly as in its metadata. */
   readonly issuer: string
-  /** A factory to use instead of the one that the other options describe. */
+  /** A factory to use instead of the options that describe one, which are then refused: `baseSecret`, `keyset`, … */
   readonly factory?: TokenFactory | undefined
   /** Lifetime of access tokens in seconds, never longer than their session. Default 900; 1 to 31 536 000. */
   readonly accessTokenLifetimeSeconds?: number | undefined
@@ -157,6 +165,7 @@ const publishIssued = (claims: Claims, scope: string, grantType: string | undefi
     return { clientId: client_id, subject: sub, sessionId: sid, grantType, scope, tokenId: jti, expiresAt: exp }
   })
 
+const FACTORY_OPTIONS = Object.keys(FACTORY_OPTION_NAMES) as (keyof typeof FACTORY_OPTION_NAMES)[]
 const TOKENS_OPTIONS = optionNames<TokensOptions>({
   ...FACTORY_OPTION_NAMES,
   issuer: true,
@@ -182,7 +191,9 @@ export function createTokens(options: TokensOptions): Tokens {
   requireIssuer(issuer)
   if (hook !== undefined) requireFunction('claims', hook)
   if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
-  const factory = options.factory === undefined ? makeTokenFactory(options) : checkedFactory(options.factory)
+  if (options.factory !== undefined) refuseIneffective('createTokens', options, FACTORY_OPTIONS, "'factory'")
+  const factory =
+    options.factory === undefined ? makeTokenFactory('createTokens', options) : checkedFactory(options.factory)
   const lifetime = wholeNumber(
     'accessTokenLifetimeSeconds',
     options.accessTokenLifetimeSeconds,

@@ -6,6 +6,7 @@ import { createLocalJWKSet, exportPKCS8, generateKeyPair, type JSONWebKeySet, jw
 import { deriveKeyset } from '../../lib/token/derived_keys.ts'
 import { createTokenFactory, type TokenKind } from '../../lib/token/factory.ts'
 import { createKeyset, type Keyset } from '../../lib/token/keyset.ts'
+import { createTokens } from '../../lib/token/token_set.ts'
 
 const SECRET = 'a base secret of more than thirty-two octets'
 const claims = { iss: 'https://as.example', sub: 'alice', client_id: 'app', jti: 'j', exp: 2_000_000_000, ünï: '✓' }
@@ -296,6 +297,45 @@ test('opaque access tokens say nothing of what they hold, and no two are alike',
     assert.ok(!Buffer.from(token, 'base64url').toString('latin1').includes('alice'))
   }
   assert.deepEqual(factory.jwks?.(), { keys: [] })
+})
+
+test('C12: an option that has no effect next to another one is refused, and both are named', () => {
+  const keyset = ownKeyset('ES256')
+  const opaque = { accessTokenFormat: 'opaque' } as const
+  for (const [options, message] of [
+    [{ keyset, accessTokenAlgorithm: 'EdDSA' }, "option 'accessTokenAlgorithm' has no effect with 'keyset'"],
+    [{ ...opaque, keyset }, "option 'keyset' has no effect with accessTokenFormat: 'opaque'"],
+    [
+      { ...opaque, accessTokenAlgorithm: 'ES256' },
+      "option 'accessTokenAlgorithm' has no effect with accessTokenFormat: 'opaque'",
+    ],
+    [{ ...opaque, accessTokenType: 'JWT' }, "option 'accessTokenType' has no effect with accessTokenFormat: 'opaque'"],
+  ] as const) {
+    const given = { baseSecret: SECRET, ...options }
+    assert.throws(() => createTokenFactory(given), { name: 'TypeError', message: `createTokenFactory: ${message}` })
+    const issuer = 'https://as.example'
+    assert.throws(() => createTokens({ issuer, ...given }), { name: 'TypeError', message: `createTokens: ${message}` })
+  }
+  createTokenFactory({ baseSecret: SECRET, ...opaque, refreshTokenKeyset: keyset, keyset: undefined })
+  createTokenFactory({ baseSecret: SECRET, keyset, accessTokenType: 'JWT', accessTokenAlgorithm: undefined })
+})
+
+test('C12: createTokens with a factory refuses what describes another one', () => {
+  const issuer = 'https://as.example'
+  const factory = createTokenFactory({ baseSecret: SECRET })
+  for (const options of [
+    { baseSecret: SECRET },
+    { accessTokenFormat: 'opaque' },
+    { accessTokenAlgorithm: 'EdDSA' },
+    { accessTokenType: 'JWT' },
+    { keyset: ownKeyset('ES256') },
+    { refreshTokenKeyset: ownKeyset('ES256') },
+  ] as const)
+    assert.throws(() => createTokens({ issuer, factory, ...options }), {
+      name: 'TypeError',
+      message: `createTokens: option '${Object.keys(options)}' has no effect with 'factory'`,
+    })
+  createTokens({ issuer, factory, baseSecret: undefined })
 })
 
 test('J9: options that name no key are refused when the factory is made', () => {
