@@ -328,11 +328,13 @@ export class OAuthError extends Error {
   readonly headers: Readonly<Record<string, string>>
 
   /**
-   * The default status is that of the code, or 400 for a custom code. Throws a `TypeError` if `code` is malformed or
-   * `status` is outside 400 to 599.
+   * The default status is that of the code, or 400 for a custom code. Throws a `TypeError` if `code` is malformed,
+   * `status` is outside 400 to 599, or `options` is no object.
    */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
     if (!isErrorCode(code)) throw new TypeError(`the code of an OAuthError is malformed: ${JSON.stringify(code)}`)
+    if (typeof options !== 'object' || options === null)
+      throw new TypeError('the options of an OAuthError must be an object: write { description } for a message')
     const known = isKnownErrorCode(code)
     const { status = known ? STATUS[code] : 400, description = known ? DESCRIPTION[code] : REFUSED } = options
     if (!Number.isInteger(status) || status < 400 || status > 599)

@@ -115,6 +115,11 @@ test('an error that can not be answered as it is, is answered with server_error,
     )
   for (const status of [200, 99, 600, 400.5, '400'])
     assert.throws(() => new OAuthError('invalid_grant', { status: status as never }), /must be 400 to 599/)
+  for (const options of ['a message', null, 5])
+    assert.throws(() => new OAuthError('invalid_grant', options as never), {
+      name: 'TypeError',
+      message: 'the options of an OAuthError must be an object: write { description } for a message',
+    })
 })
 
 test('T94: a well-formed code of an application passes with its status, 400 without one', async () => {
