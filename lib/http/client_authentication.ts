@@ -19,6 +19,7 @@ import {
   callHost,
   createStrategyRunner,
   type PassportLike,
+  parserFault,
   type RunStrategy,
   readUserProperty,
   requestForBasicStrategy,
@@ -287,6 +288,8 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
     }
     try {
       setUser(request, undefined, propertyOf(request))
+      const fault = request.headers.authorization ? undefined : parserFault(request) // Basic needs no body
+      if (fault !== undefined) throw fault
       request.body = parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {})
       run(request, response, outcome)
     } catch (error) {

@@ -203,6 +203,30 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
   })
 }
 
+test('C13: authenticateClients without a body parser is misconfigured; Basic needs none', async (t) => {
+  const heard: unknown[] = []
+  t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
+  const authenticateClient = createClientAuthenticator({ findClient })
+  const strategies = { basic: WAYS['basic']?.[0], clientPassword: WAYS['oauth2-client-password']?.[0] } as never
+  for (const options of [{ authenticateClient }, { strategies }]) {
+    heard.length = 0
+    const app = express()
+    app.post('/token', authenticateClients(options) as express.RequestHandler, (req, res) => {
+      res.json({ user: (req.user as Client | undefined)?.client_id })
+    })
+    app.use(respondWithError())
+    const route = await listen(createServer(app))
+    const refused = await post(route.url, { client_id: 'any', client_secret: SECRET })
+    assert.deepEqual([refused.status, refused.json.error], [500, 'server_error'])
+    const detail =
+      'req.body is undefined: a body parser such as express.urlencoded() or readFormBody() must come before'
+    assert.deepEqual(heard, [['misconfigured', detail]])
+    const accepted = await post(route.url, {}, { Authorization: basicHeader('any', SECRET) })
+    assert.deepEqual([accepted.status, accepted.json], [200, { user: 'any' }])
+    await route.close()
+  }
+})
+
 test('T93: an empty Authorization header counts as absent for the function too, but not in front of another', async () => {
   const authenticate = createClientAuthenticator({ findClient })
   const body = { client_id: 'any', client_secret: SECRET }
