@@ -6,7 +6,8 @@
 //   (lib/middleware/authenticate.js, "BEGIN STRATEGY AUGMENTATION"). They call the callback of `passport.authenticate`, whose
 //   exceptions come back out of them.
 // - `passport.authenticate(name)` logs the user of a strategy in, and puts it into the session of express-session, unless it
-//   has `session: false`, `assignProperty` or a callback. The strategy gets these options, but not the callback.
+//   has `session: false`, `assignProperty` or a callback. The strategy gets these options, but not the callback. `success` calls
+//   `request.logIn(user, options, done)` before it returns.
 // - `passport.initialize({ userProperty })` puts the user into another property than `user`: its name is then in
 //   `request._userProperty` (0.4: in the instance of Passport, `request._passport.instance._userProperty`).
 // - Express has the `next` of the router that handles a request in `request.next`.
@@ -110,6 +111,34 @@ export function loginFault(strategy: string, request: unknown, route: unknown): 
     return undefined
   const detail = `passport.authenticate('${strategy}') needs { session: false }: it would log the client in as a user`
   return refusal('misconfigured', { detail })
+}
+
+type LogIn = (user: unknown, options: unknown, done?: (error: unknown) => void) => unknown
+
+/**
+ * Calls `accept`, in which a strategy of another package tells Passport that `client` is authenticated. Such a strategy does
+ * not show the options of its route, but Passport passes them to the `logIn` of the request: where that would log the client
+ * in as a user, it reports the fault.
+ */
+export function withoutLogin(strategy: string, request: object | undefined, client: object, accept: () => void): void {
+  const host = Object(request) as { logIn?: LogIn; readonly session?: unknown }
+  const { logIn, session } = host
+  if (typeof logIn !== 'function' || session === undefined) {
+    accept()
+    return
+  }
+  const before = Object.getOwnPropertyDescriptor(host, 'logIn')
+  const guarded: LogIn = (user, options, done) => {
+    const fault = user === client && done !== undefined ? loginFault(strategy, request, options) : undefined
+    return fault === undefined ? logIn.call(host, user, options, done) : done?.(publishFailure(fault))
+  }
+  Object.defineProperty(host, 'logIn', { value: guarded, configurable: true, enumerable: true, writable: true })
+  try {
+    accept()
+  } finally {
+    if (before === undefined) delete host.logIn
+    else Object.defineProperty(host, 'logIn', before)
+  }
 }
 
 /** The property of the request in which Passport keeps the user: `user`, unless `passport.initialize` was given another. */

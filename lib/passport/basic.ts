@@ -43,7 +43,7 @@ export function createBasicVerify(options: BasicVerifyOptions): BasicVerify {
   checkOptions('createBasicVerify', options, NAMES)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_basic'] })
   return (...given: unknown[]) => {
-    const called = verifyArguments('createBasicVerify', given)
+    const called = verifyArguments('createBasicVerify', 'basic', given)
     const { request, clientId, clientSecret } = called
     const pair = Buffer.from(`${clientId}:${clientSecret}`).toString('base64')
     const head = request === undefined ? { headers: { authorization: `Basic ${pair}` } } : (request as IncomingMessage)

@@ -47,7 +47,7 @@ export function createClientPasswordVerify(options: ClientPasswordVerifyOptions)
   const authenticate = createClientAuthenticator({ ...options, methods: ['client_secret_post'] })
 
   return (...given: unknown[]) => {
-    const called = verifyArguments('createClientPasswordVerify', given)
+    const called = verifyArguments('createClientPasswordVerify', 'oauth2-client-password', given)
     const { request, clientId, clientSecret, done } = called
     const refuse = (error: OAuthError): void => callHost(request, () => done(publishFailure(error)), done)
     if (typeof clientId !== 'string' || typeof clientSecret !== 'string') {

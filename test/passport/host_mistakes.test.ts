@@ -157,7 +157,6 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
   })
 
   test(`O37: ${name} without session: false beside express-session never logs the client in as a user`, async (t) => {
-    if (name !== 'client-assertion-jwt' && name !== 'oauth2-public-client') return // strategies of other packages
     const heard: unknown[] = []
     t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
     const passport = passportWith(strategy)
@@ -172,6 +171,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     assert.deepEqual(await run({}), [500, 'server_error'])
     assert.match(String(heard), /misconfigured,passport.authenticate\('[\w-]+'\) needs \{ session: false \}/)
     assert.deepEqual(await run({ session: false }), [200, undefined])
+    assert.deepEqual(await run({ session: true }), [500, 'server_error'])
     assert.deepEqual(await run({ assignProperty: 'client' }), [200, undefined])
   })
 
@@ -202,6 +202,30 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     await route.close()
   })
 }
+
+test('B11: the logIn of the request is as before, also for what the application does with it in its callback', async () => {
+  const [strategy, , headers] = WAYS['basic'] ?? assert.fail()
+  const passport = passportWith(strategy)
+  passport.serializeUser((user, done) => done(null, user))
+  const sessions = session({ secret: 'x', resave: false, saveUninitialized: true })
+  const seen: unknown[] = []
+  const route = await application(sessions, passport.initialize(), (req, res, next) => {
+    const own = Object.getOwnPropertyDescriptor(req, 'logIn')
+    const { logIn } = req
+    const callback = (error: unknown): void => {
+      if (error) next(error)
+      else
+        req.logIn({ sub: 'a user' } as never, (failed: unknown) => {
+          seen.push(failed, req.logIn === logIn, Object.getOwnPropertyDescriptor(req, 'logIn')?.value === own?.value)
+          next()
+        })
+    }
+    passport.authenticate('basic', callback as never)(req, res, next)
+  })
+  const { status, json } = await post(route.url, {}, headers)
+  assert.deepEqual([status, json['user'], seen], [200, { sub: 'a user' }, [undefined, true, true]])
+  await route.close()
+})
 
 test('C13: authenticateClients without a body parser is misconfigured; Basic needs none', async (t) => {
   const heard: unknown[] = []
