@@ -3,27 +3,26 @@ import { explain } from './explain.ts'
 import { EXIT, type Io, UsageError } from './io.ts'
 import { keygen } from './keygen.ts'
 
-const HELP = `passport-client-assertion-jwt: keys for client assertions, and why one is refused
+const HELP = `passport-client-assertion-jwt: generates keys for client assertions, and explains why an assertion is refused
 
   keygen [--alg ES256] [--kid ID] [--out private_key.jwk.json] [--jwks FILE]
-      Makes a key pair. The private JWK goes to a new file with mode 600. The public JWK set goes to standard output,
-      or with --jwks into a file: the key is added to those that are there, and the file is replaced in one step.
+      Generates a key pair. Writes the private JWK to a new file with mode 600, and the public JWK set to standard
+      output. With --jwks, adds the public key to the set in that file, and replaces the file in one step.
 
   explain JWT --issuer URL [--token-endpoint URL] [--jwks FILE] [--client FILE]
           [--trusted-issuers FILE] [--profile oidc] [--endpoint URL] [--now SECONDS] [--json]
-      Carries out every check on a client assertion, in order. The first line says what is wrong and what to do.
-      JWT may be - for standard input. --client takes a client record (RFC 7591 member names) as JSON, --jwks a
-      public JWK set; without either the signature is not checked. --trusted-issuers takes a JSON array of
-      { "issuer", "jwks" | "jwks_uri" | "discovery" }: a token of one of them is judged by its rules, with the keys of
-      its jwks or of --jwks. Nothing secret is printed. Nothing is fetched
-      and no replay register is asked.
+      Runs every check on a client assertion, in order. The first line of the output says what is wrong and what to do.
+      JWT may be - for standard input. --client is a file with a client record (RFC 7591 member names), --jwks a file
+      with a public JWK set. Without both, the signature is not checked. --trusted-issuers is a file with an array of
+      { "issuer", "jwks" | "jwks_uri" | "discovery" }: the rules of that issuer apply to its tokens, with the keys in
+      its jwks or in --jwks. The command prints nothing secret, sends no requests and uses no replay register.
 
-  help, --help       This text.
-  --version          The version of the package.
+  help, --help       Prints this text.
+  --version          Prints the version of the package.
 
-Exit status: 0 fine, 1 the assertion is refused, 2 the command could not be carried out, 3 nothing failed but not
-everything could be checked.
-Colour is used on a terminal unless NO_COLOR is set.
+Exit status: 0 every check passed, 1 the assertion is refused, 2 the command could not run, 3 no check failed, but some
+checks did not run.
+The output is colored on a terminal, unless NO_COLOR is set.
 `
 
 const isArgumentError = (error: unknown): error is Error =>
