@@ -56,18 +56,28 @@ export function createRepeatedForms(options: RepeatedFormsOptions): RepeatedForm
   const isFirstDenial = ({ id, subject, expiresAt }: SentForm): Promise<boolean> =>
     askStore(milliseconds, () => isFirstUse(replayRegister, `${issuer}#denied`, subject, id, expiresAt))
 
-  async function findCode({ sealed }: SentForm): Promise<string | undefined> {
-    for (const pause of PAUSES) {
-      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
-      for (const by of [key, ...otherKeys]) {
-        const code = codeBy(by, sealed)
-        const state = await askStore(milliseconds, () => codes.stateOf(code, timeOf(clock)))
-        if (state === 'unused') return code
-        if (state === 'over') return undefined
-      }
+  /** The code of a form, if there is one, and whether it can still be redeemed. */
+  async function readCode({ sealed }: SentForm): Promise<{ code: string; isUnused: boolean } | undefined> {
+    for (const by of [key, ...otherKeys]) {
+      const code = codeBy(by, sealed)
+      const state = await askStore(milliseconds, () => codes.stateOf(code, timeOf(clock)))
+      if (state !== 'unknown') return { code, isUnused: state === 'unused' }
     }
     return undefined
   }
+
+  async function findCode(form: SentForm): Promise<string | undefined> {
+    for (const pause of PAUSES) {
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause))
+      const found = await readCode(form)
+      if (found !== undefined) return found.isUnused ? found.code : undefined
+    }
+    return undefined
+  }
+
+  /** Whether the user has denied the request by this form. To ask leaves a mark, so a form with a code is not asked for. */
+  const isDenied = async (form: SentForm): Promise<boolean> =>
+    (await readCode(form)) === undefined && !(await isFirstDenial(form))
 
   return {
     codeOf: ({ sealed }) => codeBy(key, sealed),
@@ -79,7 +89,7 @@ export function createRepeatedForms(options: RepeatedFormsOptions): RepeatedForm
       if (form === undefined || response.headersSent) return false
       const { transaction } = form
       if (isDenial(request)) {
-        if (await isFirstDenial(form)) return false
+        if (!(await isDenied(form))) return false
         const denied = refusal('user_denied', {
           clientId: transaction.client.client_id,
           description: 'The user has denied the request.',
