@@ -361,7 +361,16 @@ export class OAuthError extends Error {
     // biome-ignore-start lint/complexity/noThisInStatic: a class that an application derived is found as classes are
     if (!isOAuthErrorClass(this)) return Function.prototype[Symbol.hasInstance].call(this, value)
     // biome-ignore-end lint/complexity/noThisInStatic: as above
-    return typeof value === 'object' && value !== null && BRAND in value
+    return typeof value === 'object' && value !== null && isBranded(value)
+  }
+}
+
+/** A proxy may throw when it is asked. */
+function isBranded(value: object): boolean {
+  try {
+    return BRAND in value
+  } catch {
+    return false
   }
 }
 
@@ -446,11 +455,22 @@ export function awaitAnswer<T, R>(
       }
     }
     const fail = (cause: unknown): void => settle(recover, cause)
-    try {
-      pending.then((answer) => settle(judge, answer), fail)
-    } catch (cause) {
-      fail(cause)
+    // Promises of other makes may resolve to a promise, which is waited for as well.
+    const follow = (promise: PromiseLike<T>): void => {
+      try {
+        promise.then((answer: T | Promise<T>) => {
+          try {
+            if (isPromise(answer)) follow(answer)
+            else settle(judge, answer)
+          } catch (cause) {
+            fail(cause)
+          }
+        }, fail)
+      } catch (cause) {
+        fail(cause)
+      }
     }
+    follow(pending)
     const limit = (): void => {
       if (isSettled) return
       const late = (): void => fail(new Error(`no answer within ${milliseconds} milliseconds`))

@@ -284,7 +284,7 @@ function printable<E extends object>(event: E): E {
 }
 
 /** What was thrown, as one printable line. It may be anything, also an object that cannot be converted to a string. */
-function lineOf(thrown: unknown): string {
+export function lineOf(thrown: unknown): string {
   try {
     return toPrintable(String(thrown), MOST_CHARACTERS)
   } catch {

@@ -16,6 +16,7 @@ const SMALL = [
   'events.ts',
   'hooks.ts',
   'identifier.ts',
+  'instance.ts',
   'maybe_promise.ts',
   'optional.ts',
   'options.ts',
@@ -103,6 +104,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   hosts: ['type:http', 'node:http'],
   http: ['client_authentication', 'type:exchanges', 'hosts', 'node:buffer', 'node:http'],
   'identifier.ts': ['node:crypto'],
+  'instance.ts': [],
   'index.ts': [
     'assertion',
     'type:client.ts',

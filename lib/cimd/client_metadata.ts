@@ -1,6 +1,7 @@
 import type { Client, JwkSet } from '../client.ts'
 import { markClientDocument } from '../client_document.ts'
 import { checkRedirectUriRules, isUsableRedirectUri, type RedirectUriRules } from '../code/redirect_uri.ts'
+import { isInstance } from '../instance.ts'
 import { PRIVATE_MEMBERS } from '../keys/public_keys.ts'
 import { ignoreRejection } from '../maybe_promise.ts'
 import { isAbsent, readOptional } from '../optional.ts'
@@ -326,7 +327,7 @@ const asBuffer = (json: string | Uint8Array): Buffer =>
   typeof json === 'string' ? Buffer.from(json, 'utf8') : Buffer.from(json.buffer, json.byteOffset, json.byteLength)
 
 const refusedBecause = (problem: unknown): ClientMetadata => {
-  if (problem instanceof Refused) return { refused: problem.message }
+  if (isInstance(problem, Refused)) return { refused: problem.message }
   throw problem
 }
 

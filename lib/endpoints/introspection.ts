@@ -4,6 +4,7 @@ import { ClientDocumentUnreachable, isClientDocument } from '../client_document.
 import { lookUpClient } from '../client_lookup.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { askYesOrNo } from '../hooks.ts'
+import { isInstance } from '../instance.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import { type FormParameters, requiredParameter } from '../parameters.ts'
 import type { Resources } from '../resource/resources.ts'
@@ -108,7 +109,7 @@ async function findDocumentClient(
   try {
     return await lookUpClient(findClient, client_id, context)
   } catch (error) {
-    if (error instanceof OAuthError && error.cause instanceof ClientDocumentUnreachable) return { client_id }
+    if (error instanceof OAuthError && isInstance(error.cause, ClientDocumentUnreachable)) return { client_id }
     throw error
   }
 }

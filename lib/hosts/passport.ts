@@ -15,7 +15,7 @@
 
 import type { Client } from '../client.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
-import { publishFailure } from '../events.ts'
+import { lineOf, publishFailure } from '../events.ts'
 import { callHook } from '../hooks.ts'
 import type { Middleware, Request, Response } from '../http/message.ts'
 import { isPromise } from '../maybe_promise.ts'
@@ -94,7 +94,7 @@ function giveToExpress(request: unknown, error: object): void {
   } catch {
     // told below
   }
-  process.emitWarning(`A callback of passport.authenticate threw, and nothing could respond: ${String(error)}`, {
+  process.emitWarning(`A callback of passport.authenticate threw, and nothing could respond: ${lineOf(error)}`, {
     code: 'CLIENT_ASSERTION_JWT_CALLBACK_THREW',
   })
 }

@@ -20,6 +20,14 @@ interface Foreign {
 export function toOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error
   if (typeof error !== 'object' || error === null) return refusal('unexpected', { cause: error })
+  try {
+    return fromForeign(error)
+  } catch {
+    return refusal('unexpected', { cause: error }) // a getter or a proxy that throws
+  }
+}
+
+function fromForeign(error: object): OAuthError {
   const ofOauth2orize = readError(error)
   if (ofOauth2orize !== undefined) return fromOauth2orize(ofOauth2orize, error)
   const foreign: Foreign = error

@@ -1,6 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { OAuthError, type OAuthErrorCode, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
+import { isInstance, messageOf } from '../instance.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import { type CorsOptions, createCors } from './cors.ts'
@@ -149,9 +150,12 @@ function callWriter(write: () => unknown, response: Response, send: () => void):
     clearTimeout(timer)
     if (!hasWarned) {
       hasWarned = true
-      process.emitWarning(`The option writeError failed: ${fault instanceof Error ? fault.message : typeof fault}`, {
-        code: 'CLIENT_ASSERTION_JWT_ERROR_WRITER',
-      })
+      process.emitWarning(
+        `The option writeError failed: ${isInstance(fault, Error) ? messageOf(fault) : typeof fault}`,
+        {
+          code: 'CLIENT_ASSERTION_JWT_ERROR_WRITER',
+        },
+      )
     }
     if (response.writableEnded) return
     if (response.headersSent) response.destroy()

@@ -24,10 +24,13 @@ function withRepeatedForms(errors: ErrorMiddleware, forms: RepeatedForms | undef
   if (forms === undefined) return errors
   // Four parameters: that is how Express knows error middleware.
   return function onRepeatedForm(error, request, response, next) {
-    forms.repeat(error, request, response).then(
-      (isSent) => (isSent ? undefined : errors(error, request, response, next)),
-      (fault: unknown) => errors(fault, request, response, next),
-    )
+    forms
+      .repeat(error, request, response)
+      .then(
+        (isSent) => (isSent ? undefined : errors(error, request, response, next)),
+        (fault: unknown) => errors(fault, request, response, next),
+      )
+      .catch(next)
   }
 }
 

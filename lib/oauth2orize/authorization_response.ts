@@ -90,10 +90,18 @@ function setHeaders(response: ServerResponse, headers: Readonly<Record<string, s
 /** Any error as one of ours; what some middleware refused with a 4xx status keeps that status, and nothing else of it. */
 function refusalOf(error: unknown): OAuthError {
   const mapped = toOAuthError(error)
-  const { status } = Object(error) as { readonly status?: unknown }
-  return mapped.reason === 'unexpected' && typeof status === 'number' && status >= 400 && status < 500
+  const status = mapped.reason === 'unexpected' ? statusOf(error) : undefined
+  return typeof status === 'number' && status >= 400 && status < 500
     ? new OAuthError('invalid_request', { status, cause: error })
     : mapped
+}
+
+function statusOf(error: unknown): unknown {
+  try {
+    return (Object(error) as { readonly status?: unknown }).status
+  } catch {
+    return undefined // a getter or a proxy that throws
+  }
 }
 
 // RFC 6749 §4.1.2.1 allows these characters in error_description.

@@ -14,6 +14,7 @@ import {
 } from '../code/authorization_request.ts'
 import { checkRedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
+import { isInstance } from '../instance.ts'
 import { isStrings } from '../optional.ts'
 import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs } from '../options.ts'
 import type { PushedRequests } from '../pushed/pushed_requests.ts'
@@ -80,7 +81,7 @@ type KnownTarget = Exclude<RedirectTarget, { readonly refused: unknown }>
  */
 function missingDocument(error: unknown): OAuthError {
   const cause: unknown = error instanceof OAuthError ? error.cause : undefined
-  if (!(cause instanceof ClientDocumentUnreachable && cause.isMissing)) throw error
+  if (!(isInstance(cause, ClientDocumentUnreachable) && cause.isMissing)) throw error
   return refusal('client_document_refused', {
     detail: 'the host of the metadata document responds with 404',
     description: 'There is no metadata document at the client_id of the application.',
@@ -232,7 +233,7 @@ function answered<C extends Client>(answer: Parameters<ValidateDone<C>>, done: V
     done(...answer)
   } catch (cause) {
     const [, client, redirectUri] = answer
-    const error = cause instanceof Error ? cause : new Error('thrown by the authorization chain', { cause })
+    const error = isInstance(cause, Error) ? cause : new Error('thrown by the authorization chain', { cause })
     if (client && redirectUri !== undefined) done(error, client, redirectUri)
     else done(error)
   }

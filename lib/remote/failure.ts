@@ -1,3 +1,5 @@
+import { isInstance, messageOf } from '../instance.ts'
+
 /**
  * Why a document could not be fetched:
  *
@@ -25,7 +27,7 @@ export class RemoteFailure extends Error {
 }
 
 /** The failure for any error of the network. */
-export const networkFailure = (error: unknown): RemoteFailure =>
-  error instanceof RemoteFailure
-    ? error
-    : new RemoteFailure('network', error instanceof Error ? error.message : 'the request failed')
+export function networkFailure(error: unknown): RemoteFailure {
+  if (isInstance(error, RemoteFailure)) return error
+  return new RemoteFailure('network', isInstance(error, Error) ? messageOf(error) : 'the request failed')
+}

@@ -1,10 +1,11 @@
 import { OAuthError } from '../errors.ts'
 import { callHook } from '../hooks.ts'
+import { isInstance } from '../instance.ts'
 import { checkOptions, requireFunction, requireVerbs } from '../options.ts'
 import type { AccessToken } from './access_token.ts'
 import type { AccessTokenVerifier } from './verifier.ts'
 
-const isError = (value: unknown): boolean => value instanceof Error
+const isError = (value: unknown): boolean => isInstance(value, Error)
 
 /**
  * Creates the `verifier` for `requireBearerAuth` of the MCP SDK. The SDK recognizes refusals by its own error class, so

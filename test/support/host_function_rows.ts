@@ -57,7 +57,7 @@ import { createProver } from './dpop.ts'
 import { newPkce } from './pkce.ts'
 import { newCode, newSession } from './records.ts'
 import { echo, SECRET } from './token_route.ts'
-import { describeError, type Given, outcomeOf, type Row } from './wrong_functions.ts'
+import { describeError, type Given, outcomeOf, type Row, textOf } from './wrong_functions.ts'
 
 const clock = () => NOW
 const key = await sharedKey('ES256')
@@ -93,7 +93,7 @@ async function overHttp(
 ): Promise<string> {
   let seen = ''
   const stop = onEvent('request.refused', ({ reason, code, detail, cause }) => {
-    seen = `${reason ?? code} ${detail ?? ''} ${String(cause ?? '')}`
+    seen = `${reason ?? code} ${detail ?? ''} ${textOf(cause ?? '')}`
   })
   const server = createServer(handler).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -451,7 +451,7 @@ function throughMiddleware(
   return new Promise((resolve) => {
     let seen = ''
     const stop = onEvent('request.refused', ({ reason, detail, cause }) => {
-      seen = `${reason} ${detail ?? ''} ${String(cause ?? '')}`
+      seen = `${reason} ${detail ?? ''} ${textOf(cause ?? '')}`
     })
     const finish = (outcome: string): void => {
       stop()
@@ -1131,7 +1131,7 @@ const OTHERS: readonly Record<string, Row>[] = [
     right: () => 'read',
     wrong: [undefined, null, 7, {}, ['read'], 'r"d'],
     refused: /^bare TypeError: option 'scope' must be/, // its caller is the application
-    fails: /^bare (Error: )?(secret text|undefined|null)$/,
+    fails: /^bare (Error: )?(secret text|undefined|null|\[object Object\]|what cannot be read)$/,
     sync: true,
   }),
   remoteRows(

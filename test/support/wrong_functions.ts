@@ -41,10 +41,18 @@ export async function outcomeOf(call: () => unknown): Promise<string> {
 
 /** An error of the protocol as status, reason, detail and cause; any other as `bare`. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof OAuthError)) return `bare ${String(error)}`
+  if (!(error instanceof OAuthError)) return `bare ${textOf(error)}`
   const { status, reason, code, message, detail = '', cause = '' } = error
   if (message.includes('secret text')) return 'shows what was thrown'
-  return `${status} ${reason ?? code} ${detail} ${String(cause)}`.trim()
+  return `${status} ${reason ?? code} ${detail} ${textOf(cause)}`.trim()
+}
+
+export function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return 'what cannot be read'
+  }
 }
 
 const thrown = new Error('secret text')
@@ -52,15 +60,39 @@ const throws = (what: unknown) => (): never => {
   throw what
 }
 // biome-ignore-start lint/suspicious/noThenProperty: broken promises of an application
+/** Things to throw that throw in turn when they are looked at. */
+export const HOSTILE: readonly (readonly [string, () => unknown])[] = [
+  [
+    'an object whose members throw',
+    () => {
+      const hostile = {}
+      for (const name of ['name', 'message', 'code', 'status', 'statusCode', 'type', 'reason', 'stack', 'cause'])
+        Object.defineProperty(hostile, name, { get: throws(thrown) })
+      return hostile
+    },
+  ],
+  ['an error whose message throws', () => Object.defineProperty(new Error(), 'message', { get: throws(thrown) })],
+  [
+    'a revoked proxy',
+    () => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      return proxy
+    },
+  ],
+]
+
 const FAILURES: readonly (readonly [string, Given])[] = [
   ['throws an error', throws(thrown)],
   ['throws a string', throws('secret text')],
   ['throws undefined', throws(undefined)],
   ['throws null', throws(null)],
+  ...HOSTILE.map(([what, make]): readonly [string, Given] => [`throws ${what}`, () => throws(make())()]),
 ]
 const REJECTIONS: readonly (readonly [string, Given])[] = [
   ['rejects', () => Promise.reject(thrown)],
   ['rejects with nothing', () => Promise.reject()],
+  ...HOSTILE.map(([what, make]): readonly [string, Given] => [`rejects with ${what}`, () => Promise.reject(make())]),
   ['returns a thenable that throws', () => ({ then: throws(thrown) })],
 ]
 // biome-ignore-end lint/suspicious/noThenProperty: broken promises of an application
@@ -115,6 +147,9 @@ export async function checkRow(row: Row): Promise<void> {
     const silent = (): Promise<never> => new Promise(() => {})
     const run = row.real ? use : (hook: Given) => inTime(() => use(hook))
     await check('never settles', silent, sync ? refused : never, run)
+    // biome-ignore lint/suspicious/noThenProperty: a broken promise of an application
+    const nested = () => ({ then: (yes: (value: unknown) => void) => yes(silent()) })
+    await check('resolves to a promise that never settles', nested, sync ? refused : never, run)
   } finally {
     await new Promise((resolve) => setTimeout(resolve, 5))
     process.off('unhandledRejection', note)
