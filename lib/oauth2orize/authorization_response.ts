@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { withResponseParameters } from '../code/redirect_uri.ts'
-import { isKnownErrorCode, OAuthError, type OAuthErrorCode, type Reason } from '../errors.ts'
+import { isKnownErrorCode, OAuthError, type OAuthErrorCode, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { askHook } from '../hooks.ts'
 import { toOAuthError } from '../http/error_mapping.ts'
@@ -184,7 +184,10 @@ export interface AuthorizationErrorsOptions extends TimeLimitOptions {
    * part of the path. Default: the path that the request was sent to.
    */
   readonly authorizationPath?: string | undefined
-  /** Shows an error to the user instead of the built-in page. Status and `Cache-Control` are already set. */
+  /**
+   * Shows an error to the user instead of the built-in page. Status and `Cache-Control` are already set. If the function
+   * throws, rejects, or does not end the response within `timeoutMilliseconds`, the built-in page is sent.
+   */
   readonly showError?: ShowError | undefined
 }
 
@@ -243,9 +246,20 @@ export function createErrorMiddleware(options: AuthorizationErrorsOptions) {
       if (!response.headersSent) showBuiltIn()
       else if (!response.writableEnded) response.destroy() // half a page must not look like a whole one
     }
+    // it may have left the page to a callback, which may never come
+    const waitForEnd = (): void => {
+      if (response.writableEnded) return
+      const late = (): void => {
+        if (response.writableEnded || response.destroyed) return
+        const detail = `the option 'showError' did not end the response within ${milliseconds} ms`
+        failed(refusal('unexpected', { detail }))
+      }
+      setTimeout(late, milliseconds).unref()
+    }
     try {
       const pending = showError(shown, request, response)
-      if (isPromise(pending)) askHook('showError', milliseconds, () => pending).then(undefined, failed)
+      if (isPromise(pending)) askHook('showError', milliseconds, () => pending).then(waitForEnd, failed)
+      else waitForEnd()
     } catch (error) {
       failed(error)
     }

@@ -5,8 +5,11 @@ import { describe, type TestContext, test } from 'node:test'
 import oauth2orize from 'oauth2orize'
 import { onEvent } from '../../lib/events.ts'
 import type { AuthorizationOptions } from '../../lib/oauth2orize/authorization.ts'
+import { createPushedRequests } from '../../lib/pushed/pushed_requests.ts'
+import { createMemoryStores } from '../../lib/stores/memory.ts'
 import { CLIENTS, pkcePair, redirected, rightRequest } from '../support/authorization_app.ts'
 import { errorHandler, handlers, hostApp, partsOf } from '../support/host_app.ts'
+import { HOSTILE } from '../support/wrong_functions.ts'
 
 type Function_ = (...given: never[]) => unknown
 
@@ -159,6 +162,15 @@ const WAYS_TO_FAIL: readonly [name: string, make: () => unknown][] = [
         no(2)
       }),
   ],
+  ...HOSTILE.flatMap(([what, make]): [string, Function_][] => [
+    [
+      `throws ${what}`,
+      () => {
+        throw make()
+      },
+    ],
+    [`rejects with ${what}`, () => Promise.reject(make())],
+  ]),
 ]
 
 /** An application with these options; everybody is alice. */
@@ -273,21 +285,55 @@ describe('the scope of a decision', () => {
 })
 
 describe('showError', () => {
-  test('one that throws, rejects or never settles shows the built-in page', async (context) => {
-    for (const [way, fail] of WAYS_TO_FAIL) {
-      const { side } = partsOf({ timeoutMilliseconds: 100, showError: fail })
-      const server = oauth2orize.createServer({ store: side.transactions })
-      server.grant(side.grant)
-      const { send } = await hostApp(context, (app) => {
-        app.get('/authorize', handlers(server.authorization(side.validate, side.immediate)))
-        app.use(errorHandler(side.errors))
-      })
-      const response = await send(
-        `/authorize?${new URLSearchParams(rightRequest(pkcePair().challenge, { client_id: 'x' }))}`,
+  const notEnding: readonly (readonly [string, Function_])[] = [
+    ['returns without a response', () => undefined],
+    ['resolves without a response', async () => undefined],
+  ]
+  const pushedRequests = () => createPushedRequests({ store: createMemoryStores().sessionStore })
+  for (const pushed of [() => undefined, pushedRequests])
+    test(`one that fails or sends nothing shows the built-in page, ${pushed === pushedRequests ? 'also' : 'not'} with pushed requests`, async (context) => {
+      const events: unknown[] = []
+      context.after(
+        onEvent('request.refused', ({ status, detail, cause }) => status >= 500 && events.push(detail ?? cause)),
       )
-      assert.equal(response.status, 400, way)
-      assert.match(await response.text(), /The application is not registered here/, way)
-    }
+      for (const [way, fail] of [...WAYS_TO_FAIL, ...notEnding]) {
+        events.length = 0
+        const { side } = partsOf({ timeoutMilliseconds: 100, showError: fail as never, pushed: pushed() })
+        const server = oauth2orize.createServer({ store: side.transactions })
+        server.grant(side.grant)
+        const { send } = await hostApp(context, (app) => {
+          app.get('/authorize', handlers(server.authorization(side.validate, side.immediate)))
+          app.use(errorHandler(side.errors))
+        })
+        const response = await send(
+          `/authorize?${new URLSearchParams(rightRequest(pkcePair().challenge, { client_id: 'x' }))}`,
+        )
+        assert.equal(response.status, 400, way)
+        assert.match(await response.text(), /The application is not registered here/, way)
+        assert.equal(events.length, 1, way)
+      }
+    })
+
+  test('one that ends the response later, or that the browser does not wait for, is left alone', async (context) => {
+    let isLate = false
+    const { side } = partsOf({
+      timeoutMilliseconds: 100,
+      showError: (_shown, _request, response) => {
+        setTimeout(() => {
+          isLate = response.headersSent
+          response.end('page of the application')
+        }, 30)
+      },
+    })
+    const server = oauth2orize.createServer({ store: side.transactions })
+    server.grant(side.grant)
+    const { send } = await hostApp(context, (app) => {
+      app.get('/authorize', handlers(server.authorization(side.validate, side.immediate)))
+      app.use(errorHandler(side.errors))
+    })
+    assert.equal(await (await send('/authorize?client_id=x')).text(), 'page of the application')
+    await new Promise((resolve) => setTimeout(resolve, 120))
+    assert.equal(isLate, false)
   })
 })
 
