@@ -179,8 +179,8 @@ export function testCodeStore(
     it(
       'keeps a code until it expires, and a spent code until its keepUntil',
       withStore(open, async ({ store, now, waitUntil }) => {
-        const expiresAt = Math.ceil(now()) + 2
-        const keepUntil = expiresAt + 2
+        const expiresAt = Math.ceil(now()) + 4
+        const keepUntil = expiresAt + 4
         const [unspent, spent, late] = [0, 1, 2].map(() => codeAt(now(), { expiresAt, keepUntil })) as [
           AuthorizationCode,
           AuthorizationCode,
@@ -189,10 +189,10 @@ export function testCodeStore(
         for (const code of [unspent, spent, late]) assert.equal(await store.add(code), 'added')
         assert.equal(await store.spend(spent.id), 'spent')
         assert.equal(await store.countFailure(spent.id), 1)
-        await waitUntil(expiresAt - 0.5)
+        await waitUntil(expiresAt - 2)
         alike(await store.find(unspent.id), unspent)
         assert.equal(await store.spend(late.id), 'spent')
-        await waitUntil(keepUntil - 0.5)
+        await waitUntil(keepUntil - 2)
         alike(await store.find(spent.id), { ...spent, spent: true, failures: 1 })
         for (const { id } of [spent, late]) assert.equal(await store.spend(id), 'already_spent')
         await waitUntil(keepUntil + 0.3)

@@ -89,7 +89,7 @@ test('R77: the hosts file, localhost and search domains count', async () => {
 })
 
 test('R77: a name server that is silent occupies no thread of the pool', async () => {
-  const request = readRemoteOptions('remote', { timeoutMilliseconds: 300 }, { accept: 'application/json' })
+  const request = readRemoteOptions('remote', { timeoutMilliseconds: 2000 }, { accept: 'application/json' })
   const startedAt = performance.now()
   const requests = Array.from({ length: 16 }, async (_, index) => {
     const failure = await getDocument(new URL(`https://silent-${index}.test/`), request).then(
@@ -101,7 +101,7 @@ test('R77: a name server that is silent occupies no thread of the pool', async (
   })
   await promisify(pbkdf2)('x', 'y', 1, 16, 'sha256') // would wait behind 16 look-ups for four threads
   const pool = performance.now() - startedAt
-  assert.ok(pool < 250, `the pool was occupied for ${pool} ms`)
+  assert.ok(pool < 1500, `the pool was occupied for ${pool} ms`)
   await Promise.all(requests)
 })
 

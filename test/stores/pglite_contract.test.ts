@@ -18,6 +18,7 @@ describe('PGlite', { concurrency: true }, () => {
         open = false
       },
     }
+    await database // to start it takes long on a busy machine
     prepared ??= migrated(connection)
     await prepared
     return connection

@@ -62,4 +62,4 @@ export const hold = (name: string, connect: Connect) => {
   })
 }
 
-export const migrated = async ({ query }: Connection) => createPostgresStores({ query }).migrate()
+export const migrated = async ({ query }: Connection) => createPostgresStores({ query, timeoutMilliseconds }).migrate()

@@ -48,7 +48,13 @@ export async function startNodes(size: number, storeUrl: string): Promise<Nodes>
     startExample({
       clients,
       users,
-      environment: { ISSUER, BASE_SECRET, STORE_URL: storeUrl, AUTHORIZATION_CODE_TTL: '600' },
+      environment: {
+        ISSUER,
+        BASE_SECRET,
+        STORE_URL: storeUrl,
+        AUTHORIZATION_CODE_TTL: '600',
+        ERROR_VERBOSITY: 'debug',
+      },
     })
   const nodes: RunningExample[] = await Promise.all(Array.from({ length: size }, start))
   const agent = new Agent({ keepAlive: true, maxSockets: 16, scheduling: 'fifo' })

@@ -11,6 +11,7 @@ import { parseResourceParameter } from '../../lib/resource/indicator.ts'
 import { readCredentials } from '../../lib/resource_server/credentials.ts'
 import { createAccessTokenVerifier, createBearerVerify, createChallenge } from '../../lib/resource_server/index.ts'
 import { createMemoryStores } from '../../lib/stores/memory.ts'
+import { inOneOfThree } from '../support/measurement.ts'
 
 const SIZES = [16_000, 32_000, 64_000] as const
 /** Below this, what is measured is noise. */
@@ -104,13 +105,14 @@ async function bestOf(run: () => unknown): Promise<number> {
 describe('time grows no faster than the input', () => {
   for (const [name, read] of Object.entries(READERS))
     test(name, async () => {
-      for (const unit of UNITS) {
-        const took: number[] = []
-        for (const size of SIZES) took.push(await bestOf(() => read(unit.repeat(size / unit.length))))
-        const [one = 0, , four = 0] = took
-        const shown = `${JSON.stringify(unit)}: ${took.map((each) => each.toFixed(1)).join(', ')} ms`
-        assert.ok(four < MOST_MILLISECONDS, shown)
-        assert.ok(four < NOISE_MILLISECONDS || four < 10 * one, shown)
-      }
+      for (const unit of UNITS)
+        await inOneOfThree(async () => {
+          const took: number[] = []
+          for (const size of SIZES) took.push(await bestOf(() => read(unit.repeat(size / unit.length))))
+          const [one = 0, , four = 0] = took
+          const shown = `${JSON.stringify(unit)}: ${took.map((each) => each.toFixed(1)).join(', ')} ms`
+          assert.ok(four < MOST_MILLISECONDS, shown)
+          assert.ok(four < NOISE_MILLISECONDS || four < 10 * one, shown)
+        })
     })
 })
