@@ -28,7 +28,15 @@ import {
   setUser,
   strategyAlgorithms,
 } from '../hosts/passport.ts'
-import { badOption, booleanOption, checkEndpoint, checkOptions, requireFunction, requireVerbs } from '../options.ts'
+import {
+  badOption,
+  booleanOption,
+  checkEndpoint,
+  checkOptions,
+  refuseIneffective,
+  requireFunction,
+  requireVerbs,
+} from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { parsedForm } from './form.ts'
 import type { Middleware, Next, Request } from './message.ts'
@@ -226,10 +234,9 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
 /** How long a strategy, or a function of the application, is waited for. */
 const MOST_SECONDS = 30
 
-const OPTIONS = [
-  ...['authenticateClient', 'passport', 'strategies', 'methods', 'findClient', 'strict'],
-  ...['endpoint', 'userProperty', 'clock'],
-]
+/** What only strategies need: the function has its own. */
+const OF_STRATEGIES = ['passport', 'strategies', 'methods', 'findClient', 'strict'] as const
+const OPTIONS = ['authenticateClient', ...OF_STRATEGIES, 'endpoint', 'userProperty', 'clock']
 
 /**
  * A middleware that authenticates the client of a request whose form `readFormBody` has read, by exactly one method, chosen
@@ -250,6 +257,14 @@ const OPTIONS = [
  */
 export function authenticateClients(options: ClientAuthenticationOptions): Middleware {
   checkOptions('authenticateClients', options, OPTIONS)
+  const { authenticateClient } = options as { readonly authenticateClient?: unknown }
+  if (authenticateClient !== undefined)
+    refuseIneffective<Partial<StrategyAuthenticationOptions>>(
+      'authenticateClients',
+      options,
+      OF_STRATEGIES,
+      "'authenticateClient'",
+    )
   const { authenticate } = authenticationBy(options)
   return (request, response, next) => {
     let isOver = false
@@ -275,9 +290,9 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
   checkEndpoint(endpoint)
   const propertyOf = readUserProperty(options.userProperty)
   const { run, methods, signingAlgorithms } =
-    'authenticateClient' in options
+    'authenticateClient' in options && options.authenticateClient !== undefined
       ? byFunction(options.authenticateClient, endpoint, clock)
-      : byStrategies(options, clock)
+      : byStrategies(options as StrategyAuthenticationOptions, clock)
 
   const authenticate: Middleware = (request, response, next) => {
     let settled = false

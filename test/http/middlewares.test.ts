@@ -238,6 +238,20 @@ test('a form that any client writes is read as it was meant', () => {
   )
 })
 
+test('C12: authenticateClients refuses the options of strategies beside the function, which has its own', () => {
+  const authenticateClient = createClientAuthenticator({ findClient })
+  const strategies = { basic: { authenticate: () => undefined } }
+  const passport = { authenticate: () => undefined }
+  for (const option of [{ strategies }, { strict: true }, { findClient }, { methods: ['none'] }, { passport }])
+    assert.throws(() => authenticateClients({ authenticateClient, ...option } as never), {
+      name: 'TypeError',
+      message: `authenticateClients: option '${Object.keys(option)}' has no effect with 'authenticateClient'`,
+    })
+  // what is undefined is absent, on either side
+  authenticateClients({ authenticateClient, strategies: undefined, strict: undefined } as never)
+  authenticateClients({ authenticateClient: undefined, strategies } as never)
+})
+
 test('options of the parts are checked at construction', () => {
   assert.throws(() => readFormBody({ limitBytes: 0 }), /option 'limitBytes'/)
   assert.throws(() => readFormBody({ repeatable: 'resource' as never }), /option 'repeatable'/)
