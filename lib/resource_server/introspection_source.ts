@@ -18,7 +18,8 @@ export interface IntrospectionKeys {
 }
 
 interface Kept {
-  readonly claims: Claims
+  /** As JSON: the application gets a copy, because it may change what it gets. */
+  readonly claims: string
   readonly at: number
 }
 
@@ -42,6 +43,14 @@ function readResponse(response: unknown): Claims {
   return claims
 }
 
+function jsonOf(claims: Claims): string | undefined {
+  try {
+    return JSON.stringify(claims)
+  } catch {
+    return undefined // no JSON: nothing is kept
+  }
+}
+
 /** Tokens that the issuer says are active. */
 export function createIntrospectionSource({ introspect, cacheSeconds }: IntrospectionKeys): TokenSource {
   requireFunction('keys.introspect', introspect)
@@ -52,9 +61,10 @@ export function createIntrospectionSource({ introspect, cacheSeconds }: Introspe
     if (lifetime === 0) return readResponse(await answerOf(() => introspect(token)))
     const digest = createHash('sha256').update(token).digest('base64url')
     const found = kept.get(digest)
-    if (found !== undefined && now >= found.at && now < found.at + lifetime) return found.claims
+    if (found !== undefined && now >= found.at && now < found.at + lifetime) return JSON.parse(found.claims)
     const claims = readResponse(await answerOf(() => introspect(token)))
-    kept.set(digest, { claims, at: now })
+    const json = jsonOf(claims)
+    if (json !== undefined) kept.set(digest, { claims: json, at: now })
     return claims
   }
 

@@ -345,6 +345,24 @@ describe('introspection', () => {
     assert.throws(() => verifierWith({ keys: answering(active, 61) }), { name: 'TypeError', message: /cacheSeconds/ })
   })
 
+  test('RS14: what the application does to a token reaches no later request, and what is no JSON is not kept', async () => {
+    asked.length = 0
+    const bound = { ...active, token_type: 'DPoP', cnf: { jkt: 'x' } }
+    const keys = answering(structuredClone(active), 60)
+    const verifier = verifierWith({ keys })
+    await verifier.verify('a')
+    const { extra } = await verifier.verify('a')
+    extra['scope'] = 'admin'
+    delete extra['exp']
+    assert.deepEqual((await verifier.verify('a')).scopes, GOOD_CLAIMS.scope.split(' '))
+    assert.deepEqual(asked, ['a'])
+    const odd = verifierWith({ keys: answering({ ...active, size: 1n }, 60) })
+    await odd.verify('b')
+    await odd.verify('b')
+    assert.deepEqual(asked, ['a', 'b', 'b'])
+    await assert.rejects(verifierWith({ keys: answering(bound, 60) }).verify('c'), { reason: 'token_bound' })
+  })
+
   test('RS14: an inactive answer is never kept', async () => {
     let isActive = false
     const introspect = () => (isActive ? active : { active: false })
