@@ -198,6 +198,12 @@ const requestFor = (url: URL, request: RemoteRequest): RemoteRequest =>
     ? { ...request, isAllowedAddress: isLoopbackAddress }
     : request
 
+/** The application may change what it gets. The keys stay the same object: imported keys are found by it. */
+function copyOf(client: Client): Client {
+  const { redirect_uris: uris = [], grant_types: grants = [] } = client
+  return { ...client, redirect_uris: [...uris], grant_types: [...grants] }
+}
+
 const keysOf = ({ jwks, jwks_uri: uri }: Client): string => JSON.stringify([jwks, uri])
 
 function publishRead(kept: Kept, before: Kept | undefined, bytes: number, milliseconds: number): void {
@@ -393,22 +399,22 @@ export function createClientDocuments(options: ClientDocumentOptions): ClientDoc
     const last = getKept(clientId)
     if (isPromise(pending) && last?.isFailing === true && isFresh(last, now, staleIfError)) {
       ignoreRejection(pending)
-      return { ...last.client }
+      return copyOf(last.client)
     }
     const outcome = await pending
     if (typeof outcome === 'object') {
-      if ('client' in outcome) return { ...outcome.client }
+      if ('client' in outcome) return copyOf(outcome.client)
       throw refuse(clientId, outcome.refused)
     }
     const kept = getKept(clientId)
-    if (kept !== undefined && isFresh(kept, now, staleIfError)) return { ...kept.client }
+    if (kept !== undefined && isFresh(kept, now, staleIfError)) return copyOf(kept.client)
     throw new ClientDocumentUnreachable(outcome === 'missing')
   }
 
   const findDocument = (clientId: string, url: URL): Client | Promise<Client> => {
     const now = timeOf(clock)
     const kept = getKept(clientId)
-    return kept !== undefined && isFresh(kept, now) ? { ...kept.client } : readDocument(clientId, url, now)
+    return kept !== undefined && isFresh(kept, now) ? copyOf(kept.client) : readDocument(clientId, url, now)
   }
 
   const findAllowed = async (

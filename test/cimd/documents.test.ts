@@ -731,3 +731,18 @@ test('CD43: a description names both hosts, and says what is self-given and what
   for (const local of ['http://localhost:1/', 'http://[::1]/'])
     assert.equal(describeClient(client, local).isLoopback, true)
 })
+
+test('what the application does to a client record reaches no later request', async () => {
+  const url = publish('/changed')
+  const documents = make()
+  for (let time = 0; time < 3; time += 1) {
+    const client = (await look(documents, url)) as unknown as { redirect_uris: string[]; grant_types: string[] }
+    assert.deepEqual(
+      [client.redirect_uris, client.grant_types],
+      [minimal(url)['redirect_uris'], ['authorization_code']],
+    )
+    client.redirect_uris.push('https://evil.example/cb')
+    client.grant_types.push('client_credentials')
+  }
+  assert.equal(host.requests.length, 1)
+})
