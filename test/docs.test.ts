@@ -102,6 +102,18 @@ describe('documents', () => {
     assert.deepEqual(rows.sort(), emitted.sort())
   })
 
+  test('examples/README.md installs each package that the example imports', () => {
+    const sources = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'))
+    const imported = sources.flatMap((name) =>
+      [...readFileSync(join(root, 'examples', name), 'utf8').matchAll(/^(?:import|\}) .*from '([^.'][^']*)'$/gm)]
+        .map(([, from = '']) => from.split('/')[0] ?? '')
+        .filter((from) => !from.startsWith('node:') && from !== 'passport-client-assertion-jwt'),
+    )
+    const page = readFileSync(join(root, 'examples/README.md'), 'utf8')
+    const installed = /^npm install (.*) tsx$/m.exec(page)?.[1]?.split(' ')
+    assert.deepEqual(installed, [...new Set(imported)].sort())
+  })
+
   for (const file of reference(root)) {
     test(`${file}: every link of the generated reference leads somewhere`, () =>
       assert.deepEqual(brokenLinks(root, file), []))
