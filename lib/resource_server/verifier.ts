@@ -5,7 +5,16 @@ import { publish } from '../events.ts'
 import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import type { KeySetOptions } from '../keys/key_sets.ts'
-import { badOption, checkOptions, oneOf, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
+import {
+  badOption,
+  checkOptions,
+  oneOf,
+  optionNames,
+  refuseIneffective,
+  requireFunction,
+  requireVerbs,
+  wholeNumber,
+} from '../options.ts'
 import { requireResourceUri } from '../resource_uri.ts'
 import { type AccessToken, toAccessToken } from './access_token.ts'
 import { type ClaimRules, checkTokenClaims, keyOf } from './claim_checks.ts'
@@ -45,20 +54,21 @@ export interface AccessTokenVerifierOptions {
   readonly keys: AccessTokenKeys
   /**
    * The JOSE algorithms that are accepted with `jwksUri` and `jwks`. Default `['ES256', 'EdDSA', 'RS256', 'PS256']`.
-   * HMAC and `none` are never accepted.
+   * HMAC and `none` are never accepted. Refused with `tokens` and `introspect`.
    */
   readonly algorithms?: readonly string[] | undefined
   /**
    * `required`: `typ` must be `at+jwt`, and the token must contain `sub`, `client_id`, `jti` and `iat` (RFC 9068).
    * `optional`: for issuers that do not follow RFC 9068; `typ` may be `JWT` or absent, and these claims may be absent.
-   * Then only the audience check prevents that an ID token is accepted. Default `required`.
+   * Then only the audience check prevents that an ID token is accepted. Default `required`. Refused with `introspect`:
+   * the authorization server knows its access tokens.
    */
   readonly typ?: 'required' | 'optional' | undefined
   /** Seconds by which the clock of the issuer may differ, 0 to 300. Default 15, or 0 with `tokens`. */
   readonly clockToleranceSeconds?: number | undefined
   /**
    * How the key set at `jwksUri` is fetched and cached. Takes the same members as the option `keySets` of
-   * `createAssertionVerifier`.
+   * `createAssertionVerifier`. Refused with `tokens` and `introspect`.
    */
   readonly keySets?: KeySetOptions | undefined
   /**
@@ -120,6 +130,14 @@ const NAMES = optionNames<AccessTokenVerifierOptions>({
   clock: true,
 })
 const KINDS = ['jwksUri', 'jwks', 'tokens', 'introspect'] as const
+
+/** The options without effect where this server, or the authorization server, verifies its own tokens. */
+const INEFFECTIVE = {
+  jwksUri: [],
+  jwks: [],
+  tokens: ['algorithms', 'keySets'],
+  introspect: ['algorithms', 'keySets', 'typ'],
+} as const
 
 /** The longest token that is looked at. */
 const MOST_CHARACTERS = 16_384
@@ -204,6 +222,7 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
   requireFunction('clock', clock)
   const isTypeOptional = oneOf('typ', options.typ, 'required', ['required', 'optional']) === 'optional'
   const kind = kindOf(keys)
+  refuseIneffective('createAccessTokenVerifier', options, INEFFECTIVE[kind], `keys.${kind}`)
   const isLocal = kind === 'tokens'
   if (isLocal && (keys as LocalKeys).tokens.issuer !== issuer)
     throw badOption('issuer', `the issuer of keys.tokens, '${(keys as LocalKeys).tokens.issuer}'`, issuer)

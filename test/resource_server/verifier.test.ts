@@ -450,6 +450,23 @@ test('what cannot be a configuration is a TypeError that names the option', () =
     assert.throws(() => createAccessTokenVerifier(none as never), /createAccessTokenVerifier needs an object/)
 })
 
+test('C12: an option that has no effect with the kind of keys is refused, and both are named', () => {
+  const local = { tokens: createTokens({ issuer: ISSUER, baseSecret: 's'.repeat(32) }) }
+  const introspected = { introspect: () => ({ active: false }) }
+  const options = { algorithms: ['ES256'], keySets: {}, typ: 'required' } as const
+  for (const [keys, refused] of [
+    [local, ['algorithms', 'keySets']],
+    [introspected, ['algorithms', 'keySets', 'typ']],
+  ] as const)
+    for (const [name, value] of Object.entries(options)) {
+      const make = () => verifierWith({ keys, [name]: value } as Options)
+      const message = `createAccessTokenVerifier: option '${name}' has no effect with keys.${Object.keys(keys)}`
+      if ((refused as readonly string[]).includes(name)) assert.throws(make, { name: 'TypeError', message })
+      else make()
+    }
+  verifierWith({ keys: introspected, algorithms: undefined, typ: undefined })
+})
+
 test('a token of 16 KiB takes linear time, whatever it is made of', async () => {
   const started = performance.now()
   for (const text of ['a'.repeat(16_384), '='.repeat(16_384), 'a='.repeat(8192), '.'.repeat(16_384), 'a.'.repeat(8192)])
