@@ -66,7 +66,10 @@ export interface TestClient {
   readonly privateJwk: Readonly<Record<string, unknown>> | undefined
   /** Returns the record of this client, and `undefined` for any other `client_id`. */
   readonly findClient: FindClient
-  /** Returns a signed assertion that is valid except for the overrides. Each call uses a new `jti`. */
+  /**
+   * Returns a signed assertion that is valid except for the overrides. Each call uses a new `jti`. Rejects with a
+   * `TypeError` if an override is unknown.
+   */
   assertion(overrides?: AssertionOverrides): Promise<string>
   /** Returns form parameters with such an assertion, without `client_id`. */
   parameters(overrides?: AssertionOverrides): Promise<AssertionParameters>
@@ -125,6 +128,15 @@ function clientIdOf({ clientId, client }: TestClientOptions): string {
 
 const NAMES = optionNames<TestClientOptions>({ issuer: true, clientId: true, alg: true, client: true, clock: true })
 
+const OVERRIDES = optionNames<AssertionOverrides>({
+  audience: true,
+  lifetimeSeconds: true,
+  now: true,
+  claims: true,
+  header: true,
+  foreignKey: true,
+})
+
 /**
  * Creates a client with a new key or secret, its client record, and a function that signs valid assertions. You can
  * override any part of an assertion to make it invalid.
@@ -152,6 +164,7 @@ export async function createTestClient(options: TestClientOptions): Promise<Test
   const client: Client = { ...signer.client, ...options.client, client_id: clientId }
 
   const assertion = async (overrides: AssertionOverrides = {}): Promise<string> => {
+    checkOptions('assertion', overrides, OVERRIDES)
     const iat = overrides.now ?? timeOf(clock)
     const signedBy = overrides.foreignKey === true ? await signerFor(alg) : signer
     const header = { alg, kid: signer.kid, typ: 'client-authentication+jwt', ...overrides.header }

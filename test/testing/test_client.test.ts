@@ -120,3 +120,9 @@ test('the record, the assertions and the look-up name one client, wherever its i
   )
   await assert.rejects((createTestClient as unknown as () => Promise<void>)(), /createTestClient needs an object/)
 })
+
+test('an unknown override is refused, so that no test passes with an assertion that it did not change', async () => {
+  const client = await createTestClient({ issuer })
+  for (const make of [client.assertion, client.parameters])
+    await assert.rejects(make({ exp: 0 } as never), { name: 'TypeError', message: /Unknown option "exp"/ })
+})
