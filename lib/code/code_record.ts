@@ -35,7 +35,7 @@ export interface AuthorizationCode extends Binding {
   readonly extra: Readonly<Record<string, unknown>>
   /** Format of this record: 1, or 2 if it is bound to resources or to a key. */
   readonly version: number
-  /** The issuer identifier of the server that issued it; absent in records of 0.1.0, which any issuer redeems. */
+  /** The issuer identifier of the server that issued it; absent in records written without one, which any issuer redeems. */
   readonly issuer?: string | undefined
 }
 

@@ -68,7 +68,7 @@ export interface Session extends Binding {
   readonly lockVersion: number
   /** Format of this record: 1, or 2 if it is bound to resources or to a key. */
   readonly version: number
-  /** The issuer identifier of the server it belongs to; absent in records of 0.1.0, which every issuer knows. */
+  /** The issuer identifier of the server it belongs to; absent in records written without one, which every issuer knows. */
   readonly issuer?: string | undefined
   /** For a session that was adopted: the highest rank among the tokens of its old session that were accepted. */
   readonly adoptedRank?: number | undefined
