@@ -238,7 +238,7 @@ test('a form that any client writes is read as it was meant', () => {
   )
 })
 
-test('C12: authenticateClients refuses the options of strategies beside the function, which has its own', () => {
+test('authenticateClients refuses the options of strategies beside the function, which has its own', () => {
   const authenticateClient = createClientAuthenticator({ findClient })
   const strategies = { basic: { authenticate: () => undefined } }
   const passport = { authenticate: () => undefined }

@@ -203,7 +203,7 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
   })
 }
 
-test('B11: the logIn of the request is as before, also for what the application does with it in its callback', async () => {
+test('the logIn of the request is as before, also for what the application does with it in its callback', async () => {
   const [strategy, , headers] = WAYS['basic'] ?? assert.fail()
   const passport = passportWith(strategy)
   passport.serializeUser((user, done) => done(null, user))
@@ -227,7 +227,7 @@ test('B11: the logIn of the request is as before, also for what the application 
   await route.close()
 })
 
-test('C13: authenticateClients without a body parser is misconfigured; Basic needs none', async (t) => {
+test('authenticateClients without a body parser is misconfigured; Basic needs none', async (t) => {
   const heard: unknown[] = []
   t.after(onEvent('client.undecided', ({ reason, detail }) => heard.push([reason, detail])))
   const authenticateClient = createClientAuthenticator({ findClient })

@@ -450,7 +450,7 @@ test('what cannot be a configuration is a TypeError that names the option', () =
     assert.throws(() => createAccessTokenVerifier(none as never), /createAccessTokenVerifier needs an object/)
 })
 
-test('C12: an option that has no effect with the kind of keys is refused, and both are named', () => {
+test('an option that has no effect with the kind of keys is refused, and both are named', () => {
   const local = { tokens: createTokens({ issuer: ISSUER, baseSecret: 's'.repeat(32) }) }
   const introspected = { introspect: () => ({ active: false }) }
   const options = { algorithms: ['ES256'], keySets: {}, typ: 'required' } as const

@@ -299,7 +299,7 @@ test('opaque access tokens say nothing of what they hold, and no two are alike',
   assert.deepEqual(factory.jwks?.(), { keys: [] })
 })
 
-test('C12: an option that has no effect next to another one is refused, and both are named', () => {
+test('an option that has no effect next to another one is refused, and both are named', () => {
   const keyset = ownKeyset('ES256')
   const opaque = { accessTokenFormat: 'opaque' } as const
   for (const [options, message] of [
@@ -320,7 +320,7 @@ test('C12: an option that has no effect next to another one is refused, and both
   createTokenFactory({ baseSecret: SECRET, keyset, accessTokenType: 'JWT', accessTokenAlgorithm: undefined })
 })
 
-test('C12: createTokens with a factory refuses what describes another one', () => {
+test('createTokens with a factory refuses what describes another one', () => {
   const issuer = 'https://as.example'
   const factory = createTokenFactory({ baseSecret: SECRET })
   for (const options of [
