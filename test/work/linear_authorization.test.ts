@@ -123,8 +123,8 @@ for (const [name, piece, most, act] of CASES) {
       const small = await leastOf(() => act(text.slice(0, most / 4)))
       const large = await leastOf(() => act(text))
       // Quadratic work on this much data takes seconds; linear work a few milliseconds, where times are too short to compare.
-      assert.ok(large < 40, `${large} ms for ${most} characters`)
-      assert.ok(large < 5 || large < small * 9, `${small} ms grew to ${large} ms`)
+      assert.ok(large < 250, `${large} ms for ${most} characters`)
+      assert.ok(large < 20 || large < small * 9, `${small} ms grew to ${large} ms`)
     })
   })
 }
