@@ -329,7 +329,7 @@ export class OAuthError extends Error {
 
   /**
    * The default status is that of the code, or 400 for a custom code. Throws a `TypeError` if `code` is malformed,
-   * `status` is outside 400 to 599, or `options` is no object.
+   * `status` is outside 400 to 599, or `options` is not an object.
    */
   constructor(code: OAuthErrorCode, options: OAuthErrorOptions = {}) {
     if (!isErrorCode(code)) throw new TypeError(`the code of an OAuthError is malformed: ${JSON.stringify(code)}`)
@@ -455,28 +455,20 @@ export function awaitAnswer<T, R>(
       }
     }
     const fail = (cause: unknown): void => settle(recover, cause)
-    // Promises of other makes may resolve to a promise, which is waited for as well.
-    const follow = (promise: PromiseLike<T>): void => {
-      try {
-        promise.then((answer: T | Promise<T>) => {
-          try {
-            if (isPromise(answer)) follow(answer)
-            else settle(judge, answer)
-          } catch (cause) {
-            fail(cause)
-          }
-        }, fail)
-      } catch (cause) {
-        fail(cause)
-      }
-    }
-    follow(pending)
     const limit = (): void => {
       if (isSettled) return
       const late = (): void => fail(new Error(`no answer within ${milliseconds} milliseconds`))
       timer = setTimeout(late, milliseconds).unref()
     }
-    AT_ONCE.then(limit)
+    try {
+      // Promises of other makes may resolve to a promise. One of ours waits for that as well, and takes a step more.
+      const own = Promise.resolve(pending)
+      own.then((answer) => settle(judge, answer), fail)
+      const afterThat = own === pending ? AT_ONCE : AT_ONCE.then()
+      afterThat.then(limit)
+    } catch (cause) {
+      fail(cause)
+    }
   })
 }
 
