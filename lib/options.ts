@@ -74,13 +74,8 @@ export function checkOptions(caller: string, options: unknown, known: readonly s
 }
 
 /** Throws if one of `names` is given, which has no effect next to `other`: an option that is quoted, or its value as well. */
-export function refuseIneffective<T extends object>(
-  caller: string,
-  options: T,
-  names: readonly (string & keyof T)[],
-  other: string,
-): void {
-  const name = names.find((each) => options[each] !== undefined)
+export function refuseIneffective(caller: string, options: object, names: readonly string[], other: string): void {
+  const name = names.find((each) => (options as Readonly<Record<string, unknown>>)[each] !== undefined)
   if (name !== undefined) throw new TypeError(`${caller}: option '${name}' has no effect with ${other}`)
 }
 

@@ -9,7 +9,7 @@ import { returnedWrong } from '../hooks.ts'
 import { asClient, readToClient } from '../hosts/passport.ts'
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
 import { marked } from '../http/form.ts'
-import { checkOptions, optionNames, requireFunction } from '../options.ts'
+import { checkOptions, optionNames, refuseIneffective, requireFunction } from '../options.ts'
 import { ENDPOINT_OPTIONS } from './shell.ts'
 import type { EndpointAuthentication } from './turn.ts'
 
@@ -66,11 +66,10 @@ export function checkEndpointOptions(caller: string, options: unknown, own: read
   const ofStrategies = OF_STRATEGIES.filter((name) => name !== 'findClient' || has('methods'))
   const used: readonly string[] =
     way === 'authenticateClient' ? [way] : way === 'strategies' ? ofStrategies : AUTHENTICATOR_OPTIONS
-  for (const name of ['authenticateClient', ...AUTHENTICATOR_OPTIONS, ...OF_STRATEGIES]) {
-    if (has(name) && !used.includes(name) && !own.includes(name)) {
-      throw new TypeError(`${caller}: option '${name}' has no effect with '${way}'`)
-    }
-  }
+  const unused = ['authenticateClient', ...AUTHENTICATOR_OPTIONS, ...OF_STRATEGIES].filter(
+    (name) => !used.includes(name) && !own.includes(name),
+  )
+  refuseIneffective(caller, given, unused, `'${way}'`)
 }
 
 /** Makes what authenticates the clients of an endpoint from its options, which are checked already. */

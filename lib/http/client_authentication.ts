@@ -235,7 +235,7 @@ function byFunction(authenticateClient: AuthenticateClient, endpoint: string | u
 const MOST_SECONDS = 30
 
 /** What only strategies need: the function has its own. */
-const OF_STRATEGIES = ['passport', 'strategies', 'methods', 'findClient', 'strict'] as const
+const OF_STRATEGIES = ['passport', 'strategies', 'methods', 'findClient', 'strict']
 const OPTIONS = ['authenticateClient', ...OF_STRATEGIES, 'endpoint', 'userProperty', 'clock']
 
 /**
@@ -259,12 +259,7 @@ export function authenticateClients(options: ClientAuthenticationOptions): Middl
   checkOptions('authenticateClients', options, OPTIONS)
   const { authenticateClient } = options as { readonly authenticateClient?: unknown }
   if (authenticateClient !== undefined)
-    refuseIneffective<Partial<StrategyAuthenticationOptions>>(
-      'authenticateClients',
-      options,
-      OF_STRATEGIES,
-      "'authenticateClient'",
-    )
+    refuseIneffective('authenticateClients', options, OF_STRATEGIES, "'authenticateClient'")
   const { authenticate } = authenticationBy(options)
   return (request, response, next) => {
     let isOver = false

@@ -107,7 +107,7 @@ export const FACTORY_OPTION_NAMES = {
   keyset: true,
   refreshTokenKeyset: true,
 } as const
-const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
+export const FACTORY_OPTIONS = optionNames<TokenFactoryOptions>(FACTORY_OPTION_NAMES)
 
 /**
  * The token factory of this package: access tokens as JWTs under ES256 (or as `accessTokenFormat` and the keysets say),

@@ -17,6 +17,7 @@ import type { Session } from '../session/session.ts'
 import {
   checkedFactory,
   FACTORY_OPTION_NAMES,
+  FACTORY_OPTIONS,
   makeTokenFactory,
   type TokenFactory,
   type TokenFactoryOptions,
@@ -165,7 +166,6 @@ const publishIssued = (claims: Claims, scope: string, grantType: string | undefi
     return { clientId: client_id, subject: sub, sessionId: sid, grantType, scope, tokenId: jti, expiresAt: exp }
   })
 
-const FACTORY_OPTIONS = Object.keys(FACTORY_OPTION_NAMES) as (keyof typeof FACTORY_OPTION_NAMES)[]
 const TOKENS_OPTIONS = optionNames<TokensOptions>({
   ...FACTORY_OPTION_NAMES,
   issuer: true,
@@ -190,8 +190,10 @@ export function createTokens(options: TokensOptions): Tokens {
   const { issuer, claims: hook } = options
   requireIssuer(issuer)
   if (hook !== undefined) requireFunction('claims', hook)
-  if (options.factory !== undefined) requireVerbs('factory', options.factory, ['sign', 'verify'])
-  if (options.factory !== undefined) refuseIneffective('createTokens', options, FACTORY_OPTIONS, "'factory'")
+  if (options.factory !== undefined) {
+    requireVerbs('factory', options.factory, ['sign', 'verify'])
+    refuseIneffective('createTokens', options, FACTORY_OPTIONS, "'factory'")
+  }
   const factory =
     options.factory === undefined ? makeTokenFactory('createTokens', options) : checkedFactory(options.factory)
   const lifetime = wholeNumber(
