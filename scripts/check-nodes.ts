@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { binaryOf, LINES } from './node_binaries.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** What needs a server, a browser, an installation or a quiet machine, or reads the sources only. */
+/** What needs an installation, a browser or a quiet machine, runs with each store, or reads the sources only. */
 const ELSEWHERE =
-  /^(example|journeys|nodes|recipes|types|work)[\\/]|^stores[\\/](?!memory)|[\\/]stores\.test|^(docs|host_functions)\.test|^(hosts[\\/]runtimes|federated[\\/]replay_once|resource[\\/]flows|exchanges[\\/]adopted_sessions)\.test/
+  /^(example|journeys|nodes|recipes|types|work)[\\/]|^stores[\\/](?!memory)|^docs\.test|^hosts[\\/]runtimes/
 
 const testFiles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts') && !ELSEWHERE.test(name))
