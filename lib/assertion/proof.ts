@@ -4,7 +4,8 @@ import { publish } from '../events.ts'
 import { TWO_ROOTS_OF_TRUST } from '../federated_credentials.ts'
 import { candidatesIn, explainNoCandidates, type Jwk, keyIdOf, MOST_CHECKS, readInlineKeys } from '../keys/jwks.ts'
 import { type RemoteKeySet, renewOrThrow } from '../keys/key_sets.ts'
-import { isMacOf, isSignedBy, isSignedByInPool } from '../keys/signature.ts'
+import type { PublicKey } from '../keys/public_keys.ts'
+import { checkSignature, isMacOf } from '../keys/signature.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { isAbsent, readOptional } from '../optional.ts'
 import type { Attempt, Check } from './attempt.ts'
@@ -39,38 +40,26 @@ function noProof(
   return refusal('key_unusable', { clientId, detail: `the key for ${which} cannot be used: ${why}` })
 }
 
-/** Tries the keys in turn; at once where they are ready, later where one must be imported or the thread pool works. */
+/** Tries the keys in turn, from this one on: at once while keys are ready and checked on this thread, later otherwise. */
 function tryKeys(
   attempt: Attempt,
   candidates: readonly Jwk[],
   problems: string[],
+  from = 0,
 ): Proof | undefined | Promise<Proof | undefined> {
   const { parts, envelope, algorithm, alg } = attempt
-  let checks = 0
-  for (const [index, jwk] of candidates.entries()) {
-    const key = parts.publicKeys.get(jwk, alg)
-    if (isPromise(key) || parts.verification === 'pool')
-      return tryKeysLater(attempt, candidates.slice(index), checks, problems)
-    if ('unusable' in key) problems.push(key.unusable)
-    else if (isSignedBy(envelope, algorithm, key)) return proofBy(jwk)
-    else if (++checks === MOST_CHECKS) break
+  const check = (key: PublicKey): boolean | Promise<boolean> => {
+    if (!('unusable' in key)) return checkSignature(parts.verification, envelope, algorithm, key)
+    problems.push(key.unusable)
+    return false
   }
-  return undefined
-}
-
-async function tryKeysLater(
-  { parts, envelope, algorithm, alg }: Attempt,
-  candidates: readonly Jwk[],
-  checksBefore: number,
-  problems: string[],
-): Promise<Proof | undefined> {
-  const check = parts.verification === 'pool' ? isSignedByInPool : isSignedBy
-  let checks = checksBefore
-  for (const jwk of candidates) {
-    const key = await parts.publicKeys.get(jwk, alg)
-    if ('unusable' in key) problems.push(key.unusable)
-    else if (await check(envelope, algorithm, key)) return proofBy(jwk)
-    else if (++checks === MOST_CHECKS) break
+  for (let index = from; index < candidates.length && index - problems.length < MOST_CHECKS; index += 1) {
+    const jwk = candidates[index] as Jwk
+    const key = parts.publicKeys.get(jwk, alg)
+    const isSigned = isPromise(key) ? key.then(check) : check(key)
+    if (isPromise(isSigned))
+      return isSigned.then((isProven) => (isProven ? proofBy(jwk) : tryKeys(attempt, candidates, problems, index + 1)))
+    if (isSigned) return proofBy(jwk)
   }
   return undefined
 }

@@ -69,7 +69,10 @@ export interface AssertionVerifierOptions<C extends Client = Client> extends Rul
    * (500). `refuse`: `invalid_client`.
    */
   readonly misconfiguredClient?: 'error' | 'refuse' | undefined
-  /** Where public-key signatures are verified: `sync`, on this thread, or `pool` (default), in the thread pool of Node.js. */
+  /**
+   * Where public-key signatures are verified. `sync`: on this thread. `pool` (default): in the thread pool of Node.js while it
+   * has a free thread, otherwise on this thread.
+   */
   readonly verification?: VerificationPlace | undefined
   /** Your own checks, in order. They run after all other checks, before the `jti` is marked as used. Default: none. */
   readonly checks?: readonly AssertionCheck<C>[] | undefined

@@ -1,8 +1,9 @@
 import { createHmac, type KeyObject, sign, verify } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { isSameOctets } from '../constant_time.ts'
 import type { Algorithm } from './algorithms.ts'
 
-/** Where a public-key signature is checked: on this thread, or in the thread pool of Node.js. */
+/** Where a public-key signature is checked: on this thread, or in the thread pool of Node.js while it has a thread to spare. */
 export type VerificationPlace = 'sync' | 'pool'
 
 /** What was signed, and the signature over it. */
@@ -29,19 +30,45 @@ export function isSignedBy(signed: Signed, algorithm: Algorithm, key: KeyObject)
   }
 }
 
-/** `isSignedBy` in the thread pool: costs more CPU in total, and leaves this thread free in the meantime. */
-export function isSignedByInPool(signed: Signed, algorithm: Algorithm, key: KeyObject): Promise<boolean> {
+/**
+ * How many signatures are checked in the thread pool at once. A processor is needed for this thread, and one of the four
+ * threads of the pool for look-ups of names and files. This thread cannot keep more of them busy than that.
+ */
+const MOST_IN_POOL = Math.min(availableParallelism(), 4) - 1
+
+let inPool = 0
+
+function isSignedByInPool(signed: Signed, algorithm: Algorithm, key: KeyObject): Promise<boolean> {
   return new Promise((resolve) => {
+    const settle = (isSigned: boolean): void => {
+      inPool -= 1
+      resolve(isSigned)
+    }
+    inPool += 1
     try {
       const data = bytesOf(signed.signingInput)
       verify(algorithm.hash, data, withParameters(algorithm, key), signed.signature, (fault, outcome) =>
-        resolve(fault === null && outcome),
+        settle(fault === null && outcome),
       )
     } catch {
-      resolve(false)
+      settle(false)
     }
   })
 }
+
+/**
+ * `isSignedBy` at this place. A thread of the pool costs more CPU in total and leaves this thread free. A queue for the
+ * pool only costs more: what finds no thread to spare is checked here.
+ */
+export const checkSignature = (
+  place: VerificationPlace,
+  signed: Signed,
+  algorithm: Algorithm,
+  key: KeyObject,
+): boolean | Promise<boolean> =>
+  place === 'pool' && inPool < MOST_IN_POOL
+    ? isSignedByInPool(signed, algorithm, key)
+    : isSignedBy(signed, algorithm, key)
 
 /** The MAC over a signing input (RFC 7518 §3.2). A secret that is a string counts as its UTF-8 bytes. */
 export const macOf = (signingInput: string, algorithm: Algorithm, secret: string | Uint8Array | KeyObject): Buffer =>

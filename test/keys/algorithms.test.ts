@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
 import {
   ALL_ALGORITHMS,
@@ -10,14 +11,8 @@ import {
   SIGNING_ALGORITHMS,
   signingAlgorithm,
 } from '../../lib/keys/algorithms.ts'
-import {
-  isMacOf,
-  isSignedBy,
-  isSignedByInPool,
-  macOf,
-  signatureOf,
-  signatureOfInPool,
-} from '../../lib/keys/signature.ts'
+import { checkSignature, isMacOf, isSignedBy, macOf, signatureOf, signatureOfInPool } from '../../lib/keys/signature.ts'
+import { isPromise } from '../../lib/maybe_promise.ts'
 
 /** A fresh key pair by what the table says, and nothing else. */
 function pairFor({ keyType, namedCurve, leastBits }: Algorithm) {
@@ -48,10 +43,31 @@ test('the table says enough to make a key, sign and verify, for each algorithm',
       await signatureOfInPool('a.b', algorithm, privateKey),
     ]) {
       assert.ok(isSignedBy({ signingInput: 'a.b', signature }, algorithm, publicKey), alg)
-      assert.ok(await isSignedByInPool({ signingInput: 'a.b', signature }, algorithm, publicKey), alg)
+      assert.ok(await checkSignature('pool', { signingInput: 'a.b', signature }, algorithm, publicKey), alg)
       assert.ok(!isSignedBy({ signingInput: 'a.c', signature }, algorithm, publicKey), alg)
     }
   }
+})
+
+test('signatures take the threads of the pool that are to spare, and this thread when there is none', async () => {
+  const algorithm = signingAlgorithm('ES256')
+  const spare = Math.min(availableParallelism(), 4) - 1
+  const { publicKey, privateKey } = pairFor(algorithm)
+  const signed = { signingInput: 'a.b', signature: signatureOf('a.b', algorithm, privateKey) }
+  const wrong = { ...signed, signingInput: 'a.c' }
+  for (const round of ['first', 'after all threads were given back']) {
+    const outcomes = Array.from({ length: spare }, (_, index) =>
+      checkSignature('pool', index === 0 ? wrong : signed, algorithm, publicKey),
+    )
+    assert.ok(outcomes.every(isPromise), round)
+    assert.equal(checkSignature('pool', signed, algorithm, publicKey), true, round)
+    assert.equal(checkSignature('pool', wrong, algorithm, publicKey), false, round)
+    assert.deepEqual(
+      await Promise.all(outcomes),
+      outcomes.map((_, index) => index > 0),
+    )
+  }
+  assert.equal(checkSignature('sync', signed, algorithm, publicKey), true)
 })
 
 test('the lists that follow from the table are the published ones, in their order', () => {
