@@ -210,6 +210,43 @@ test('the work of a call does not grow with what is stored: the same number of l
   }
 })
 
+test('codes that are spent in one span share its timers, each waits for a whole span, and one of two copies wins', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const timers = t.mock.method(globalThis, 'setTimeout')
+  const store = createMemoryCodeStore({ clock: () => NOW })
+  const settled: string[] = []
+  const spend = async (id: string) => settled.push(`${id} ${await store.spend(id)}`)
+  const later = async () => {
+    t.mock.timers.tick(3)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (const id of ['a', 'b', 'c']) {
+    const code = { id, clientId: 'client', subject: 'subject', scope: '', redirectUri: 'https://app.example/cb' }
+    const rest = { redirectUriWasSent: true, codeChallenge: undefined, sessionId: id, issuedAt: NOW, extra: {} }
+    await store.add({
+      ...code,
+      ...rest,
+      expiresAt: NOW + 60,
+      keepUntil: NOW + 60,
+      failures: 0,
+      spent: false,
+      version: 1,
+    })
+  }
+  const first = Promise.all(['a', 'a', 'b'].map(spend))
+  await later()
+  const second = spend('c')
+  assert.equal((await store.find('a'))?.spent, false)
+  assert.equal(timers.mock.callCount(), 2)
+  await later()
+  await first
+  assert.deepEqual(settled, ['a spent', 'a already_spent', 'b spent'])
+  await later()
+  await second
+  assert.equal(settled.at(-1), 'c spent')
+  assert.equal(timers.mock.callCount(), 3)
+})
+
 test('options are checked by name', () => {
   assert.throws(() => createMemoryStores({ maximumCodes: 0 }), /option 'maximumCodes'/)
   assert.throws(() => createMemoryStores({ clock: 3 as never }), /option 'clock'/)
