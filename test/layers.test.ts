@@ -131,7 +131,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'token',
   ],
   'issuer.ts': ['options.ts'],
-  keys: ['jose', 'node:crypto', 'remote'],
+  keys: ['jose', 'node:crypto', 'node:os', 'remote'],
   'maybe_promise.ts': [],
   oauth2orize: [
     'binding.ts',
