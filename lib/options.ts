@@ -65,8 +65,8 @@ function similarName(name: string, known: readonly string[]): string | undefined
 export function checkOptions(caller: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(`${caller} needs an object with options, got ${shown(options)}`)
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || known.includes(name)) continue
+  for (const name of Object.keys(options)) {
+    if (known.includes(name) || (options as Readonly<Record<string, unknown>>)[name] === undefined) continue
     const similar = similarName(name.slice(0, 64), known)
     const hint = similar === undefined ? `${caller} has: ${known.join(', ')}.` : `Did you mean "${similar}"?`
     throw new TypeError(`Unknown option "${name.slice(0, 64)}". ${hint}`)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isSameOctets } from '../constant_time.ts'
 
 // RFC 7636 §4.1: 43 to 128 unreserved characters.
@@ -14,7 +14,7 @@ export const isCodeVerifier = (verifier: string): boolean => VERIFIER.test(verif
 export const isCodeChallenge = (challenge: string): boolean => CHALLENGE.test(challenge)
 
 /** The `S256` challenge of a verifier (RFC 7636 §4.2). */
-export const codeChallengeOf = (verifier: string): string => createHash('sha256').update(verifier).digest('base64url')
+export const codeChallengeOf = (verifier: string): string => hash('sha256', verifier, 'base64url')
 
 /** Whether `verifier` is the one behind the `S256` `challenge`. Compares in constant time (RFC 7636 §4.6). */
 export function isVerifierOf(verifier: string, challenge: string): boolean {

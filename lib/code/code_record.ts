@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Binding, hasSoundBinding } from '../binding.ts'
 import { type Client, isPublicClient } from '../client.ts'
 import { isVerifierOf } from './code_challenge.ts'
@@ -68,7 +68,7 @@ const CODE = /^[A-Za-z0-9_-]{43}$/
 export const isCode = (code: string): boolean => CODE.test(code)
 
 /** Under which id the store knows a code: its SHA-256, so that a reader of the store cannot redeem anything. */
-export const codeId = (code: string): string => createHash('sha256').update(code).digest('base64url')
+export const codeId = (code: string): string => hash('sha256', code, 'base64url')
 
 /** What a token request presents to redeem a code (RFC 6749 §4.1.3, RFC 7636 §4.5). Absent is `undefined`. */
 export interface PresentedProofs {

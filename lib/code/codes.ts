@@ -215,11 +215,11 @@ export function createCodes(options: CodesOptions): Codes {
     }
     if (proof === 'verifier_wrong') await countFailure(id)
     if (proof !== 'proven') return refusedFor(proof, client)
-    const isPermitted = async () => permits === undefined || (await askYesOrNo('permits', () => permits(found)))
-    if (!(await isPermitted())) return withdrawn(client)
+    const isWithdrawn = permits && (async () => !(await askYesOrNo('permits', () => permits(found))))
+    if (await isWithdrawn?.()) return withdrawn(client)
     if (prepare !== undefined) {
       await prepare(found)
-      if (!(await isPermitted())) return { ...withdrawn(client), endSession: sessionToEnd(found) }
+      if (await isWithdrawn?.()) return { ...withdrawn(client), endSession: sessionToEnd(found) }
     }
     const answer = await answerOf(
       () => store.spend(id),

@@ -331,18 +331,20 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (adopted?.[name] !== undefined && !Number.isFinite(adopted[name]))
         throw badOption(`adopted.${name}`, 'a finite number', adopted[name])
     /** Ends what may be open of an old session that was ended before it was adopted. It is read before and after opening. */
-    const isOver = async (): Promise<boolean> => {
-      if (adopted === undefined) return false
-      const openedAt = adopted.openedAt ?? Number.NEGATIVE_INFINITY
-      if (!(await endings.hasEnded(permitted.subject, opening.issuer ?? issuer, openedAt, now))) return false
-      const until = Math.max(rememberUntil ?? now, now + DAY)
-      if ((await answerOf(() => store.end(id, until))) === 'ended') publish('session.ended', () => ({ sessionId: id }))
-      return true
-    }
-    if (await isOver()) return undefined
+    const isOver =
+      adopted &&
+      (async (): Promise<boolean> => {
+        const openedAt = adopted.openedAt ?? Number.NEGATIVE_INFINITY
+        if (!(await endings.hasEnded(permitted.subject, opening.issuer ?? issuer, openedAt, now))) return false
+        const until = Math.max(rememberUntil ?? now, now + DAY)
+        if ((await answerOf(() => store.end(id, until))) === 'ended')
+          publish('session.ended', () => ({ sessionId: id }))
+        return true
+      })
+    if (await isOver?.()) return undefined
     const onceId = `once:${id}`
     if (rememberUntil !== undefined && (await isMarked(onceId, now))) {
-      await isOver()
+      await isOver?.()
       return undefined
     }
     const settings = checkedSettings(
@@ -368,7 +370,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
       await mark(onceId, OPENED_ONCE, permitted, now, rememberUntil)
-    const isEnded = await isOver() // also for one that is there already: the request that opened it may not come so far
+    const isEnded = await isOver?.() // also for one that is there already: the request that opened it may not come so far
     return isOpened && !isEnded ? session : undefined
   }
 
