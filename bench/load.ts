@@ -12,31 +12,39 @@ export interface PrepareJob {
   readonly spread: number
 }
 
+/** The refresh tokens or codes of one server; its request `n` takes the n-th. */
+export interface SeedJob {
+  readonly kind: 'seed'
+  readonly server: string
+  readonly seeds: readonly string[]
+}
+
 export interface FireJob {
   readonly kind: 'fire'
+  readonly server: string
   readonly port: number
   readonly concurrency: number
   /** Which of the prepared requests, from and up to (exclusive). */
   readonly from: number
   readonly to: number
-  /** Refresh tokens or codes; request `n` takes the n-th. */
-  readonly seeds?: readonly string[]
 }
 
-export type LoadJob = PrepareJob | FireJob
+export type LoadJob = PrepareJob | SeedJob | FireJob
 
 export interface Fired {
   readonly seconds: number
-  readonly p50Milliseconds: number
-  readonly p99Milliseconds: number
+  /** Of each request, in no order. */
+  readonly latenciesMilliseconds: Float64Array
   /** CPU of this process meanwhile, microseconds. */
   readonly cpuMicroseconds: number
 }
 
 let make: ((parameters: Readonly<Record<string, string>>) => Buffer) | undefined
 let grant: Grant = 'client_credentials'
+/** For all servers. */
 let prepared: Buffer[] = []
-let seeded: readonly string[] = []
+/** For the servers that have seeds. */
+let preparedFor = new Map<string, Buffer[]>()
 
 const parametersOf = (seed: string): Record<string, string> =>
   grant === 'client_credentials'
@@ -49,20 +57,24 @@ function prepare(job: PrepareJob): void {
   make = requestMaker(job.credentials, job.spread)
   grant = job.grant
   const maker = make
+  preparedFor = new Map()
   prepared = job.grant === 'client_credentials' ? Array.from({ length: job.count }, () => maker(parametersOf(''))) : []
 }
 
 /** Requests that carry a refresh token or code are made when those are known, before anything is measured. */
-function seed(seeds: readonly string[]): void {
-  if (make === undefined || seeds === seeded) return
+function seed({ server, seeds }: SeedJob): void {
   const maker = make
-  seeded = seeds
-  prepared = seeds.map((each) => maker(parametersOf(each)))
+  if (maker !== undefined)
+    preparedFor.set(
+      server,
+      seeds.map((each) => maker(parametersOf(each))),
+    )
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
+function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> {
+  const requests = preparedFor.get(server) ?? prepared
   const latencies = new Float64Array(to - from)
   let next = from
   let open = concurrency
@@ -77,17 +89,14 @@ function fire({ port, concurrency, from, to }: FireJob): Promise<Fired> {
       let answer: Buffer | undefined
       const send = (): void => {
         current = next++
-        const bytes = prepared[current]
+        const bytes = requests[current]
         if (current >= to || bytes === undefined) {
           socket.destroy()
           open--
           if (open > 0) return
           const seconds = Number(process.hrtime.bigint() - begun) / 1e9
-          latencies.sort()
-          const at = (share: number): number =>
-            latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
           const { user, system } = process.cpuUsage(cpu)
-          resolve({ cpuMicroseconds: user + system, seconds, p50Milliseconds: at(0.5), p99Milliseconds: at(0.99) })
+          resolve({ cpuMicroseconds: user + system, seconds, latenciesMilliseconds: latencies })
           return
         }
         answer = undefined
@@ -137,8 +146,8 @@ process.on('message', (job: LoadJob) => {
   void (async () => {
     try {
       if (job.kind === 'prepare') prepare(job)
-      else if (job.seeds !== undefined) seed(job.seeds)
-      process.send?.({ done: job.kind === 'fire' && job.to > job.from ? await awake(fire(job)) : undefined })
+      else if (job.kind === 'seed') seed(job)
+      process.send?.({ done: job.kind === 'fire' ? await awake(fire(job)) : undefined })
     } catch (cause) {
       process.send?.({ failed: cause instanceof Error ? cause.message : String(cause) })
     }

@@ -20,9 +20,6 @@ interface Case {
   readonly store: string
 }
 
-// The longest that prepared assertions are used. They live 290 seconds.
-const FRESH_MILLISECONDS = 150_000
-
 const casesOf = (options: Options): Case[] =>
   options.stores.flatMap((store) =>
     options.populations.flatMap((population) =>
@@ -54,6 +51,17 @@ function takesPart({ module }: Contestant, { scenario, tokens, population, recor
   return module !== 'node_oauth' || (scenario.method === 'basic' && tokens === 'opaque')
 }
 
+const profileFlags = (folder: string | undefined, scenario: Scenario, { name }: Contestant): string[] =>
+  folder === undefined
+    ? []
+    : [
+        '--cpu-prof',
+        '--cpu-prof-dir',
+        folder,
+        '--cpu-prof-name',
+        `${scenario.name}-${name.replace(/\W+/g, '_')}.cpuprofile`,
+      ]
+
 async function runCase(
   each: Case,
   options: Options,
@@ -70,15 +78,14 @@ async function runCase(
   const tokenKey = await makeTokenKey()
   const servers = options.servers.filter((server) => takesPart(server, each))
   const measured = new Map<string, Measured[]>(servers.map(({ name }) => [name, []]))
-  let preparedAt = Number.NEGATIVE_INFINITY
+  // A database of the benchmark has room for one server at a time. The memory is each server's own.
+  const groups = each.store === 'memory' ? [servers] : servers.map((server) => [server])
   try {
     for (let round = 0; round < options.rounds; round++) {
-      for (const contestant of servers) {
-        if (performance.now() - preparedAt > FRESH_MILLISECONDS) {
-          const spread = Math.max(1, populated('clients'))
-          await load.run({ kind: 'prepare', credentials: own, grant: scenario.grant, count, spread })
-          preparedAt = performance.now()
-        }
+      for (const group of groups) {
+        // Assertions live 290 seconds, longer than a turn.
+        const spread = Math.max(1, populated('clients'))
+        await load.run({ kind: 'prepare', credentials: own, grant: scenario.grant, count, spread })
         const setting: Setting = {
           grant: scenario.grant,
           method: scenario.method,
@@ -90,29 +97,17 @@ async function runCase(
           population: { clients: populated('clients'), sessions: populated('sessions'), jtis: populated('jtis') },
           store: await store.empty(),
         }
-        const execArgv =
-          options.profile === undefined
-            ? []
-            : [
-                '--cpu-prof',
-                '--cpu-prof-dir',
-                options.profile,
-                '--cpu-prof-name',
-                `${scenario.name}-${contestant.name.replace(/\W+/g, '_')}.cpuprofile`,
-              ]
-        const result = await turn({
-          load,
+        const entrants = group.map((contestant) => ({
           contestant,
           setting,
-          concurrency,
-          warmUp,
-          requests: options.requests,
-          execArgv,
-        })
-        measured.get(contestant.name)?.push(result)
-        process.stderr.write(
-          `  ${round + 1}/${options.rounds} ${contestant.name}: ${result.cpuMicroseconds.toFixed(0)} us\n`,
-        )
+          execArgv: profileFlags(options.profile, scenario, contestant),
+        }))
+        const results = await turn({ load, entrants, concurrency, warmUp, requests: options.requests })
+        for (const [index, result] of results.entries()) {
+          const { name } = group[index] as Contestant
+          measured.get(name)?.push(result)
+          process.stderr.write(`  ${round + 1}/${options.rounds} ${name}: ${result.cpuMicroseconds.toFixed(0)} us\n`)
+        }
       }
     }
   } finally {

@@ -1,4 +1,4 @@
-// One turn: one server process, started, warmed up, measured, ended.
+// One turn: server processes that are started, warmed up, measured in slices that alternate, and ended.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
@@ -73,60 +73,128 @@ export class Load {
   }
 }
 
-export interface TurnOptions {
-  readonly load: Load
+/** A server to measure, and what it is started with. */
+export interface Entrant {
   readonly contestant: Contestant
   readonly setting: Setting
-  readonly concurrency: number
-  readonly warmUp: number
-  readonly requests: number
   /** Flags for the server's Node, such as `--cpu-prof`. */
   readonly execArgv?: readonly string[]
 }
 
-export async function turn(options: TurnOptions): Promise<Measured> {
-  const { load, contestant, setting, concurrency, warmUp, requests } = options
-  const { checkout, module } = contestant
+export interface TurnOptions {
+  readonly load: Load
+  readonly entrants: readonly Entrant[]
+  readonly concurrency: number
+  readonly warmUp: number
+  readonly requests: number
+}
+
+/** So many requests a server answers before the next one is measured: what else the machine does then affects them all. */
+const SLICE_REQUESTS = 500
+
+interface Running {
+  readonly name: string
+  usage(): Promise<Usage>
+  /** Fires the prepared requests from one up to another (exclusive). */
+  fire(from: number, to: number): Promise<Fired>
+  end(): Promise<void>
+}
+
+async function start(
+  { contestant, setting, execArgv = [] }: Entrant,
+  load: Load,
+  concurrency: number,
+): Promise<Running> {
+  const { checkout, module, name, variant } = contestant
   const script =
     checkout === undefined
       ? pathOf(`./servers/${module}.js`)
       : join(checkout, 'bench/.build/bench/servers', `${module}.js`)
-  const child = fork(script, [contestant.variant, JSON.stringify(setting)], {
-    execArgv: [...(options.execArgv ?? [])],
+  const child = fork(script, [variant, JSON.stringify(setting)], {
+    execArgv: [...execArgv],
     serialization: 'advanced',
   })
-  try {
-    const ready = await answer<FromServer>(child)
-    if (ready.kind !== 'ready') throw new Error('the server did not say that it is ready')
-    const usage = async (): Promise<Usage> => {
-      child.send('usage')
-      return (await answer<FromServer>(child)) as unknown as Usage
-    }
-    const common = { kind: 'fire', port: ready.port, concurrency } as const
-    // The requests of seeded scenarios are made before anything is measured, by a job that fires nothing.
-    if (ready.seeds.length > 0) await load.run({ ...common, from: 0, to: 0, seeds: ready.seeds })
-    await load.run({ ...common, from: 0, to: warmUp })
-    const machineBefore = machineUsage()
-    const before = await usage()
-    const fired = await load.run({ ...common, from: warmUp, to: warmUp + requests })
-    const after = await usage()
-    const machineAfter = machineUsage()
-    if (fired === undefined) throw new Error('nothing was measured')
-    const own = after.cpuMicroseconds - before.cpuMicroseconds + fired.cpuMicroseconds
-    const others = (machineAfter.used - machineBefore.used - own) / (machineAfter.all - machineBefore.all)
-    return {
-      others: Math.max(0, others),
-      cpuMicroseconds: (after.cpuMicroseconds - before.cpuMicroseconds) / requests,
-      requestsPerSecond: requests / fired.seconds,
-      p50Milliseconds: fired.p50Milliseconds,
-      p99Milliseconds: fired.p99Milliseconds,
-      roundTrips: (after.roundTrips - before.roundTrips) / requests,
-      rssMebibytes: after.rssBytes / 1048576,
-      heapMebibytes: after.heapBytes / 1048576,
-    }
-  } finally {
+  const end = async (): Promise<void> => {
     const exited = child.exitCode === null ? once(child, 'exit') : undefined
     if (child.connected) child.send('stop')
     await exited
+  }
+  try {
+    const ready = await answer<FromServer>(child)
+    if (ready.kind !== 'ready') throw new Error('the server did not say that it is ready')
+    // The requests of seeded scenarios are made before anything is measured.
+    if (ready.seeds.length > 0) await load.run({ kind: 'seed', server: name, seeds: ready.seeds })
+    return {
+      name,
+      async usage() {
+        child.send('usage')
+        return (await answer<FromServer>(child)) as unknown as Usage
+      },
+      async fire(from, to) {
+        const fired = await load.run({ kind: 'fire', server: name, port: ready.port, concurrency, from, to })
+        if (fired === undefined) throw new Error('nothing was measured')
+        return fired
+      },
+      end,
+    }
+  } catch (cause) {
+    await end()
+    throw cause
+  }
+}
+
+/** What the slices of one server add up to. */
+function createSum(requests: number) {
+  const latencies: number[] = []
+  let [cpuMicroseconds, seconds, roundTrips, othersMicroseconds, allMicroseconds] = [0, 0, 0, 0, 0]
+  return {
+    async measure(server: Running, from: number, to: number): Promise<void> {
+      const machineBefore = machineUsage()
+      const before = await server.usage()
+      const fired = await server.fire(from, to)
+      const after = await server.usage()
+      const machineAfter = machineUsage()
+      const own = after.cpuMicroseconds - before.cpuMicroseconds
+      cpuMicroseconds += own
+      seconds += fired.seconds
+      roundTrips += after.roundTrips - before.roundTrips
+      othersMicroseconds += machineAfter.used - machineBefore.used - own - fired.cpuMicroseconds
+      allMicroseconds += machineAfter.all - machineBefore.all
+      for (const latency of fired.latenciesMilliseconds) latencies.push(latency)
+    },
+    result({ rssBytes, heapBytes }: Usage): Measured {
+      latencies.sort((a, b) => a - b)
+      const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
+      return {
+        others: Math.max(0, othersMicroseconds / allMicroseconds),
+        cpuMicroseconds: cpuMicroseconds / requests,
+        requestsPerSecond: requests / seconds,
+        p50Milliseconds: at(0.5),
+        p99Milliseconds: at(0.99),
+        roundTrips: roundTrips / requests,
+        rssMebibytes: rssBytes / 1048576,
+        heapMebibytes: heapBytes / 1048576,
+      }
+    },
+  }
+}
+
+/** Measures servers beside each other: all run, and one at a time has work. */
+export async function turn({ load, entrants, concurrency, warmUp, requests }: TurnOptions): Promise<Measured[]> {
+  const servers: Running[] = []
+  try {
+    for (const entrant of entrants) {
+      const server = await start(entrant, load, concurrency)
+      servers.push(server)
+      await server.fire(0, warmUp)
+    }
+    const sums = servers.map(() => createSum(requests))
+    for (let from = warmUp; from < warmUp + requests; from += SLICE_REQUESTS) {
+      const to = Math.min(from + SLICE_REQUESTS, warmUp + requests)
+      for (const [index, sum] of sums.entries()) await sum.measure(servers[index] as Running, from, to)
+    }
+    return await Promise.all(sums.map(async (sum, index) => sum.result(await (servers[index] as Running).usage())))
+  } finally {
+    await Promise.all(servers.map((server) => server.end()))
   }
 }
