@@ -2,13 +2,13 @@ import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { OAuthError, type OAuthErrorCode, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { isInstance, messageOf } from '../instance.ts'
-import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 import { type CorsOptions, createCors } from './cors.ts'
 import { toOAuthError } from './error_mapping.ts'
 import { answerJson, setPrepared } from './json_response.ts'
 import type { ErrorMiddleware, Request, Response } from './message.ts'
 import { NO_STORE } from './no_store.ts'
+import { callWriter } from './writer.ts'
 
 /**
  * How much detail an error response contains. `minimal`: the code. `normal`: the code and one fixed sentence, which is the
@@ -135,7 +135,8 @@ export function createErrorWriter(options: ErrorResponseOptions = {}): WriteErro
     response.statusCode = status
     setPrepared(response)
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-    callWriter(() => writeError(error, request, response, body), response, send)
+    const write = () => writeError(error, request, response, body)
+    callWriter(write, response, { milliseconds: MOST_WRITER_MILLISECONDS, onFault: warnOnce, send })
   }
 }
 
@@ -144,33 +145,12 @@ const MOST_WRITER_MILLISECONDS = 30_000
 
 let hasWarned = false
 
-/** Calls an error writer of the application. If it fails, or does not end the response in time, `send` does. */
-function callWriter(write: () => unknown, response: Response, send: () => void): void {
-  const mend = (fault: unknown): void => {
-    clearTimeout(timer)
-    if (!hasWarned) {
-      hasWarned = true
-      process.emitWarning(
-        `The option writeError failed: ${isInstance(fault, Error) ? messageOf(fault) : typeof fault}`,
-        {
-          code: 'CLIENT_ASSERTION_JWT_ERROR_WRITER',
-        },
-      )
-    }
-    if (response.writableEnded) return
-    if (response.headersSent) response.destroy()
-    else send()
-  }
-  const timer = setTimeout(() => {
-    mend(new Error(`it did not end the response within ${MOST_WRITER_MILLISECONDS} milliseconds`))
-  }, MOST_WRITER_MILLISECONDS)
-  response.once('close', () => clearTimeout(timer))
-  try {
-    const pending = write()
-    if (isPromise(pending)) Promise.resolve(pending).catch(mend)
-  } catch (fault) {
-    mend(fault)
-  }
+function warnOnce(fault: unknown): void {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning(`The option writeError failed: ${isInstance(fault, Error) ? messageOf(fault) : typeof fault}`, {
+    code: 'CLIENT_ASSERTION_JWT_ERROR_WRITER',
+  })
 }
 
 /**

@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { withResponseParameters } from '../code/redirect_uri.ts'
 import { isKnownErrorCode, OAuthError, type OAuthErrorCode, type Reason, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
-import { askHook } from '../hooks.ts'
 import { toOAuthError } from '../http/error_mapping.ts'
 import type { Verbosity } from '../http/error_response.ts'
+import { callWriter } from '../http/writer.ts'
+import { isInstance } from '../instance.ts'
 import { requireIssuer } from '../issuer.ts'
-import { isPromise } from '../maybe_promise.ts'
 import { badOption, checkOptions, oneOf, optionNames } from '../options.ts'
 import { requireOptionalFunctions, type TimeLimitOptions, timeLimitOf } from './application.ts'
 import { parametersOf } from './authorization_parameters.ts'
@@ -241,28 +241,11 @@ export function createErrorMiddleware(options: AuthorizationErrorsOptions) {
       showBuiltIn()
       return
     }
-    const failed = (error: unknown): void => {
-      report(refusalOf(error))
-      if (!response.headersSent) showBuiltIn()
-      else if (!response.writableEnded) response.destroy() // half a page must not look like a whole one
+    const onFault = (cause: unknown): void => {
+      const detail = `the option 'showError' threw, rejected, or did not end the response within ${milliseconds} ms`
+      report(isInstance(cause, OAuthError) ? cause : refusal('unexpected', { detail, cause }))
     }
-    // it may have left the page to a callback, which may never come
-    const waitForEnd = (): void => {
-      if (response.writableEnded) return
-      const late = (): void => {
-        if (response.writableEnded || response.destroyed) return
-        const detail = `the option 'showError' did not end the response within ${milliseconds} ms`
-        failed(refusal('unexpected', { detail }))
-      }
-      setTimeout(late, milliseconds).unref()
-    }
-    try {
-      const pending = showError(shown, request, response)
-      if (isPromise(pending)) askHook('showError', milliseconds, () => pending).then(waitForEnd, failed)
-      else waitForEnd()
-    } catch (error) {
-      failed(error)
-    }
+    callWriter(() => showError(shown, request, response), response, { milliseconds, onFault, send: showBuiltIn })
   }
 
   // Four parameters: that is how Express knows error middleware.
