@@ -9,9 +9,12 @@ import { fileURLToPath } from 'node:url'
 import { binaryOf, LINES } from './node_binaries.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** What needs an installation, a browser or a quiet machine, runs with each store, or reads the sources only. */
+/** What needs an installation, a build, a browser or a quiet machine, runs with each store, or reads the sources only. */
 const ELSEWHERE =
-  /^(example|journeys|nodes|recipes|types|work)[\\/]|^stores[\\/](?!memory)|^docs\.test|^hosts[\\/]runtimes/
+  /^(example|journeys|nodes|recipes|types|work)[\\/]|^stores[\\/](?!memory)|^(docs|resource[\\/]flows)\.test|^hosts[\\/]runtimes/
+
+/** Node 20 cannot run TypeScript itself. The others run the sources as they stand, without a build. */
+const loaderFor = (line: string): readonly string[] => (line.startsWith('20') ? ['--import', 'tsx'] : [])
 
 const testFiles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts') && !ELSEWHERE.test(name))
@@ -26,7 +29,7 @@ for (const line of LINES.filter((each) => chosen.length === 0 || chosen.some((na
   const began = performance.now()
   const { status, stdout, stderr } = spawnSync(
     binary,
-    ['--import', 'tsx', '--test', '--test-reporter=tap', '--test-concurrency=2', ...testFiles],
+    [...loaderFor(line), '--test', '--test-reporter=tap', '--test-concurrency=2', ...testFiles],
     { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, NODE_OPTIONS: '' } },
   )
   const count = (word: string): string => stdout.match(new RegExp(`^# ${word} (\\d+)`, 'm'))?.[1] ?? '?'

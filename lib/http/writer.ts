@@ -5,7 +5,7 @@ import { isPromise } from '../maybe_promise.ts'
 interface WriterFallback {
   /** How long the writer may take to end the response. */
   readonly milliseconds: number
-  /** Is told what the writer threw or rejected with, or that it took too long. */
+  /** Receives what the writer threw or rejected with, or an error that says that it took too long. */
   readonly onFault: (fault: unknown) => void
   /** Sends the response of this package. */
   readonly send: () => void

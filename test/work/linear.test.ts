@@ -38,7 +38,9 @@ async function measureOnce(input: (length: number) => string, run: Run): Promise
   for (const size of SIZES) {
     const text = input(size)
     let best = Number.POSITIVE_INFINITY
-    for (let attempt = 0; attempt < 5 && (attempt === 0 || best > NOISE_MILLISECONDS / 4); attempt += 1) {
+    // again where another process may have disturbed it, but not where it is hopeless
+    const isUnsure = () => best > NOISE_MILLISECONDS / 4 && best < 4 * LIMIT_MILLISECONDS
+    for (let attempt = 0; attempt < 5 && (attempt === 0 || isUnsure()); attempt += 1) {
       const start = process.cpuUsage()
       try {
         await run(text)
@@ -165,7 +167,7 @@ const PARSERS: Readonly<Record<string, Run>> = {
 
 test('the check of this file notices work that grows with the square of the input', async () => {
   const trim: Run = (text) => text.replace(/^ +| +$/g, '')
-  await assert.rejects(assertLinear(repeat(' ', 'a', 'b'), trim))
+  await assert.rejects(measureOnce(repeat(' ', 'a', 'b'), trim))
 })
 
 for (const [parser, run] of Object.entries(PARSERS)) {
