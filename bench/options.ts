@@ -127,7 +127,7 @@ export const HELP = `npm run bench -- [options]
   --records a,b      one (default), fresh: whether look-ups of clients hand out one object or deep copies
   --population a,b   numbers; default 0. With --populate clients,sessions,jtis (default all three); this package's servers only
   --stores a,b       memory (default), redis, postgres: this package's servers and oidc-provider only
-  --rounds n         default 5      --requests n  measured for each turn, default 6000      --warm-up n  default 12000
+  --rounds n         default 5      --requests n  measured in each round, default 6000      --warm-up n  default 12000
   --profile folder   the servers write CPU profiles there (numbers are then worth nothing)
   --out file         where the JSON goes; default bench/results/<moment>.json
 `
