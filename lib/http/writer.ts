@@ -17,7 +17,10 @@ interface WriterFallback {
  */
 export function callWriter(write: () => unknown, response: ServerResponse, fallback: WriterFallback): void {
   const { milliseconds, onFault, send } = fallback
+  let hasFailed = false
   const mend = (fault: unknown): void => {
+    if (hasFailed) return // it rejects after its time
+    hasFailed = true
     clearTimeout(timer)
     onFault(fault)
     if (response.writableEnded) return

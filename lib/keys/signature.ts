@@ -57,7 +57,7 @@ function isSignedByInPool(signed: Signed, algorithm: Algorithm, key: KeyObject):
 }
 
 /**
- * `isSignedBy` at this place. A thread of the pool costs more CPU in total and leaves this thread free. A queue for the
+ * Whether the signature is this key's, checked at this place. A thread of the pool costs more CPU in total and leaves this thread free. A queue for the
  * pool only costs more: what finds no thread to spare is checked here.
  */
 export const checkSignature = (
