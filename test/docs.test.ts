@@ -114,6 +114,32 @@ describe('documents', () => {
     assert.deepEqual(installed, [...new Set(imported)].sort())
   })
 
+  test('docs/recipes.md names each package that a recipe imports', () => {
+    const importsOf = (path: string): string[] =>
+      [...readFileSync(path, 'utf8').matchAll(/^(?:import|export|\}) .*?from '([^']*)'|^import '([^']*)'/gm)].flatMap(
+        ([, from = '', alone = from]) => {
+          if (alone.startsWith('.')) return importsOf(join(path, '..', alone))
+          const [first = '', second = ''] = alone.split('/')
+          return first.startsWith('node:') ? [] : [first.startsWith('@') ? `${first}/${second}` : first]
+        },
+      )
+    const rows = readFileSync(join(root, 'docs/recipes.md'), 'utf8').matchAll(
+      /^\| \[.*?\]\(\.\.\/(examples\/recipes\/[^)]*)\) \| (.*?) \|/gm,
+    )
+    const programs = [...rows].map(([, program = '', packages = '']) => {
+      const named = [...packages.matchAll(/`([^`]*)`/g)].map(([, name]) => name)
+      const imported = new Set(importsOf(join(root, program)))
+      imported.delete('passport-client-assertion-jwt')
+      assert.deepEqual(
+        [...imported].filter((name) => !named.includes(name)),
+        [],
+        program,
+      )
+      return program
+    })
+    assert.ok(programs.length > 6)
+  })
+
   for (const file of reference(root)) {
     test(`${file}: every link of the generated reference leads somewhere`, () =>
       assert.deepEqual(brokenLinks(root, file), []))
