@@ -89,6 +89,8 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
   for (const { method, authenticate } of own) requireFunction(`methods.${method}.authenticate`, authenticate)
   const offered = offeredMethods(builtIn, verifyAssertion)
   const names = offered.map(({ method }): string => method)
+  if (options.basicDecoding !== undefined && !names.includes('client_secret_basic'))
+    throw new TypeError("option 'basicDecoding' has no effect: client_secret_basic is not among the methods")
   const byAssertion = offered.filter(({ presents }) => presents === 'client_assertion')
   const choose = createMethodChoice(own, strict)
   const parts: MethodParts = {

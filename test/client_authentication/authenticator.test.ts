@@ -334,5 +334,6 @@ test('options are checked at construction', () => {
   assert.throws(() => make({ methods: ['basic' as never] }), /option 'methods'/)
   assert.throws(() => make({ methods: ['private_key_jwt'] }), /option 'verifyAssertion'/)
   assert.throws(() => make({ basicDecoding: 'raw' as never }), /option 'basicDecoding'/)
+  assert.throws(() => make({ basicDecoding: 'strict', methods: ['none'] }), /option 'basicDecoding' has no effect/)
   assert.throws(() => make({ strict: 'yes' as never }), /option 'strict'/)
 })
