@@ -93,7 +93,6 @@ export interface TurnOptions {
 const SLICE_REQUESTS = 500
 
 interface Running {
-  readonly name: string
   usage(): Promise<Usage>
   /** Fires the prepared requests from one up to another (exclusive). */
   fire(from: number, to: number): Promise<Fired>
@@ -125,7 +124,6 @@ async function start(
     // The requests of seeded scenarios are made before anything is measured.
     if (ready.seeds.length > 0) await load.run({ kind: 'seed', server: name, seeds: ready.seeds })
     return {
-      name,
       async usage() {
         child.send('usage')
         return (await answer<FromServer>(child)) as unknown as Usage
@@ -143,12 +141,12 @@ async function start(
   }
 }
 
-/** What the slices of one server add up to. */
-function createSum(requests: number) {
+/** What the slices of a server add up to. */
+function createSum(server: Running, requests: number) {
   const latencies: number[] = []
   let [cpuMicroseconds, seconds, roundTrips, othersMicroseconds, allMicroseconds] = [0, 0, 0, 0, 0]
   return {
-    async measure(server: Running, from: number, to: number): Promise<void> {
+    async measure(from: number, to: number): Promise<void> {
       const machineBefore = machineUsage()
       const before = await server.usage()
       const fired = await server.fire(from, to)
@@ -162,7 +160,8 @@ function createSum(requests: number) {
       allMicroseconds += machineAfter.all - machineBefore.all
       for (const latency of fired.latenciesMilliseconds) latencies.push(latency)
     },
-    result({ rssBytes, heapBytes }: Usage): Measured {
+    async result(): Promise<Measured> {
+      const { rssBytes, heapBytes } = await server.usage()
       latencies.sort((a, b) => a - b)
       const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
       return {
@@ -188,12 +187,12 @@ export async function turn({ load, entrants, concurrency, warmUp, requests }: Tu
       servers.push(server)
       await server.fire(0, warmUp)
     }
-    const sums = servers.map(() => createSum(requests))
+    const sums = servers.map((server) => createSum(server, requests))
     for (let from = warmUp; from < warmUp + requests; from += SLICE_REQUESTS) {
       const to = Math.min(from + SLICE_REQUESTS, warmUp + requests)
-      for (const [index, sum] of sums.entries()) await sum.measure(servers[index] as Running, from, to)
+      for (const sum of sums) await sum.measure(from, to)
     }
-    return await Promise.all(sums.map(async (sum, index) => sum.result(await (servers[index] as Running).usage())))
+    return await Promise.all(sums.map((sum) => sum.result()))
   } finally {
     await Promise.all(servers.map((server) => server.end()))
   }
