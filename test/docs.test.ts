@@ -34,6 +34,17 @@ Server.prototype.listen = function (...args) {
 process.env.BASE_SECRET ??= '0123456789abcdef0123456789abcdef0123456789abcdef'
 `
 
+/** The packages besides this one that a program imports, itself or through files beside it. */
+const packagesOf = (path: string): string[] =>
+  [...readFileSync(path, 'utf8').matchAll(/^(?:import|export|\}) .*?from '([^']*)'|^import '([^']*)'/gm)].flatMap(
+    ([, from = '', alone = from]) => {
+      if (alone.startsWith('.')) return packagesOf(join(path, '..', alone))
+      const [first = '', second = ''] = alone.split('/')
+      if (first.startsWith('node:') || first === 'passport-client-assertion-jwt') return []
+      return [first.startsWith('@') ? `${first}/${second}` : first]
+    },
+  )
+
 /** Runs a program of the folder to its end, at most 30 s. */
 const outcomeOf = (name: string): Promise<{ status: number | null; told: string }> =>
   new Promise((resolve, reject) => {
@@ -104,34 +115,20 @@ describe('documents', () => {
 
   test('examples/README.md installs each package that the example imports', () => {
     const sources = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'))
-    const imported = sources.flatMap((name) =>
-      [...readFileSync(join(root, 'examples', name), 'utf8').matchAll(/^(?:import|\}) .*from '([^.'][^']*)'$/gm)]
-        .map(([, from = '']) => from.split('/')[0] ?? '')
-        .filter((from) => !from.startsWith('node:') && from !== 'passport-client-assertion-jwt'),
-    )
+    const imported = sources.flatMap((name) => packagesOf(join(root, 'examples', name)))
     const page = readFileSync(join(root, 'examples/README.md'), 'utf8')
     const installed = /^npm install (.*) tsx$/m.exec(page)?.[1]?.split(' ')
     assert.deepEqual(installed, [...new Set(imported)].sort())
   })
 
   test('docs/recipes.md names each package that a recipe imports', () => {
-    const importsOf = (path: string): string[] =>
-      [...readFileSync(path, 'utf8').matchAll(/^(?:import|export|\}) .*?from '([^']*)'|^import '([^']*)'/gm)].flatMap(
-        ([, from = '', alone = from]) => {
-          if (alone.startsWith('.')) return importsOf(join(path, '..', alone))
-          const [first = '', second = ''] = alone.split('/')
-          return first.startsWith('node:') ? [] : [first.startsWith('@') ? `${first}/${second}` : first]
-        },
-      )
     const rows = readFileSync(join(root, 'docs/recipes.md'), 'utf8').matchAll(
       /^\| \[.*?\]\(\.\.\/(examples\/recipes\/[^)]*)\) \| (.*?) \|/gm,
     )
     const programs = [...rows].map(([, program = '', packages = '']) => {
       const named = [...packages.matchAll(/`([^`]*)`/g)].map(([, name]) => name)
-      const imported = new Set(importsOf(join(root, program)))
-      imported.delete('passport-client-assertion-jwt')
       assert.deepEqual(
-        [...imported].filter((name) => !named.includes(name)),
+        packagesOf(join(root, program)).filter((name) => !named.includes(name)),
         [],
         program,
       )
