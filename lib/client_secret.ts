@@ -3,6 +3,7 @@ import type { Client, UnreadableMember } from './client.ts'
 import { isSameOctets } from './constant_time.ts'
 import { unavailable } from './errors.ts'
 import { isAbsent } from './optional.ts'
+import { POOL_THREADS } from './thread_pool.ts'
 
 /**
  * A secret at rest: `scrypt$` cost, salt and key, as `hashClientSecret` writes it. What has not exactly this form is a
@@ -61,7 +62,7 @@ const derive = (secret: string, salt: Buffer, cost: ScryptCost): Promise<Buffer>
   })
 
 /** Derivations at once: half of the threads of Node's pool, which also checks signatures. */
-const MOST_DERIVATIONS = Math.max(1, Math.floor((Number(process.env['UV_THREADPOOL_SIZE']) || 4) / 2))
+const MOST_DERIVATIONS = Math.max(1, Math.floor(POOL_THREADS / 2))
 /** Derivations that wait for one of those. */
 const MOST_WAITING = 32
 

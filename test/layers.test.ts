@@ -57,7 +57,14 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'resource',
     'scope.ts',
   ],
-  'client_secret.ts': ['type:client.ts', 'constant_time.ts', 'errors.ts', 'node:crypto', 'optional.ts'],
+  'client_secret.ts': [
+    'type:client.ts',
+    'constant_time.ts',
+    'errors.ts',
+    'node:crypto',
+    'optional.ts',
+    'thread_pool.ts',
+  ],
   'clock.ts': [],
   code: ['binding.ts', 'type:dpop', 'node:crypto'],
   consent: ['issuer.ts', 'node:crypto', 'session'],
@@ -131,7 +138,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'token',
   ],
   'issuer.ts': ['options.ts'],
-  keys: ['jose', 'node:crypto', 'node:os', 'remote'],
+  keys: ['jose', 'node:crypto', 'node:os', 'remote', 'thread_pool.ts'],
   'maybe_promise.ts': [],
   oauth2orize: [
     'binding.ts',
@@ -189,6 +196,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'type:replay_register.ts',
     'type:session',
   ],
+  'thread_pool.ts': [],
   token: ['issuer.ts', 'keys', 'node:crypto', 'server_secrets.ts', 'type:session'],
 }
 

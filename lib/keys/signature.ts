@@ -1,6 +1,7 @@
 import { createHmac, type KeyObject, sign, verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { isSameOctets } from '../constant_time.ts'
+import { POOL_THREADS } from '../thread_pool.ts'
 import type { Algorithm } from './algorithms.ts'
 
 /** Where a public-key signature is checked: on this thread, or in the thread pool of Node.js while it has a thread to spare. */
@@ -31,10 +32,10 @@ export function isSignedBy(signed: Signed, algorithm: Algorithm, key: KeyObject)
 }
 
 /**
- * How many signatures are checked in the thread pool at once. A processor is needed for this thread, and one of the four
- * threads of the pool for look-ups of names and files. This thread cannot keep more of them busy than that.
+ * How many signatures are checked in the thread pool at once. A processor is needed for this thread, and a thread of the
+ * pool for look-ups of names and files.
  */
-const MOST_IN_POOL = Math.min(availableParallelism(), 4) - 1
+const MOST_IN_POOL = Math.min(availableParallelism(), POOL_THREADS) - 1
 
 let inPool = 0
 
