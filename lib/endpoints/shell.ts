@@ -102,17 +102,6 @@ export function createShell(
   const writeError = createErrorWriter(options)
   const cors = createCors(options.cors)
 
-  // nearly always those of the response before
-  let corsBefore: Headers | undefined
-  let headersBefore: Headers = NO_STORE
-  function headersOf(corsHeaders: Headers): Headers {
-    if (corsHeaders !== corsBefore) {
-      corsBefore = corsHeaders
-      headersBefore = { ...NO_STORE, ...corsHeaders }
-    }
-    return headersBefore
-  }
-
   // async from its first line: what the application's functions throw gets a response too
   async function serve(turn: Turn): Promise<void> {
     turn.now = timeOf(clock)
@@ -122,8 +111,8 @@ export function createShell(
     const reply = await work(turn, authenticated)
     if (turn.isOver || reply === undefined) return
     const { body, status, headers } = reply
-    const ours = headersOf(turn.cors)
-    answerJson(turn.response, status, body, headers === undefined ? ours : merged(ours, headers))
+    if (headers === undefined) answerJson(turn.response, status, body, NO_STORE, turn.cors)
+    else answerJson(turn.response, status, body, merged({ ...NO_STORE, ...turn.cors }, headers))
   }
 
   function expire(turn: Turn): void {

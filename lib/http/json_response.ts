@@ -20,14 +20,36 @@ export function setPrepared(response: Response): void {
   for (const name in headers) response.setHeader(name, headers[name] ?? '')
 }
 
-/** Answers with JSON in one write: status, headers with `Content-Length`, body. No entity tag. */
-export function answerJson(response: Response, status: number, body: unknown, headers: Headers): void {
+const LENGTH = 'Content-Length'
+
+// What the answer before this one had, nearly always the same: to copy one object is much cheaper than to join two.
+let lastPrepared: Headers | undefined
+let lastHeaders: Headers | undefined
+let lastHead: Record<string, string | number> = {}
+
+function headOf(prepared: Headers | undefined, headers: Headers): Record<string, string | number> {
+  if (prepared !== lastPrepared || headers !== lastHeaders) {
+    lastPrepared = prepared
+    lastHeaders = headers
+    lastHead = { 'Content-Type': 'application/json; charset=utf-8', [LENGTH]: 0, ...prepared, ...headers }
+  }
+  return { ...lastHead }
+}
+
+/**
+ * Answers with JSON in one write: status, headers with `Content-Length`, body. No entity tag. `headers` replace those of
+ * the same name that were prepared. Neither object changes afterwards.
+ */
+export function answerJson(
+  response: Response,
+  status: number,
+  body: unknown,
+  headers: Headers,
+  prepared: Headers | undefined = (response as Prepared)[LATER],
+): void {
   const json = JSON.stringify(body)
-  response.writeHead(status, {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(json),
-    ...(response as Prepared)[LATER],
-    ...headers,
-  })
+  const head = headOf(prepared, headers)
+  head[LENGTH] = Buffer.byteLength(json)
+  response.writeHead(status, head)
   response.end(json)
 }

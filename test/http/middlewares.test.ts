@@ -123,6 +123,43 @@ for (const [name, framework] of FRAMEWORKS) {
   })
 }
 
+test('a form that the application replaces after it was read is judged again', async () => {
+  const app = express()
+  app.use('/token', setNoStore(), readFormBody(), (req, _res, next) => {
+    req.body = JSON.parse(String(req.headers['x-body']))
+    next()
+  })
+  app.use('/token', authenticateClients({ authenticateClient: createClientAuthenticator({ findClient }) }))
+  app.post('/token', (req, res) => res.json(req.body))
+  app.use(respondWithError())
+  const route = await listen(createServer(app))
+  const sent = (body: object) => post(route.url, { a: '1' }, { ...BASIC, 'X-Body': JSON.stringify(body) })
+  assert.deepEqual((await sent({ scope: 'read', client_id: '' })).json, { scope: 'read' })
+  assert.deepEqual((await sent({ scope: ['read', 'write'] })).json.error, 'invalid_request')
+  await route.close()
+})
+
+test('endpoints of one process that alternate, and their refusals, each have their own headers', async () => {
+  const endpoint = (cors: { origins: string[] } | false | undefined) =>
+    createTokenEndpoint({ findClient, exchanges: [echo], cors })
+  const routes = await Promise.all(
+    [endpoint(undefined), endpoint({ origins: ['https://app.example'] }), endpoint(false)].map((each) =>
+      listen(createServer(each)),
+    ),
+  )
+  const expected = ['*', 'https://app.example', null]
+  for (const grant_type of ['echo', 'unknown', 'echo']) {
+    for (const [index, { url }] of routes.entries()) {
+      const answer = await post(url, { grant_type }, { ...BASIC, Origin: 'https://app.example' })
+      assert.equal(answer.status, grant_type === 'echo' ? 200 : 400)
+      assert.equal(answer.headers.get('access-control-allow-origin'), expected[index])
+      assert.equal(answer.headers.get('cache-control'), 'no-store')
+      assert.equal(Number(answer.headers.get('content-length')), Buffer.byteLength(answer.text))
+    }
+  }
+  await Promise.all(routes.map((route) => route.close()))
+})
+
 test('a handler with a path answers it in front of an application, and nothing else', async () => {
   const app = express()
   app.use((_req, res) => res.send('the application'))
