@@ -6,6 +6,26 @@ import { refusal } from './errors.ts'
  */
 export type FormParameters = Readonly<Record<string, string>>
 
+const FORM = Symbol('the form that was read here')
+
+interface FormCarrier {
+  body?: unknown
+  [FORM]?: FormParameters
+}
+
+/** Leaves a form in `request.body`, and remembers that it is sound: the next middlewares need not look at it again. */
+export function setForm(request: object, parameters: FormParameters): void {
+  const carrier: FormCarrier = request
+  carrier.body = parameters
+  carrier[FORM] = parameters
+}
+
+/** The form that `setForm` left in `request.body`; `undefined` if there is another body now. */
+export function formOf(request: object): FormParameters | undefined {
+  const { body, [FORM]: form } = request as FormCarrier
+  return form !== undefined && form === body ? form : undefined
+}
+
 /** The value of a parameter that must be there; `invalid_request` otherwise. */
 export function requiredParameter(parameters: FormParameters, name: string): string {
   const value = parameters[name]

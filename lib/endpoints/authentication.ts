@@ -1,4 +1,4 @@
-import type { Client, ClientAuthentication } from '../client.ts'
+import type { AuthenticatedClient, Client, ClientAuthentication } from '../client.ts'
 import {
   AUTHENTICATOR_OPTIONS,
   type AuthenticateClient,
@@ -8,10 +8,10 @@ import {
 import { returnedWrong } from '../hooks.ts'
 import { asClient, readToClient } from '../hosts/passport.ts'
 import { authenticationBy, type StrategyAuthenticationOptions } from '../http/client_authentication.ts'
-import { marked } from '../http/form.ts'
 import { checkOptions, optionNames, refuseIneffective, requireFunction } from '../options.ts'
+import { setForm } from '../parameters.ts'
 import { ENDPOINT_OPTIONS } from './shell.ts'
-import type { EndpointAuthentication } from './turn.ts'
+import type { EndpointAuthentication, Turn } from './turn.ts'
 
 /** Passport strategies that authenticate clients. */
 export interface PassportAuthentication extends Omit<StrategyAuthenticationOptions, 'endpoint'> {
@@ -78,27 +78,23 @@ export function createAuthentication(
 ): EndpointAuthentication {
   const { endpoint } = options
   if ('strategies' in options && options.strategies !== undefined) return byStrategies(options, endpoint)
-  const authenticateClient = authenticatorOf(options as Exclude<AuthenticationOptions, PassportAuthentication>)
+  const given = 'authenticateClient' in options ? options.authenticateClient : undefined
+  if (given !== undefined) requireFunction('authenticateClient', given)
+  const authenticateClient = given ?? makeAuthenticator(options as ClientAuthenticatorOptions)
+  const authenticate = ({ request, parameters, now }: Turn): Promise<AuthenticatedClient> =>
+    authenticateClient(request, parameters, endpoint === undefined ? { request, now } : { request, now, endpoint })
   const { methods = [], signingAlgorithms = [] } = authenticateClient
-  return {
-    authenticate: async ({ request, parameters, now }) => {
-      const context = endpoint === undefined ? { request, now } : { request, now, endpoint }
-      const authenticated = await authenticateClient(request, parameters, context)
-      if (asClient(authenticated?.client) !== undefined) return authenticated
-      throw returnedWrong('authenticateClient', 'a promise of { client, authentication }')
-    },
-    methods,
-    signingAlgorithms,
-  }
+  return { authenticate: given === undefined ? authenticate : judged(authenticate), methods, signingAlgorithms }
 }
 
-function authenticatorOf(options: Exclude<AuthenticationOptions, PassportAuthentication>): AuthenticateClient {
-  if ('authenticateClient' in options && options.authenticateClient !== undefined) {
-    requireFunction('authenticateClient', options.authenticateClient)
-    return options.authenticateClient
+/** The same for a function of the application, which may return anything. */
+const judged =
+  (authenticate: (turn: Turn) => Promise<AuthenticatedClient>) =>
+  async (turn: Turn): Promise<AuthenticatedClient> => {
+    const authenticated = await authenticate(turn)
+    if (asClient(authenticated?.client) !== undefined) return authenticated
+    throw returnedWrong('authenticateClient', 'a promise of { client, authentication }')
   }
-  return makeAuthenticator(options as ClientAuthenticatorOptions)
-}
 
 function byStrategies(options: PassportAuthentication, endpoint: string | undefined): EndpointAuthentication {
   const clientOf = readToClient(options.toClient)
@@ -106,7 +102,7 @@ function byStrategies(options: PassportAuthentication, endpoint: string | undefi
   return {
     authenticate: ({ request, response, parameters }) =>
       new Promise((resolve, reject) => {
-        request.body = marked(parameters)
+        setForm(request, parameters)
         middleware(request, response, (error) => {
           if (error !== undefined) {
             reject(error)

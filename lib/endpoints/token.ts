@@ -4,7 +4,6 @@ import { refusal } from '../errors.ts'
 import { type Exchange, requireGrant } from '../exchanges/exchange.ts'
 import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
 import { readUserProperty, setUser } from '../hosts/passport.ts'
-import { marked } from '../http/form.ts'
 import { prepare, setPrepared } from '../http/json_response.ts'
 import { setProof } from '../http/key_proof.ts'
 import type { Middleware } from '../http/message.ts'
@@ -12,7 +11,7 @@ import { NO_STORE } from '../http/no_store.ts'
 import { checkDpop } from '../oauth2orize/dpop_option.ts'
 import { type ExchangeStep, guardedExchange } from '../oauth2orize/foreign_exchange.ts'
 import { badOption, booleanOption, requireFunction } from '../options.ts'
-import { type FormParameters, requiredParameter } from '../parameters.ts'
+import { type FormParameters, requiredParameter, setForm } from '../parameters.ts'
 import { checkEndpointOptions, createAuthentication } from './authentication.ts'
 import { type ClientEndpointOptions, exchangeRequest } from './client_endpoint.ts'
 import { withProofHeader, withProofs } from './proofs.ts'
@@ -191,7 +190,7 @@ function withServer(
     requireGrantType(parameters, client, isOffered, isEnforced)
     // what exchanges for oauth2orize read; strategies have set it already, perhaps to another kind of record
     if (!hasStrategies) {
-      request.body = marked(parameters)
+      setForm(request, parameters)
       request.user = client
       request.authInfo = how
     }
@@ -199,7 +198,7 @@ function withServer(
     if (proof !== undefined) setProof(request, proof)
     return new Promise((resolve, reject) => {
       prepare(response, cors)
-      response.once('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more
+      response.on('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more
       token(request, response, reject)
     })
   })

@@ -134,21 +134,12 @@ function take(
   }
 }
 
-const sound = new WeakSet<object>()
-
-/** Marks what was read here, so that it is not looked at again on its way through several middlewares. */
-export function marked(parameters: FormParameters): FormParameters {
-  sound.add(parameters)
-  return parameters
-}
-
 /**
  * What an earlier body parser left in `req.body`, held to the same rules as far as it still can be: strings only, no
  * repeats. Objects under unknown names are ignored like other unknown parameters. What cannot be seen any more is
  * whether a percent sign was stray; bytes that are not UTF-8 appear as U+FFFD and are refused.
  */
 export function parsedForm(body: object, repeatable: readonly string[] = REPEATABLE): FormParameters {
-  if (sound.has(body)) return body as FormParameters
   const parameters: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(body)) {
     if (typeof value === 'string') {

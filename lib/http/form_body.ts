@@ -2,8 +2,8 @@ import { isAscii } from 'node:buffer'
 import { refusal } from '../errors.ts'
 import { isBodyRead } from '../hosts/express.ts'
 import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
-import type { FormParameters } from '../parameters.ts'
-import { marked, parsedForm, parseForm, REPEATABLE } from './form.ts'
+import { type FormParameters, formOf, setForm } from '../parameters.ts'
+import { parsedForm, parseForm, REPEATABLE } from './form.ts'
 import type { Middleware, Request } from './message.ts'
 
 /**
@@ -145,7 +145,8 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
     const body = rawBody instanceof Uint8Array ? rawBody : typeof rawBody === 'string' ? rawBody : request.body
     if (typeof body === 'string') return fromBytes(Buffer.from(body), announced)
     if (body instanceof Uint8Array) return fromBytes(body, announced)
-    if (typeof body === 'object' && body !== null) return requireAnnounced(parsedForm(body, repeatable), announced)
+    if (typeof body === 'object' && body !== null)
+      return requireAnnounced(formOf(request) ?? parsedForm(body, repeatable), announced)
     throw refusal('misconfigured', {
       detail: 'an earlier middleware read the body and did not set req.body',
     })
@@ -217,7 +218,7 @@ export function readFormBody(options: FormBodyOptions = {}): Middleware {
   const read = createFormReader(options)
   return (request, _response, next) => {
     read(request, (error, parameters) => {
-      if (error === undefined) request.body = marked(parameters)
+      if (error === undefined) setForm(request, parameters)
       next(error)
     })
   }

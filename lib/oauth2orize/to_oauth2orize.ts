@@ -10,7 +10,7 @@ import { proofOf } from '../http/key_proof.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
-import type { FormParameters } from '../parameters.ts'
+import { type FormParameters, formOf } from '../parameters.ts'
 
 /** An exchange of this package as a function for oauth2orize's `server.exchange(…)`. */
 export interface Oauth2orizeExchange {
@@ -131,7 +131,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     }
     const announced = announcedForm(request.headers)
     if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })
-    const parameters = requireAnnounced(parsedForm(body), announced)
+    const parameters = requireAnnounced(formOf(request) ?? parsedForm(body), announced)
     const authentication = asAuthentication(request.authInfo)
     requireOneCredential(request, parameters, authentication)
     const tokens: unknown = await exchange.run({
@@ -147,12 +147,14 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
   }
 
   // The promise is for who wants to know when it is over. It never rejects, unless `next` throws.
-  const step = (request: Request, response: Response, next: Next): Promise<void> =>
-    run(request)
-      .then((tokens) => {
-        if (!response.headersSent) answerTokens(response, tokens) // else it came too late
-      })
-      .catch((error: unknown) => next(asError(error)))
+  const step = async (request: Request, response: Response, next: Next): Promise<void> => {
+    try {
+      const tokens = await run(request)
+      if (!response.headersSent) answerTokens(response, tokens) // else it came too late
+    } catch (error) {
+      next(asError(error))
+    }
+  }
   return Object.defineProperties(step, {
     name: { value: exchange.grantType },
     exchange: { value: exchange, enumerable: true },
