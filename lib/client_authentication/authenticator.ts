@@ -151,15 +151,16 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
 }
 
 /** Publishes the outcome of a method that does not publish it itself. */
-async function published(request: RequestHead, outcome: Promise<AuthenticatedClient>): Promise<AuthenticatedClient> {
-  try {
-    const authenticated = await outcome
-    publishAuthenticated(authenticated)
-    return authenticated
-  } catch (error) {
-    throw failureOf(request, error)
-  }
-}
+const published = (request: RequestHead, outcome: Promise<AuthenticatedClient>): Promise<AuthenticatedClient> =>
+  outcome.then(
+    (authenticated) => {
+      publishAuthenticated(authenticated)
+      return authenticated
+    },
+    (error: unknown) => {
+      throw failureOf(request, error)
+    },
+  )
 
 /** The error of a request, published. If the request used the `Authorization` header, it carries the challenge. */
 const failureOf = ({ headers }: RequestHead, error: unknown): unknown =>

@@ -3,6 +3,7 @@ import { publish } from '../events.ts'
 import { askHook, MOST_HOOK_MILLISECONDS } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { isStrings } from '../optional.ts'
 import {
   badOption,
@@ -212,13 +213,14 @@ export function createTokens(options: TokensOptions): Tokens {
     askHook('claims', MOST_HOOK_MILLISECONDS, () => claims(contextOf()))
 
   /** `contextOf` is called only where there is a hook to be told. */
-  const signedAccessToken = async (
+  const signedAccessToken = (
     claims: Claims,
     contextOf: () => ClaimsContext,
     proof: KeyProof,
-  ): Promise<string> => {
-    const all = hook === undefined ? claims : withAdded(claims, await added(hook, contextOf))
-    return factory.sign('access_token', proof === undefined ? all : withKey(all, proof.thumbprint))
+  ): string | Promise<string> => {
+    const sign = (all: Claims): string | Promise<string> =>
+      factory.sign('access_token', proof === undefined ? all : withKey(all, proof.thumbprint))
+    return hook === undefined ? sign(claims) : added(hook, contextOf).then((more) => sign(withAdded(claims, more)))
   }
 
   /** The claims of a token of this server and kind, whose expiry is a moment and whose other claims named here are texts. */
@@ -256,19 +258,9 @@ export function createTokens(options: TokensOptions): Tokens {
         styp,
       }
       if (scope !== '') claims['scope'] = scope
-      const access_token = await signedAccessToken(
-        claims,
-        () => ({
-          ...context,
-          client,
-          subject,
-          scope,
-          session,
-          grantType,
-          now,
-        }),
-        proof,
-      )
+      const contextOf = () => ({ ...context, client, subject, scope, session, grantType, now })
+      const signed = signedAccessToken(claims, contextOf, proof)
+      const access_token = isPromise(signed) ? await signed : signed
       const mayRefresh = grantTypesOf(client).includes('refresh_token')
       const refresh_token =
         mayRefresh && generation !== undefined
@@ -308,7 +300,8 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       if (scope !== '') claims['scope'] = scope
       const contextOf = () => ({ ...context, client, subject, scope, grantType, now })
-      const access_token = await signedAccessToken(claims, contextOf, proof)
+      const signed = signedAccessToken(claims, contextOf, proof)
+      const access_token = isPromise(signed) ? await signed : signed
       publishIssued(claims, scope, grantType)
       return tokenSet(access_token, lifetimeSeconds, scope, proof)
     },
