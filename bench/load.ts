@@ -1,6 +1,6 @@
 // The load generator, a process of its own: keep-alive sockets written by hand on node:net, so that it costs little
 // and never waits for itself nor sleeps. Every answer is checked to be a 200 with an access token.
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { type Credentials, requestMaker } from './clients.ts'
 import { type Grant, REDIRECT_URI, VERIFIER } from './setting.ts'
 
@@ -45,6 +45,45 @@ let grant: Grant = 'client_credentials'
 let prepared: Buffer[] = []
 /** For the servers that have seeds. */
 let preparedFor = new Map<string, Buffer[]>()
+/** A connection, and what becomes of what it receives now. */
+interface Connection {
+  readonly socket: Socket
+  receive: (chunk: Buffer) => void
+  fail: (cause: Error) => void
+}
+
+/** By port: open between the slices of a server, as clients keep their connections. */
+const idle = new Map<number, Set<Connection>>()
+
+function idleAt(port: number): Set<Connection> {
+  const connections = idle.get(port) ?? new Set<Connection>()
+  idle.set(port, connections)
+  return connections
+}
+
+const ignore = (): void => {}
+
+function connectionTo(port: number): Connection {
+  const connections = idleAt(port)
+  for (const connection of connections) {
+    connections.delete(connection)
+    return connection
+  }
+  const socket = connect(port, '127.0.0.1')
+  socket.setNoDelay(true)
+  const connection: Connection = { socket, receive: ignore, fail: ignore }
+  socket.on('data', (chunk: Buffer) => connection.receive(chunk))
+  socket.on('error', (cause) => connection.fail(cause))
+  socket.on('close', () => {
+    if (!connections.delete(connection)) connection.fail(new Error('the server closed the connection'))
+  })
+  return connection
+}
+
+function closeIdle(): void {
+  for (const connections of idle.values()) for (const { socket } of connections) socket.destroy()
+  idle.clear()
+}
 
 const parametersOf = (seed: string): Record<string, string> =>
   grant === 'client_credentials'
@@ -54,6 +93,7 @@ const parametersOf = (seed: string): Record<string, string> =>
       : { grant_type: grant, code: seed, redirect_uri: REDIRECT_URI, code_verifier: VERIFIER }
 
 function prepare(job: PrepareJob): void {
+  closeIdle()
   make = requestMaker(job.credentials, job.spread)
   grant = job.grant
   const maker = make
@@ -82,8 +122,9 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
   const cpu = process.cpuUsage()
   return new Promise((resolve, reject) => {
     for (let index = 0; index < concurrency; index++) {
-      const socket = connect(port, '127.0.0.1')
-      socket.setNoDelay(true)
+      const connection = connectionTo(port)
+      const { socket } = connection
+      connection.fail = reject
       let sentAt = 0
       let current = 0
       let answer: Buffer | undefined
@@ -91,7 +132,7 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
         current = next++
         const bytes = requests[current]
         if (current >= to || bytes === undefined) {
-          socket.destroy()
+          idleAt(port).add(connection)
           open--
           if (open > 0) return
           const seconds = Number(process.hrtime.bigint() - begun) / 1e9
@@ -103,7 +144,7 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
         sentAt = performance.now()
         socket.write(bytes)
       }
-      socket.on('data', (chunk: Buffer) => {
+      connection.receive = (chunk) => {
         answer = answer === undefined ? chunk : Buffer.concat([answer, chunk])
         const headEnd = answer.indexOf(HEAD_END)
         if (headEnd === -1) return
@@ -117,9 +158,9 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
           return
         }
         send()
-      })
-      socket.on('error', reject)
-      socket.on('connect', send)
+      }
+      if (socket.connecting) socket.on('connect', send)
+      else send()
     }
   })
 }
