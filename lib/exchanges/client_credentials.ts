@@ -43,8 +43,8 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
       const asked = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
       const target = resources && (await resources.targetOfClient(parameters['resource'], asked, client))
       const { scope, audience } = target ?? { scope: asked, audience: undefined }
-      const about = { client, subject: clientId, scope, grantType: GRANT_TYPE, now }
-      const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
+      const about = contextHook && { client, subject: clientId, scope, grantType: GRANT_TYPE, now }
+      const members = about && (await askContext(contextHook, { ...context, ...about }))
       const special = { scope, audience, now, context, grantType: GRANT_TYPE, proof }
       return withMembers(await tokens.issueForClient(client, special), members)
     },

@@ -176,8 +176,8 @@ export function refreshToken(options: RefreshTokenOptions): Exchange {
       const scope = requestedScope(granted, parameters['scope'], clientId, rules)
       const target = await tokenTarget(resources, presented, parameters['resource'], scope, client)
       const session = await presented.open()
-      const about = { client, subject, scope: target.scope, session, grantType: GRANT_TYPE, now }
-      const members = contextHook && (await askContext(contextHook, { ...context, ...about }))
+      const about = contextHook && { client, subject, scope: target.scope, session, grantType: GRANT_TYPE, now }
+      const members = about && (await askContext(contextHook, { ...context, ...about }))
       // What the client lost stays lost: it asks the user again. A record without scope may be a mistake, and takes nothing.
       const kept = isAbsent(client.scope) ? undefined : granted
       const moved = await sessions.refresh(

@@ -21,13 +21,13 @@ export function requireResources(resources: Resources | undefined): void {
  * What a token of a grant is limited to. A grant that is bound to resources gets no token where the option is missing: the
  * token would be for more than the user allowed.
  */
-export async function tokenTarget(
+export function tokenTarget(
   resources: Resources | undefined,
   grant: { readonly resources?: readonly string[] | undefined; readonly subject: string },
   sent: string | undefined,
   scope: string,
   client: Client,
-): Promise<TokenTarget> {
+): TokenTarget | Promise<TokenTarget> {
   const { resources: granted, subject } = grant
   if (resources !== undefined) return resources.target(granted, sent, scope, { client, subject })
   if (granted === undefined) return { scope, audience: undefined }
