@@ -51,7 +51,7 @@ export function clientEndpoint(
   authentication = createAuthentication(options),
 ): RequestHandler & EndpointFacts {
   const { methods, signingAlgorithms } = authentication
-  const handler = createShell(options, authentication, async (turn, authenticated) => {
+  const handler = createShell(options, { ...authentication, setsHeaders: true }, async (turn, authenticated) => {
     const reply: EndpointReply = { status: 200, headers: NONE }
     const body = await answer(exchangeRequest(turn, authenticated, options.endpoint), reply)
     return replyOf(body, reply)

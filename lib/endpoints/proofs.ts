@@ -54,7 +54,7 @@ export function withProofs(
     turn.proof = { thumbprint: proof.thumbprint }
     return authenticated
   }
-  return { ...authentication, authenticate }
+  return { ...authentication, authenticate, setsHeaders: true }
 }
 
 /** The option `cors` of an endpoint that takes proofs: browsers may send them, whatever other headers are allowed. */

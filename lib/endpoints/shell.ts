@@ -90,7 +90,7 @@ function pathMatcher(path: string | undefined): (request: Request) => boolean {
  */
 export function createShell(
   options: EndpointOptions,
-  { authenticate }: Pick<EndpointAuthentication, 'authenticate'>,
+  { authenticate, setsHeaders = false }: Pick<EndpointAuthentication, 'authenticate' | 'setsHeaders'>,
   work: Work,
 ): RequestHandler {
   const { clock = systemClock } = options
@@ -111,7 +111,7 @@ export function createShell(
     const reply = await work(turn, authenticated)
     if (turn.isOver || reply === undefined) return
     const { body, status, headers } = reply
-    if (headers === undefined) answerJson(turn.response, status, body, NO_STORE, turn.cors)
+    if (headers === undefined) answerJson(turn.response, status, body, NO_STORE, turn.plainCors)
     else answerJson(turn.response, status, body, merged({ ...NO_STORE, ...turn.cors }, headers))
   }
 
@@ -168,6 +168,7 @@ export function createShell(
           response,
           parameters,
           cors: headers,
+          plainCors: setsHeaders ? headers : cors.ofPlain(request),
           now: 0,
           isAuthenticated: false,
           isOver: false,

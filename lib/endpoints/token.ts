@@ -186,7 +186,7 @@ function withServer(
   const hasStrategies = 'strategies' in options && options.strategies !== undefined
 
   const handler = createShell(shell, authentication, (turn, { client, authentication: how }) => {
-    const { request, response, parameters, cors, proof } = turn
+    const { request, response, parameters, cors, plainCors, proof } = turn
     requireGrantType(parameters, client, isOffered, isEnforced)
     // what exchanges for oauth2orize read; strategies have set it already, perhaps to another kind of record
     if (!hasStrategies) {
@@ -197,7 +197,7 @@ function withServer(
     setUser(request, request.user, propertyOf(request))
     if (proof !== undefined) setProof(request, proof)
     return new Promise((resolve, reject) => {
-      prepare(response, cors)
+      prepare(response, { ours: plainCors, foreign: cors })
       response.on('close', () => resolve(undefined)) // the exchange has responded, or nobody listens any more
       token(request, response, reject)
     })

@@ -10,6 +10,8 @@ export interface Turn {
   readonly parameters: FormParameters
   /** The CORS headers of the response. */
   readonly cors: Readonly<Record<string, string>>
+  /** The CORS headers of a response of this package that is no refusal: it has nothing to expose, unless proofs are taken. */
+  readonly plainCors: Readonly<Record<string, string>>
   /** The one reading of the clock for this request, epoch seconds. */
   now: number
   /** Whether the client is authenticated. */
@@ -36,5 +38,7 @@ export interface Authenticated {
 
 /** Authenticates the client of a request. */
 export interface EndpointAuthentication extends EndpointFacts {
+  /** Whether responses that are no refusals may have headers that scripts of other origins have to read. */
+  readonly setsHeaders?: boolean
   authenticate(turn: Turn): Promise<Authenticated>
 }

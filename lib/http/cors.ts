@@ -27,6 +27,8 @@ const NAMES = optionNames<CorsOptions>({ origins: true, maxAgeSeconds: true, hea
 /** The CORS headers of a response. */
 export interface CorsHeaders {
   of(request: Request, preflight: boolean): Headers
+  /** Those of a response that has none of the headers that have to be exposed. */
+  ofPlain(request: Request): Headers
 }
 
 const NO_HEADERS: Headers = Object.freeze({})
@@ -39,7 +41,7 @@ const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,2048}$/
 
 /** Makes the function that returns the CORS headers of an endpoint. `false` is none. */
 export function createCors(options: CorsOptions | false | undefined, usual: readonly string[] = ['POST']): CorsHeaders {
-  if (options === false) return { of: () => NO_HEADERS }
+  if (options === false) return { of: () => NO_HEADERS, ofPlain: () => NO_HEADERS }
   if (options !== undefined) checkOptions('cors', options, NAMES)
   const { origins = '*', methods = usual, headers, maxAgeSeconds } = options ?? {}
   if (origins !== '*' && !isStrings(origins)) throw badOption('cors.origins', "'*' or an array of origins", origins)
@@ -50,8 +52,8 @@ export function createCors(options: CorsOptions | false | undefined, usual: read
   const common: Headers = {
     'Access-Control-Allow-Methods': methods.join(', '),
     'Access-Control-Allow-Headers': headers?.join(', ') ?? 'authorization,content-type,dpop',
-    'Access-Control-Expose-Headers': EXPOSED,
   }
+  const exposed: Headers = { 'Access-Control-Expose-Headers': EXPOSED }
   const maxAge: Headers =
     maxAgeSeconds === undefined
       ? NO_HEADERS
@@ -65,17 +67,25 @@ export function createCors(options: CorsOptions | false | undefined, usual: read
   }
 
   if (origins === '*') {
-    const allowed = Object.freeze({ 'Access-Control-Allow-Origin': '*', ...common })
-    return { of: (request, preflight) => (preflight ? ofPreflight(request, allowed) : allowed) }
+    const plain = Object.freeze({ 'Access-Control-Allow-Origin': '*', ...common })
+    const allowed = Object.freeze({ ...plain, ...exposed })
+    return {
+      of: (request, preflight) => (preflight ? ofPreflight(request, allowed) : allowed),
+      ofPlain: () => plain,
+    }
   }
   const known = new Set(origins)
+  const ofListed = ({ headers: { origin } }: Request, more: Headers): Headers | undefined =>
+    origin !== undefined && known.has(origin)
+      ? { 'Access-Control-Allow-Origin': origin, Vary: 'Origin', ...common, ...more }
+      : undefined
   return {
     of(request, preflight) {
-      const { origin } = request.headers
-      if (origin === undefined || !known.has(origin)) return { Vary: 'Origin' }
-      const allowed = { 'Access-Control-Allow-Origin': origin, Vary: 'Origin', ...common }
+      const allowed = ofListed(request, exposed)
+      if (allowed === undefined) return { Vary: 'Origin' }
       return preflight ? ofPreflight(request, allowed) : allowed
     },
+    ofPlain: (request) => ofListed(request, NO_HEADERS) ?? { Vary: 'Origin' },
   }
 }
 

@@ -4,18 +4,24 @@ type Headers = Readonly<Record<string, string>>
 
 const LATER = Symbol('headers of the answer to come')
 
-type Prepared = Response & { [LATER]?: Headers }
+/** Headers for an answer of `answerJson`, and for an answer that something else gives. */
+interface PreparedHeaders {
+  readonly ours: Headers
+  readonly foreign: Headers
+}
+
+type Prepared = Response & { [LATER]?: PreparedHeaders }
 
 /**
  * Prepares headers for the answer that `answerJson` will give: cheaper than to set them one by one beforehand.
- * `setPrepared` sets them for an answer that something else gives.
+ * `setPrepared` sets those for an answer that something else gives.
  */
-export function prepare(response: Response, headers: Headers): void {
+export function prepare(response: Response, headers: PreparedHeaders): void {
   ;(response as Prepared)[LATER] = headers
 }
 
 export function setPrepared(response: Response): void {
-  const headers = (response as Prepared)[LATER]
+  const headers = (response as Prepared)[LATER]?.foreign
   if (headers === undefined) return
   for (const name in headers) response.setHeader(name, headers[name] ?? '')
 }
@@ -45,7 +51,7 @@ export function answerJson(
   status: number,
   body: unknown,
   headers: Headers,
-  prepared: Headers | undefined = (response as Prepared)[LATER],
+  prepared: Headers | undefined = (response as Prepared)[LATER]?.ours,
 ): void {
   const json = JSON.stringify(body)
   const head = headOf(prepared, headers)

@@ -251,6 +251,16 @@ test('T19: the headers a script asks for are allowed, and what it may read is ex
       assert.equal(odd.headers.get('access-control-allow-headers'), 'authorization,content-type,dpop')
     })
   }
+  for (const make of Object.values(ENDPOINTS).slice(0, 2)) {
+    for (const cors of [undefined, { origins: ['https://x.example'] }]) {
+      await use(make({ findClient, cors }), async (url) => {
+        const { headers } = await post(url, FORM, { ...BASIC, Origin: 'https://x.example' })
+        const names = ['access-control-allow-origin', 'access-control-allow-methods', 'access-control-expose-headers']
+        const values = names.map((name) => headers.get(name))
+        assert.deepEqual(values, [cors === undefined ? '*' : 'https://x.example', 'POST', null], 'nothing to expose')
+      })
+    }
+  }
   const cors = { origins: ['https://x.example'], headers: ['Authorization', 'X-Own'] }
   await use(
     createClientEndpoint(async () => ({}), { findClient, cors }),
