@@ -9,9 +9,10 @@ export const isAbsent = (value: unknown): value is undefined | null | '' | reado
 export const readOptional = <T>(value: T): Exclude<T, null | undefined> | undefined =>
   isAbsent(value) ? undefined : (value as Exclude<T, null | undefined>)
 
+const isString = (value: unknown): value is string => typeof value === 'string'
+
 /** Whether a value is an array of strings. A string is not one: `includes` would find its parts. */
-export const isStrings = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((each) => typeof each === 'string')
+export const isStrings = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isString)
 
 /**
  * Whether a boolean member of a client record makes a demand. Everything except `false` and absent does: a value that a

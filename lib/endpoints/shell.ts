@@ -102,7 +102,6 @@ export function createShell(
   const writeError = createErrorWriter(options)
   const cors = createCors(options.cors)
 
-  // async from its first line: what the application's functions throw gets a response too
   async function serve(turn: Turn): Promise<void> {
     turn.now = timeOf(clock)
     const authenticated = await authenticate(turn)
@@ -129,15 +128,15 @@ export function createShell(
     )
   }
 
-  function run(turn: Turn): void {
+  async function run(turn: Turn): Promise<void> {
     const timer = setTimeout(expire, timeout, turn).unref() // the connection keeps the process alive; this costs less
-    serve(turn).then(
-      () => clearTimeout(timer),
-      (error: unknown) => {
-        clearTimeout(timer)
-        if (!turn.isOver) writeError(error, turn.request, turn.response, turn.cors)
-      },
-    )
+    try {
+      await serve(turn)
+    } catch (error) {
+      if (!turn.isOver) writeError(error, turn.request, turn.response, turn.cors)
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   function withoutBody(request: Request, response: Response): void {

@@ -73,6 +73,9 @@ function spaced(octets: Uint8Array): Uint8Array {
   return copy
 }
 
+const asBuffer = (octets: Uint8Array): Buffer =>
+  Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength)
+
 function percentDecode(text: string): string {
   if (!text.includes('%')) return text
   try {
@@ -93,8 +96,7 @@ function percentDecode(text: string): string {
  */
 export function parseForm(octets: Uint8Array, repeatable: readonly string[] = REPEATABLE): FormParameters {
   if (!isUtf8(octets)) throw notUtf8('the body is not UTF-8')
-  const { buffer, byteOffset, byteLength } = spaced(octets)
-  const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
+  const text = asBuffer(spaced(octets)).toString('utf8')
   const parameters: Record<string, string> = Object.create(null)
   const blank = new Set<string>() // not a list: there may be many, and each name is looked for
   let at = 0

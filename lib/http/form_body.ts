@@ -90,10 +90,11 @@ export function requireAnnounced(parameters: FormParameters, announced: Announce
   return parameters
 }
 
+const NO_OCTETS = new Uint8Array(0)
+
 function collect(request: Request, limit: number, done: (error: unknown, octets: Uint8Array) => void): void {
-  const empty = new Uint8Array(0)
   if (request.readableEnded || request.destroyed) {
-    done(undefined, empty) // no event would come any more
+    done(undefined, NO_OCTETS) // no event would come any more
     return
   }
   let first: Buffer | undefined
@@ -112,17 +113,17 @@ function collect(request: Request, limit: number, done: (error: unknown, octets:
     if (size > limit) {
       first = undefined
       rest = undefined
-      settle(tooLarge(limit), empty)
+      settle(tooLarge(limit), NO_OCTETS)
       return
     }
     if (first === undefined) first = octets
     else if (rest === undefined) rest = [first, octets]
     else rest.push(octets)
   })
-  request.on('end', () => settle(undefined, rest === undefined ? (first ?? empty) : Buffer.concat(rest)))
+  request.on('end', () => settle(undefined, rest === undefined ? (first ?? NO_OCTETS) : Buffer.concat(rest)))
   const cutOff = (): void => {
     if (settled) return // `close` comes after every request, and an error costs as much as it is rarely needed
-    settle(refusal('body_malformed', { detail: 'the connection closed before the end of the body' }), empty)
+    settle(refusal('body_malformed', { detail: 'the connection closed before the end of the body' }), NO_OCTETS)
   }
   request.on('error', cutOff)
   request.on('close', cutOff)
