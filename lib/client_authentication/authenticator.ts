@@ -108,22 +108,17 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
     parameters: FormParameters,
     context: AuthenticationContext = {},
   ): Promise<AuthenticatedClient> => {
-    let choice: Choice
+    const presented = { request, parameters, context }
     try {
-      choice = choose(request, parameters)
+      const choice = choose(request, parameters)
+      if (choice.own.length > 0 || choice.builtIn === undefined) return byRegistration(choice, presented)
+      return run(choice.builtIn, presented, parts)
     } catch (error) {
       return Promise.reject(failureOf(request, error))
     }
-    const presented = { request, parameters, context }
-    if (choice.own.length > 0 || choice.builtIn === undefined) return byRegistration(choice, presented)
-    return choice.builtIn.publishes
-      ? choice.builtIn.authenticate(presented, parts)
-      : published(request, choice.builtIn.authenticate(presented, parts))
   }
 
   async function byRegistration(choice: Choice, presented: PresentedRequest): Promise<AuthenticatedClient> {
-    let method: BuiltInMethod | undefined
-    let found: MethodParts['findClient'] = findClient
     try {
       const registered = await findRegistered(choice, presented, findClient)
       const { own: mine, client } = registered
@@ -132,13 +127,12 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
         publishAuthenticated(authenticated)
         return authenticated
       }
-      method = choice.builtIn
-      found = withLookUp(findClient, registered)
+      const withFound = { ...parts, findClient: withLookUp(findClient, registered) }
+      // not awaited: what the method rejects with is published already
+      return run(choice.builtIn as BuiltInMethod, presented, withFound)
     } catch (error) {
       throw failureOf(presented.request, error)
     }
-    const outcome = (method as BuiltInMethod).authenticate(presented, { ...parts, findClient: found })
-    return method?.publishes ? outcome : published(presented.request, outcome)
   }
 
   const signingAlgorithms = (parts.verifyAssertion?.algorithms ?? []).filter((alg) =>
@@ -148,6 +142,12 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
     methods: [...names, ...own.map(({ method }) => method)],
     signingAlgorithms: [...new Set([...signingAlgorithms, ...own.flatMap((each) => each.signingAlgorithms ?? [])])],
   })
+}
+
+/** Runs a method. What it rejects with is published afterwards; what it throws is not. */
+function run(method: BuiltInMethod, presented: PresentedRequest, parts: MethodParts): Promise<AuthenticatedClient> {
+  const outcome = method.authenticate(presented, parts)
+  return method.publishes ? outcome : published(presented.request, outcome)
 }
 
 /** Publishes the outcome of a method that does not publish it itself. */

@@ -28,9 +28,12 @@ export const clientSecretBasic: BuiltInMethod = {
   presents: 'authorization_header',
   strategy: 'basic',
   isDefault: true,
-  async authenticate({ request, parameters, context }, { verifySecret, decoding, strict }) {
-    const client = await verifySecret(clientSecretBasic, basicCredentials(request, decoding), context)
-    if (strict) requireOneClient([{ clientId: client.client_id }], parameters)
-    return { client, authentication: { method: 'client_secret_basic' } }
+  authenticate({ request, parameters, context }, { verifySecret, decoding, strict }) {
+    const authenticated = verifySecret(clientSecretBasic, basicCredentials(request, decoding), context)
+    if (!strict) return authenticated
+    return authenticated.then((named) => {
+      requireOneClient([{ clientId: named.client.client_id }], parameters)
+      return named
+    })
   },
 }

@@ -6,9 +6,8 @@ export const clientSecretPost: BuiltInMethod = {
   presents: 'client_secret',
   strategy: 'clientPassword',
   isDefault: true,
-  async authenticate({ parameters, context }, { verifySecret }) {
+  authenticate({ parameters, context }, { verifySecret }) {
     const { client_id: clientId = '', client_secret: clientSecret = '' } = parameters
-    const client = await verifySecret(clientSecretPost, [{ clientId, clientSecret }], context)
-    return { client, authentication: { method: 'client_secret_post' } }
+    return verifySecret(clientSecretPost, [{ clientId, clientSecret }], context)
   },
 }

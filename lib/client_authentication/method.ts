@@ -95,12 +95,12 @@ export interface AssertionVerification {
   readonly algorithms?: readonly string[] | undefined
 }
 
-/** Names the client whose secret one of the pairs holds, or rejects with an `OAuthError` of the code `invalid_client`. */
+/** Authenticates the client whose secret one of the pairs holds, or rejects with an `OAuthError` of the code `invalid_client`. */
 export type VerifySecret = (
   method: BuiltInMethod,
   pairs: readonly Credentials[],
   context: AuthenticationContext,
-) => Promise<Client>
+) => Promise<AuthenticatedClient>
 
 /** What the methods of this package work with. */
 export interface MethodParts {
@@ -127,6 +127,6 @@ export interface BuiltInMethod {
   readonly takesAlgorithm?: (alg: string) => boolean
   /** Whether `authenticate` publishes the outcome itself. */
   readonly publishes?: true
-  /** Names the client, or rejects with an `OAuthError`. */
+  /** Names the client; or throws an `OAuthError`, or rejects with one. One that publishes its outcome only rejects. */
   readonly authenticate: (presented: PresentedRequest, parts: MethodParts) => Promise<AuthenticatedClient>
 }

@@ -24,8 +24,9 @@ export function createSecretVerification(findClient: FindClient, offered: readon
       if (asked !== clientId) {
         const looked = lookUpClient(findClient, clientId, context)
         const found = isPromise(looked) ? await looked : looked
-        unknown = found instanceof OAuthError ? found : undefined
-        client = found instanceof OAuthError ? undefined : found
+        const isRefusal = found instanceof OAuthError
+        unknown = isRefusal ? found : undefined
+        client = isRefusal ? undefined : found
         if (unknown?.reason === 'client_misconfigured') throw unknown
       }
       asked = clientId
@@ -40,7 +41,7 @@ export function createSecretVerification(findClient: FindClient, offered: readon
       if (!mayUse(client, method) || !isOffered) {
         refused = methodMismatch(client, method.method, isOffered)
       } else if (judged === 'right') {
-        return client
+        return { client, authentication: { method: method.method } }
       } else if (judged === 'expired') {
         refused = refusal('client_secret_expired', { clientId, detail: 'the secret is right, but has expired' })
       } else {

@@ -102,18 +102,6 @@ export function createShell(
   const writeError = createErrorWriter(options)
   const cors = createCors(options.cors)
 
-  async function serve(turn: Turn): Promise<void> {
-    turn.now = timeOf(clock)
-    const authenticated = await authenticate(turn)
-    if (turn.isOver) return
-    turn.isAuthenticated = true
-    const reply = await work(turn, authenticated)
-    if (turn.isOver || reply === undefined) return
-    const { body, status, headers } = reply
-    if (headers === undefined) answerJson(turn.response, status, body, NO_STORE, turn.plainCors)
-    else answerJson(turn.response, status, body, merged({ ...NO_STORE, ...turn.cors }, headers))
-  }
-
   function expire(turn: Turn): void {
     turn.isOver = true
     const { request, response, isAuthenticated } = turn
@@ -131,7 +119,15 @@ export function createShell(
   async function run(turn: Turn): Promise<void> {
     const timer = setTimeout(expire, timeout, turn).unref() // the connection keeps the process alive; this costs less
     try {
-      await serve(turn)
+      turn.now = timeOf(clock)
+      const authenticated = await authenticate(turn)
+      if (turn.isOver) return
+      turn.isAuthenticated = true
+      const reply = await work(turn, authenticated)
+      if (turn.isOver || reply === undefined) return
+      const { body, status, headers } = reply
+      if (headers === undefined) answerJson(turn.response, status, body, NO_STORE, turn.plainCors)
+      else answerJson(turn.response, status, body, merged({ ...NO_STORE, ...turn.cors }, headers))
     } catch (error) {
       if (!turn.isOver) writeError(error, turn.request, turn.response, turn.cors)
     } finally {
