@@ -45,9 +45,11 @@ let grant: Grant = 'client_credentials'
 let prepared: Buffer[] = []
 /** For the servers that have seeds. */
 let preparedFor = new Map<string, Buffer[]>()
+
 /** A connection, and what becomes of what it receives now. */
 interface Connection {
   readonly socket: Socket
+  restsSince: number
   receive: (chunk: Buffer) => void
   fail: (cause: Error) => void
 }
@@ -63,15 +65,19 @@ function idleAt(port: number): Set<Connection> {
 
 const ignore = (): void => {}
 
+/** Shorter than the 5 seconds after which servers of Node.js close a connection. */
+const MOST_REST_MILLISECONDS = 4000
+
 function connectionTo(port: number): Connection {
   const connections = idleAt(port)
   for (const connection of connections) {
     connections.delete(connection)
-    return connection
+    if (performance.now() - connection.restsSince < MOST_REST_MILLISECONDS) return connection
+    connection.socket.destroy()
   }
   const socket = connect(port, '127.0.0.1')
   socket.setNoDelay(true)
-  const connection: Connection = { socket, receive: ignore, fail: ignore }
+  const connection: Connection = { socket, restsSince: 0, receive: ignore, fail: ignore }
   socket.on('data', (chunk: Buffer) => connection.receive(chunk))
   socket.on('error', (cause) => connection.fail(cause))
   socket.on('close', () => {
@@ -132,6 +138,7 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
         current = next++
         const bytes = requests[current]
         if (current >= to || bytes === undefined) {
+          connection.restsSince = performance.now()
           idleAt(port).add(connection)
           open--
           if (open > 0) return
@@ -159,7 +166,7 @@ function fire({ server, port, concurrency, from, to }: FireJob): Promise<Fired> 
         }
         send()
       }
-      if (socket.connecting) socket.on('connect', send)
+      if (socket.connecting) socket.once('connect', send)
       else send()
     }
   })

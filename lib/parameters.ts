@@ -8,22 +8,35 @@ export type FormParameters = Readonly<Record<string, string>>
 
 const FORM = Symbol('the form that was read here')
 
+/** Knows a form, and does not show it where a request is logged whose body was replaced. */
+class ReadForm {
+  readonly #form: FormParameters
+
+  constructor(form: FormParameters) {
+    this.#form = form
+  }
+
+  is(body: unknown): body is FormParameters {
+    return body === this.#form
+  }
+}
+
 interface FormCarrier {
   body?: unknown
-  [FORM]?: FormParameters
+  [FORM]?: ReadForm
 }
 
 /** Leaves a form in `request.body`, and remembers that it is sound: the next middlewares need not look at it again. */
 export function setForm(request: object, parameters: FormParameters): void {
   const carrier: FormCarrier = request
   carrier.body = parameters
-  carrier[FORM] = parameters
+  carrier[FORM] = new ReadForm(parameters)
 }
 
 /** The form that `setForm` left in `request.body`; `undefined` if there is another body now. */
 export function formOf(request: object): FormParameters | undefined {
   const { body, [FORM]: form } = request as FormCarrier
-  return form !== undefined && form === body ? form : undefined
+  return form?.is(body) ? body : undefined
 }
 
 /** The value of a parameter that must be there; `invalid_request` otherwise. */

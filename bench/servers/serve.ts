@@ -33,7 +33,6 @@ export function serve(start: (setting: Setting, variant: string) => Promise<Star
   process.once('disconnect', () => process.exit(0))
   void (async () => {
     const { server, seeds = [] } = await start(JSON.parse(setting) as Setting, variant)
-    server.keepAliveTimeout = 60_000 // the load keeps its connections while other servers are measured
     server.listen(0, '127.0.0.1', () => tell({ kind: 'ready', port: (server.address() as AddressInfo).port, seeds }))
   })()
 }

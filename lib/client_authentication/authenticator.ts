@@ -144,7 +144,7 @@ export function makeAuthenticator(options: ClientAuthenticatorOptions): Authenti
   })
 }
 
-/** Runs a method. What it rejects with is published afterwards; what it throws is not. */
+/** Runs a method. What it rejects with is published, here or by the method; what it throws, by the caller. */
 function run(method: BuiltInMethod, presented: PresentedRequest, parts: MethodParts): Promise<AuthenticatedClient> {
   const outcome = method.authenticate(presented, parts)
   return method.publishes ? outcome : published(presented.request, outcome)

@@ -87,7 +87,7 @@ export function createAuthentication(
   return { authenticate: given === undefined ? authenticate : judged(authenticate), methods, signingAlgorithms }
 }
 
-/** The same for a function of the application, which may return anything. */
+/** Authentication by a function of the application, which may return anything. */
 const judged =
   (authenticate: (turn: Turn) => Promise<AuthenticatedClient>) =>
   async (turn: Turn): Promise<AuthenticatedClient> => {

@@ -10,7 +10,7 @@ export interface Turn {
   readonly parameters: FormParameters
   /** The CORS headers of the response. */
   readonly cors: Readonly<Record<string, string>>
-  /** The CORS headers of a response of this package that is no refusal: it has nothing to expose, unless proofs are taken. */
+  /** The CORS headers of a response of this package that is no refusal: it exposes nothing, unless `setsHeaders`. */
   readonly plainCors: Readonly<Record<string, string>>
   /** The one reading of the clock for this request, epoch seconds. */
   now: number

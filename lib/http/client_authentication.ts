@@ -37,7 +37,7 @@ import {
   requireFunction,
   requireVerbs,
 } from '../options.ts'
-import { type FormParameters, formOf, setForm } from '../parameters.ts'
+import { type FormParameters, formOf } from '../parameters.ts'
 import { parsedForm } from './form.ts'
 import type { Middleware, Next, Request } from './message.ts'
 
@@ -300,8 +300,9 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
       setUser(request, undefined, propertyOf(request))
       const fault = request.headers.authorization ? undefined : parserFault(request) // Basic needs no body
       if (fault !== undefined) throw fault
-      if (formOf(request) === undefined)
-        setForm(request, parsedForm(typeof request.body === 'object' && request.body !== null ? request.body : {}))
+      // not remembered as ours: an application may still change in place what its own parser left
+      const { body } = request
+      request.body = formOf(request) ?? parsedForm(typeof body === 'object' && body !== null ? body : {})
       run(request, response, outcome)
     } catch (error) {
       outcome(asError(publishFailure(error)))

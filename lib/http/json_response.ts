@@ -35,16 +35,16 @@ let lastHead: Record<string, string | number> = {}
 
 function headOf(prepared: Headers | undefined, headers: Headers): Record<string, string | number> {
   if (prepared !== lastPrepared || headers !== lastHeaders) {
+    lastHead = { 'Content-Type': 'application/json; charset=utf-8', [LENGTH]: 0, ...prepared, ...headers }
     lastPrepared = prepared
     lastHeaders = headers
-    lastHead = { 'Content-Type': 'application/json; charset=utf-8', [LENGTH]: 0, ...prepared, ...headers }
   }
   return { ...lastHead }
 }
 
 /**
  * Answers with JSON in one write: status, headers with `Content-Length`, body. No entity tag. `headers` replace those of
- * the same name that were prepared. Neither object changes afterwards.
+ * the same name that were prepared. Neither object may change afterwards.
  */
 export function answerJson(
   response: Response,

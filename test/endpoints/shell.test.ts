@@ -251,13 +251,23 @@ test('T19: the headers a script asks for are allowed, and what it may read is ex
       assert.equal(odd.headers.get('access-control-allow-headers'), 'authorization,content-type,dpop')
     })
   }
-  for (const make of Object.values(ENDPOINTS).slice(0, 2)) {
+  const EXPOSED = 'WWW-Authenticate, Retry-After, DPoP-Nonce'
+  const foreign = oauth2orize.createServer()
+  foreign.exchange('echo', (_req, res) => res.end('{"access_token":"a","token_type":"Bearer"}'))
+  const makers: readonly (readonly [Make, string | null])[] = [
+    ...Object.entries(ENDPOINTS).map(
+      // the token endpoint has nothing to expose where it succeeds; what an application answers with may have
+      ([name, make]) => [make, name.startsWith('createTokenEndpoint') ? null : EXPOSED] as const,
+    ),
+    [(options) => createTokenEndpoint({ ...options, server: foreign }), EXPOSED],
+  ]
+  for (const [make, exposed] of makers) {
     for (const cors of [undefined, { origins: ['https://x.example'] }]) {
       await use(make({ findClient, cors }), async (url) => {
-        const { headers } = await post(url, FORM, { ...BASIC, Origin: 'https://x.example' })
+        const { headers, status } = await post(url, FORM, { ...BASIC, Origin: 'https://x.example' })
         const names = ['access-control-allow-origin', 'access-control-allow-methods', 'access-control-expose-headers']
         const values = names.map((name) => headers.get(name))
-        assert.deepEqual(values, [cors === undefined ? '*' : 'https://x.example', 'POST', null], 'nothing to expose')
+        assert.deepEqual([status, ...values], [200, cors === undefined ? '*' : 'https://x.example', 'POST', exposed])
       })
     }
   }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage } from 'node:http'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import express, { type RequestHandler } from 'express'
 import express4 from 'express4'
 import fastCheck from 'fast-check'
+import oauth2orize from 'oauth2orize'
 import type { AuthenticateClient } from '../../lib/client_authentication/authenticator.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { parseForm } from '../../lib/http/form.ts'
@@ -18,7 +20,17 @@ import {
   respondWithError,
   setNoStore,
 } from '../../lib/index.ts'
-import { answerOf, basicHeader, echo, findClient, listen, post, SECRET } from '../support/token_route.ts'
+import { toOauth2orize } from '../../lib/oauth2orize/index.ts'
+import {
+  answerOf,
+  applicationPassport,
+  basicHeader,
+  echo,
+  findClient,
+  listen,
+  post,
+  SECRET,
+} from '../support/token_route.ts'
 
 const BASIC = { Authorization: basicHeader('any', SECRET) }
 const FRAMEWORKS = [
@@ -136,6 +148,56 @@ test('a form that the application replaces after it was read is judged again', a
   const sent = (body: object) => post(route.url, { a: '1' }, { ...BASIC, 'X-Body': JSON.stringify(body) })
   assert.deepEqual((await sent({ scope: 'read', client_id: '' })).json, { scope: 'read' })
   assert.deepEqual((await sent({ scope: ['read', 'write'] })).json.error, 'invalid_request')
+  await route.close()
+})
+
+test('a form of another parser is judged again wherever it is used, also one that was changed in place', async () => {
+  const server = oauth2orize.createServer()
+  server.exchange(toOauth2orize(echo))
+  const app = express()
+  const change: RequestHandler = (req, _res, next) => {
+    Object.assign(req.body, JSON.parse(String(req.headers['x-change'])))
+    next()
+  }
+  const authenticate = authenticateClients({ authenticateClient: createClientAuthenticator({ findClient }) })
+  app.post('/token', express.urlencoded({ extended: false }), authenticate, change, server.token() as RequestHandler)
+  app.use(respondWithError({ verbosity: 'debug' }))
+  const route = await listen(createServer(app))
+  const sent = (change: object) =>
+    post(route.url, { grant_type: 'echo' }, { ...BASIC, 'X-Change': JSON.stringify(change) })
+  assert.equal((await sent({})).status, 200)
+  const refused = await sent({ scope: ['read'] })
+  assert.deepEqual([refused.status, refused.json.error], [400, 'invalid_request'])
+  assert.match(refused.json.error_description, /parameter_malformed/)
+  await route.close()
+})
+
+test('a parameter that the application removes from a form that was read counts as not sent', async () => {
+  const app = express()
+  const remove: RequestHandler = (req, _res, next) => {
+    req.body.client_secret = undefined
+    next()
+  }
+  const passport = applicationPassport()
+  app.post('/token', readFormBody(), remove, passport.authenticate('oauth2-public-client', { session: false }))
+  app.use('/token', (req, res) => res.json({ id: (req.user as { client_id?: string } | undefined)?.client_id }))
+  const route = await listen(createServer(app))
+  assert.deepEqual((await post(route.url, { client_id: 'public', client_secret: 'x' })).json, { id: 'public' })
+  await route.close()
+})
+
+test('a request whose body the application replaced shows nothing of its form where it is logged', async () => {
+  const app = express()
+  let shown = ''
+  app.post('/token', readFormBody(), (req, res) => {
+    req.body = 'removed'
+    shown = inspect(req, { depth: 10, showHidden: true })
+    res.end()
+  })
+  const route = await listen(createServer(app))
+  await post(route.url, { client_secret: SECRET })
+  assert.match(shown, /removed/)
+  assert.ok(!shown.includes(SECRET))
   await route.close()
 })
 
