@@ -98,7 +98,7 @@ export function parseForm(octets: Uint8Array, repeatable: readonly string[] = RE
   if (!isUtf8(octets)) throw notUtf8('the body is not UTF-8')
   const text = asBuffer(spaced(octets)).toString('utf8')
   const parameters: Record<string, string> = Object.create(null)
-  const blank = new Set<string>() // not a list: there may be many, and each name is looked for
+  let blank: Set<string> | undefined // not a list: there may be many, and each name is looked for
   let at = 0
   let count = 0
   while (at < text.length) {
@@ -110,30 +110,32 @@ export function parseForm(octets: Uint8Array, repeatable: readonly string[] = RE
       const equals = pair.indexOf('=')
       const name = equals === -1 ? pair : pair.slice(0, equals)
       const value = equals === -1 ? '' : pair.slice(equals + 1)
-      take(parameters, blank, percentDecode(name), percentDecode(value), repeatable)
+      blank = take(parameters, blank, percentDecode(name), percentDecode(value), repeatable)
     }
     at = end + 1
   }
   return parameters
 }
 
+/** Takes a parameter, or its name into `blank`, which is returned: made for the first one, as most forms have none. */
 function take(
   parameters: Record<string, string>,
-  blank: Set<string>,
+  blank: Set<string> | undefined,
   name: string,
   value: string,
   repeatable: readonly string[],
-): void {
+): Set<string> | undefined {
   const present = parameters[name]
   if (present === undefined && knownWithBracket(name)) throw notOneString(name)
-  if (present !== undefined || blank.has(name)) {
+  if (present !== undefined || blank?.has(name)) {
     if (!repeatable.includes(name)) throw repeated(name)
     if (!isBlank(value)) parameters[name] = present === undefined ? value : `${present} ${value}`
   } else if (isBlank(value)) {
-    blank.add(name)
+    return (blank ?? new Set()).add(name)
   } else {
     parameters[name] = value
   }
+  return blank
 }
 
 /**
