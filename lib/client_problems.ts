@@ -10,7 +10,7 @@ import { findKeyProblem } from './keys/judgement.ts'
 import { readInlineKeys } from './keys/jwks.ts'
 import { createPublicKeys, type PublicKeys } from './keys/public_keys.ts'
 import { ignoreRejection } from './maybe_promise.ts'
-import { isAbsent, readOptional } from './optional.ts'
+import { isAbsent, isString, readOptional } from './optional.ts'
 import { badOption, booleanOption, checkOptions, optionNames, requireFunction, wholeNumber } from './options.ts'
 import { type IsAllowedAddress, isPublicAddress } from './remote/address.ts'
 import { documentUrl, hostOf } from './remote/url.ts'
@@ -108,8 +108,6 @@ const isResourceList = (value: unknown): boolean => isAbsent(value) || areResour
 
 const isBooleanOrAbsent = (value: unknown): boolean =>
   value === undefined || value === null || typeof value === 'boolean'
-
-const isString = (value: unknown): boolean => typeof value === 'string'
 
 function findShapeProblems(client: Client): readonly Found[] {
   const strings = ['client_name', 'token_endpoint_auth_method', 'token_endpoint_auth_signing_alg', 'jwks_uri'] as const

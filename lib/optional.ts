@@ -9,7 +9,8 @@ export const isAbsent = (value: unknown): value is undefined | null | '' | reado
 export const readOptional = <T>(value: T): Exclude<T, null | undefined> | undefined =>
   isAbsent(value) ? undefined : (value as Exclude<T, null | undefined>)
 
-const isString = (value: unknown): value is string => typeof value === 'string'
+/** Whether a value is a string. */
+export const isString = (value: unknown): value is string => typeof value === 'string'
 
 /** Whether a value is an array of strings. A string is not one: `includes` would find its parts. */
 export const isStrings = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isString)

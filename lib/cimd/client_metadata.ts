@@ -4,7 +4,7 @@ import { checkRedirectUriRules, isUsableRedirectUri, type RedirectUriRules } fro
 import { isInstance } from '../instance.ts'
 import { PRIVATE_MEMBERS } from '../keys/public_keys.ts'
 import { ignoreRejection } from '../maybe_promise.ts'
-import { isAbsent, readOptional } from '../optional.ts'
+import { isAbsent, isString, isStrings, readOptional } from '../optional.ts'
 import { badOption, booleanOption, checkOptions, optionNames } from '../options.ts'
 import { parseJsonObject, skipByteOrderMark } from '../remote/strict_json.ts'
 import { formatScope, parseScope } from '../scope.ts'
@@ -101,10 +101,8 @@ const UNFIT_FOR_NAMES = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u
 
 type Members = Readonly<Record<string, unknown>>
 
-const isString = (value: unknown): value is string => typeof value === 'string'
-
 function readArray(name: string, value: unknown, allowed?: readonly string[]): readonly string[] {
-  const isFine = Array.isArray(value) && value.every(isString) && (allowed === undefined || value.length > 0)
+  const isFine = isStrings(value) && (allowed === undefined || value.length > 0)
   const bad = isFine ? value.find((each) => allowed?.includes(each) === false) : value
   if (isFine && bad === undefined) return [...value]
   throw badOption(name, allowed === undefined ? 'an array of strings' : `an array of ${allowed.join(' and ')}`, bad)
@@ -151,7 +149,7 @@ function readString(members: Members, name: string): string | undefined {
 function readStrings(members: Members, name: string): readonly string[] | undefined {
   const value: unknown = readOptional(members[name])
   if (value === undefined) return undefined
-  if (Array.isArray(value) && value.every(isString)) return value
+  if (isStrings(value)) return value
   throw new Refused(`${name} is not an array of strings`)
 }
 
