@@ -37,8 +37,8 @@ import {
   requireFunction,
   requireVerbs,
 } from '../options.ts'
-import { type FormParameters, formOf } from '../parameters.ts'
-import { parsedForm } from './form.ts'
+import type { FormParameters } from '../parameters.ts'
+import { soundForm } from './form.ts'
 import type { Middleware, Next, Request } from './message.ts'
 
 /** For each way of authenticating a client the strategy that serves it: a name registered with Passport, or a strategy. */
@@ -302,7 +302,7 @@ export function authenticationBy(options: ClientAuthenticationOptions): {
       if (fault !== undefined) throw fault
       // not remembered as ours: an application may still change in place what its own parser left
       const { body } = request
-      request.body = formOf(request) ?? parsedForm(typeof body === 'object' && body !== null ? body : {})
+      request.body = soundForm(request, typeof body === 'object' && body !== null ? body : {})
       run(request, response, outcome)
     } catch (error) {
       outcome(asError(publishFailure(error)))

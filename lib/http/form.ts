@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { refusal } from '../errors.ts'
-import type { FormParameters } from '../parameters.ts'
+import { isString } from '../optional.ts'
+import { type FormParameters, formOf } from '../parameters.ts'
 
 /**
  * Names that parsers of nested forms would fill from `name[]` or `name[key]`. For these a bracketed name is an attack or
@@ -73,9 +74,6 @@ function spaced(octets: Uint8Array): Uint8Array {
   return copy
 }
 
-const asBuffer = (octets: Uint8Array): Buffer =>
-  Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength)
-
 function percentDecode(text: string): string {
   if (!text.includes('%')) return text
   try {
@@ -96,7 +94,8 @@ function percentDecode(text: string): string {
  */
 export function parseForm(octets: Uint8Array, repeatable: readonly string[] = REPEATABLE): FormParameters {
   if (!isUtf8(octets)) throw notUtf8('the body is not UTF-8')
-  const text = asBuffer(spaced(octets)).toString('utf8')
+  const { buffer, byteOffset, byteLength } = spaced(octets)
+  const text = Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
   const parameters: Record<string, string> = Object.create(null)
   let blank: Set<string> | undefined // not a list: there may be many, and each name is looked for
   let at = 0
@@ -150,7 +149,7 @@ export function parsedForm(body: object, repeatable: readonly string[] = REPEATA
       if (knownWithBracket(name)) throw notOneString(name)
       if (value.includes('\ufffd')) throw notUtf8(`${shownName(name)} holds a replacement character`)
       if (!isBlank(value)) parameters[name] = value
-    } else if (repeatable.includes(name) && Array.isArray(value) && value.every((each) => typeof each === 'string')) {
+    } else if (repeatable.includes(name) && Array.isArray(value) && value.every(isString)) {
       const values = value.filter((each) => !isBlank(each))
       if (values.length > 0) parameters[name] = values.join(' ')
     } else if (Array.isArray(value) && value.length > 1) {
@@ -161,3 +160,7 @@ export function parsedForm(body: object, repeatable: readonly string[] = REPEATA
   }
   return parameters
 }
+
+/** The parameters of a request: the form that was read here, or else the body that an earlier parser left, judged. */
+export const soundForm = (request: object, body: object, repeatable?: readonly string[]): FormParameters =>
+  formOf(request) ?? parsedForm(body, repeatable)

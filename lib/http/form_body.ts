@@ -2,8 +2,8 @@ import { isAscii } from 'node:buffer'
 import { refusal } from '../errors.ts'
 import { isBodyRead } from '../hosts/express.ts'
 import { badOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
-import { type FormParameters, formOf, setForm } from '../parameters.ts'
-import { parsedForm, parseForm, REPEATABLE } from './form.ts'
+import { type FormParameters, setForm } from '../parameters.ts'
+import { parseForm, REPEATABLE, soundForm } from './form.ts'
 import type { Middleware, Request } from './message.ts'
 
 /**
@@ -90,11 +90,11 @@ export function requireAnnounced(parameters: FormParameters, announced: Announce
   return parameters
 }
 
-const NO_OCTETS = new Uint8Array(0)
+const NO_BYTES = new Uint8Array(0)
 
 function collect(request: Request, limit: number, done: (error: unknown, octets: Uint8Array) => void): void {
   if (request.readableEnded || request.destroyed) {
-    done(undefined, NO_OCTETS) // no event would come any more
+    done(undefined, NO_BYTES) // no event would come any more
     return
   }
   let first: Buffer | undefined
@@ -113,17 +113,17 @@ function collect(request: Request, limit: number, done: (error: unknown, octets:
     if (size > limit) {
       first = undefined
       rest = undefined
-      settle(tooLarge(limit), NO_OCTETS)
+      settle(tooLarge(limit), NO_BYTES)
       return
     }
     if (first === undefined) first = octets
     else if (rest === undefined) rest = [first, octets]
     else rest.push(octets)
   })
-  request.on('end', () => settle(undefined, rest === undefined ? (first ?? NO_OCTETS) : Buffer.concat(rest)))
+  request.on('end', () => settle(undefined, rest === undefined ? (first ?? NO_BYTES) : Buffer.concat(rest)))
   const cutOff = (): void => {
     if (settled) return // `close` comes after every request, and an error costs as much as it is rarely needed
-    settle(refusal('body_malformed', { detail: 'the connection closed before the end of the body' }), NO_OCTETS)
+    settle(refusal('body_malformed', { detail: 'the connection closed before the end of the body' }), NO_BYTES)
   }
   request.on('error', cutOff)
   request.on('close', cutOff)
@@ -147,7 +147,7 @@ export function createFormReader(options: FormBodyOptions = {}): ReadForm {
     if (typeof body === 'string') return fromBytes(Buffer.from(body), announced)
     if (body instanceof Uint8Array) return fromBytes(body, announced)
     if (typeof body === 'object' && body !== null)
-      return requireAnnounced(formOf(request) ?? parsedForm(body, repeatable), announced)
+      return requireAnnounced(soundForm(request, body, repeatable), announced)
     throw refusal('misconfigured', {
       detail: 'an earlier middleware read the body and did not set req.body',
     })

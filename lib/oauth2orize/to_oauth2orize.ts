@@ -4,13 +4,13 @@ import { asError, refusal } from '../errors.ts'
 import type { Exchange, TokenResponse } from '../exchanges/exchange.ts'
 import { returnedWrong, timeOf } from '../hooks.ts'
 import { readToClient, readUserProperty } from '../hosts/passport.ts'
-import { parsedForm } from '../http/form.ts'
+import { soundForm } from '../http/form.ts'
 import { announcedForm, requireAnnounced } from '../http/form_body.ts'
 import { proofOf } from '../http/key_proof.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { answerTokens } from '../http/token_response.ts'
 import { checkOptions, optionNames, requireFunction } from '../options.ts'
-import { type FormParameters, formOf } from '../parameters.ts'
+import type { FormParameters } from '../parameters.ts'
 
 /** An exchange of this package as a function for oauth2orize's `server.exchange(…)`. */
 export interface Oauth2orizeExchange {
@@ -131,7 +131,7 @@ export function wrapExchange(exchange: Exchange, options: ToOauth2orizeOptions):
     }
     const announced = announcedForm(request.headers)
     if (announced === 'none') throw refusal('content_type_unsupported', { status: 415 })
-    const parameters = requireAnnounced(formOf(request) ?? parsedForm(body), announced)
+    const parameters = requireAnnounced(soundForm(request, body), announced)
     const authentication = asAuthentication(request.authInfo)
     requireOneCredential(request, parameters, authentication)
     const tokens: unknown = await exchange.run({
