@@ -34,7 +34,7 @@ const KEY_OCTETS = 32
 
 /** A hash that this version cannot verify, because of its cost. No secret matches it. */
 const isForeignHash = (value: string | Uint8Array): boolean =>
-  typeof value === 'string' && value.startsWith('scrypt$') && HASHED.test(value) && parseHashed(value) === undefined
+  typeof value === 'string' && HASHED.test(value) && parseHashed(value) === undefined
 
 /** Whether a stored secret is a hash. A hashed secret can be compared, but can be no key: not for `client_secret_jwt`. */
 export const isHashedSecret = (value: unknown): value is string =>
@@ -89,9 +89,6 @@ async function deriveInTurn(secret: string, salt: Buffer, cost: ScryptCost): Pro
 }
 
 const fastHash = (secret: string): Buffer => hash('sha256', secret, 'buffer')
-
-const parseFastHashed = (value: string): string | undefined =>
-  value.startsWith('sha256$') ? FAST_HASHED.exec(value)?.[1] : undefined
 
 /**
  * Makes a client secret of 256 random bits. `secret` is for the client, and `hash` is stored in `client_secret`. Checking
@@ -250,7 +247,7 @@ export function createSecretComparison(): SecretComparison {
       for (const { value, expiresAt } of secrets.length === 0 ? NOBODY : secrets) {
         const isExpired = isSecretExpired(expiresAt, now)
         const hashed = typeof value === 'string' ? parseHashed(value) : undefined
-        const fast = typeof value === 'string' ? parseFastHashed(value) : undefined
+        const fast = typeof value === 'string' ? FAST_HASHED.exec(value)?.[1] : undefined
         if (hashed !== undefined) hashes.push({ text: value as string, hashed, isExpired })
         else if (fast !== undefined) {
           if (isSameOctets(fastHash(presented), Buffer.from(fast, 'base64url'))) verdict = better(verdict, isExpired)

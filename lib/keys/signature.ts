@@ -58,8 +58,8 @@ function isSignedByInPool(signed: Signed, algorithm: Algorithm, key: KeyObject):
 }
 
 /**
- * Whether the signature is this key's, checked at this place. A thread of the pool costs more CPU in total and leaves this thread free. A queue for the
- * pool only costs more: what finds no thread to spare is checked here.
+ * Whether the signature is this key's, checked at this place. A thread of the pool costs more CPU in total and leaves this
+ * thread free. A queue for the pool only costs more: what finds no thread to spare is checked here.
  */
 export const checkSignature = (
   place: VerificationPlace,

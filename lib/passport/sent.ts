@@ -2,7 +2,7 @@ type Body = Readonly<Record<string, unknown>>
 
 const isSent = (value: unknown): boolean => value !== undefined && value !== ''
 
-/** Whether a body has no other members than sent ones of its own, as a form that `readFormBody` read. */
+/** Whether all members of a body are its own and were sent, as in a form that `readFormBody` returned. */
 function isSentAsItIs(body: Body): boolean {
   if (Object.getPrototypeOf(body) !== null) return false
   for (const name in body) if (!isSent(body[name])) return false

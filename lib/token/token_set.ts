@@ -3,7 +3,6 @@ import { publish } from '../events.ts'
 import { askHook, MOST_HOOK_MILLISECONDS } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
-import { isPromise } from '../maybe_promise.ts'
 import { isStrings } from '../optional.ts'
 import {
   badOption,
@@ -259,8 +258,7 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       if (scope !== '') claims['scope'] = scope
       const contextOf = () => ({ ...context, client, subject, scope, session, grantType, now })
-      const signed = signedAccessToken(claims, contextOf, proof)
-      const access_token = isPromise(signed) ? await signed : signed
+      const access_token = await signedAccessToken(claims, contextOf, proof)
       const mayRefresh = grantTypesOf(client).includes('refresh_token')
       const refresh_token =
         mayRefresh && generation !== undefined
@@ -300,8 +298,7 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       if (scope !== '') claims['scope'] = scope
       const contextOf = () => ({ ...context, client, subject, scope, grantType, now })
-      const signed = signedAccessToken(claims, contextOf, proof)
-      const access_token = isPromise(signed) ? await signed : signed
+      const access_token = await signedAccessToken(claims, contextOf, proof)
       publishIssued(claims, scope, grantType)
       return tokenSet(access_token, lifetimeSeconds, scope, proof)
     },
