@@ -14,7 +14,6 @@ import {
   type AssertionContext,
   type Attempt,
   beginAttempt,
-  type Check,
   type TrustedIssuers,
   type VerifierParts,
 } from './attempt.ts'
@@ -205,12 +204,6 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
     trustedIssuers,
   }
   const order = orderChecks(perClient !== undefined, readChecks(options.checks), trustedIssuers)
-  const runAll = async (checks: readonly Check[], attempt: Attempt): Promise<void> => {
-    for (const { run } of checks) {
-      const pending = run(attempt)
-      if (pending !== undefined) await pending
-    }
-  }
   const verify: VerifyAssertion<C> = async (parameters, context = {}) => {
     let attempt: Attempt | undefined
     try {
@@ -218,7 +211,10 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
       if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock must return a number' }) // no time is past it
       attempt = beginAttempt(parts, parameters, context, now)
       for (const { run } of order.opening) run(attempt) // none of them waits
-      await runAll(order.following(attempt), attempt)
+      for (const { run } of order.following(attempt)) {
+        const pending = run(attempt)
+        if (pending !== undefined) await pending
+      }
     } catch (error) {
       throw publishFailure(asRefusal(error, attempt?.clientId ?? attempt?.parameter), attempt?.kid)
     }

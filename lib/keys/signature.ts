@@ -71,11 +71,17 @@ export const checkSignature = (
     ? isSignedByInPool(signed, algorithm, key)
     : isSignedBy(signed, algorithm, key)
 
-/** The MAC over a signing input (RFC 7518 §3.2). A secret that is a string counts as its UTF-8 bytes. */
+/**
+ * The MAC over a signing input (RFC 7518 §3.2). A secret that is a string counts as its UTF-8 bytes. By way of a string, which
+ * costs less than bytes of the crypto library.
+ */
 export const macOf = (signingInput: string, algorithm: Algorithm, secret: string | Uint8Array | KeyObject): Buffer =>
-  createHmac(algorithm.hash ?? '', secret)
-    .update(signingInput, 'latin1')
-    .digest()
+  Buffer.from(
+    createHmac(algorithm.hash ?? '', secret)
+      .update(signingInput, 'latin1')
+      .digest('binary'),
+    'latin1',
+  )
 
 /** `macOf` in base64url: cheaper than to encode its bytes afterwards. */
 export const macTextOf = (signingInput: string, algorithm: Algorithm, secret: KeyObject): string =>
