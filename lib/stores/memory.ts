@@ -421,7 +421,9 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
       }
       // What the index goes by stays as it was created.
       const { type, subject } = stored
-      entries.set(stored.id, { ...copySession(session, session.lockVersion + 1), type, subject })
+      const copy = copySession(session, session.lockVersion + 1)
+      const isIndexed = copy.type === type && copy.subject === subject
+      entries.set(stored.id, isIndexed ? copy : { ...copy, type, subject })
       return 'saved'
     },
     async end(id, markerExpiresAt) {
