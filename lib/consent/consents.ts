@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
 import { readOptional } from '../optional.ts'
 import { checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import { formatScope, isScopeWithin, registeredPart, registeredScope } from '../scope.ts'
+import { askedStore } from '../session/asked_store.ts'
 import { checkedPermission, checkedSubject } from '../session/permission.ts'
 import { isLive, openedSession, type Permission, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/session_store.ts'
-import { readSession, readSessions } from '../session/upgrade.ts'
 
 /** The type of the session store's records that hold consent. */
 const CONSENT = 'consent'
@@ -190,9 +190,10 @@ function withResources(
  */
 export function createConsents(options: ConsentsOptions): Consents {
   checkOptions('createConsents', options, OPTIONS)
-  const { store, clock = systemClock, issuer } = options
+  const { clock = systemClock, issuer } = options
   if (issuer !== undefined) requireIssuer(issuer)
-  requireVerbs('store', store, ['create', 'get', 'save', 'list'])
+  requireVerbs('store', options.store, ['create', 'get', 'save', 'list'])
+  const store = askedStore(options.store)
   requireFunction('clock', clock)
   const lifetime = wholeNumber(
     'consentLifetimeSeconds',
@@ -206,7 +207,7 @@ export function createConsents(options: ConsentsOptions): Consents {
     issuer === undefined ? consentId(subject, clientId) : consentId(subject, clientId, issuer)
 
   async function read(id: string, now: number): Promise<Session | undefined> {
-    const record = await answerOf(() => store.get(id), readSession)
+    const record = await store.get(id)
     return record !== undefined && record.type === CONSENT && isLive(record, now) ? record : undefined
   }
 
@@ -256,12 +257,12 @@ export function createConsents(options: ConsentsOptions): Consents {
           { subject, clientId, scope },
           { id, type: CONSENT, now, lifetimes, extra: withResources(undefined, scope, resources), issuer },
         )
-        if ((await answerOf(() => store.create(opened))) === 'created') return true
+        if ((await store.create(opened)) === 'created') return true
         continue
       }
       const changed = decide(record, now)
       if (changed === undefined) return false
-      if ((await answerOf(() => store.save({ ...record, ...changed }))) === 'saved') return true
+      if ((await store.save({ ...record, ...changed })) === 'saved') return true
     }
     throw refusal('contention', {
       clientId,
@@ -282,7 +283,7 @@ export function createConsents(options: ConsentsOptions): Consents {
   async function live(subject: string): Promise<readonly Session[]> {
     checkedSubject(subject)
     const now = timeOf(clock)
-    const records = await answerOf(() => store.list(subject, CONSENT), readSessions)
+    const records = await store.list(subject, CONSENT)
     return records.filter((record) => record.issuer === issuer && isLive(record, now) && stands(record, now))
   }
 

@@ -2,23 +2,15 @@ import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
 import { type AuthorizationParameters, JUDGED_PARAMETERS } from '../code/authorization_request.ts'
 import { afterLogin, demandsLogin } from '../code/prompt.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { newIdentifier } from '../identifier.ts'
 import { isDemanded } from '../optional.ts'
-import {
-  badOption,
-  booleanOption,
-  checkOptions,
-  expectOutcome,
-  optionNames,
-  requireVerbs,
-  wholeNumber,
-} from '../options.ts'
+import { badOption, booleanOption, checkOptions, optionNames, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
+import { askedStore } from '../session/asked_store.ts'
 import { isLive, openedSession, type Session } from '../session/session.ts'
 import type { SessionStore } from '../session/session_store.ts'
-import { readSession } from '../session/upgrade.ts'
 import { createShares } from './shares.ts'
 
 /** The type of the session store's records that hold pushed requests. */
@@ -215,8 +207,8 @@ function namesOf(given: unknown): ReadonlySet<string> {
  */
 export function createPushedRequests(options: PushedRequestsOptions): PushedRequests {
   checkOptions('createPushedRequests', options, NAMES)
-  const { store } = options
-  requireVerbs('store', store, ['create', 'get', 'end'])
+  requireVerbs('store', options.store, ['create', 'get', 'end'])
+  const store = askedStore(options.store)
   const lifetime = wholeNumber('lifetimeSeconds', options.lifetimeSeconds, 300, 5, 600)
   const isRequired = booleanOption('required', options.required, false)
   const requiresRedirectUri = booleanOption('requireRedirectUri', options.requireRedirectUri, false)
@@ -291,11 +283,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
         issuer,
       },
     )
-    const outcome = await answerOf(
-      () => store.create(record),
-      (answer) => expectOutcome('create', answer, ['created', 'gone']),
-    )
-    if (outcome === 'gone') {
+    if ((await store.create(record)) === 'gone') {
       const detail =
         'the store reports that a new record has expired: its clock may be ahead by more than lifetimeSeconds'
       throw refusal('unexpected', { clientId, detail })
@@ -311,7 +299,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
     }
     const [, reference, login] = REFERENCE.exec(requestUri.slice(PREFIX.length)) ?? []
     if (reference === undefined) throw invalid(clientId, 'the reference was not made by this server')
-    const record = await answerOf(() => store.get(idOf(reference)), readSession)
+    const record = await store.get(idOf(reference))
     if (record === undefined || record.type !== PUSHED_REQUEST || record.issuer !== issuer || !isLive(record, now))
       throw invalid(clientId, 'no pushed request has this reference: it has expired, was used, or never existed')
     if (record.clientId !== clientId) throw invalid(clientId, 'another client pushed the request')
@@ -335,7 +323,7 @@ export function createPushedRequests(options: PushedRequestsOptions): PushedRequ
       const isFirst = await isFirstUse(replayRegister, `${issuer}#pushed`, clientId, id, until)
       if (!isFirst) throw invalid(clientId, 'the user has decided on the request before')
       // So that it cannot be loaded either. If this fails, it can be loaded until it expires, but not decided on.
-      await answerOf(() => store.end(id, expiresAt)).catch(() => undefined)
+      await store.end(id, expiresAt).catch(() => undefined)
     },
   }
 }

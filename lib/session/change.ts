@@ -1,6 +1,5 @@
-import { answerOf, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { publish } from '../events.ts'
-import { expectOutcome } from '../options.ts'
 import type { Session } from './session.ts'
 import type { SessionStore } from './session_store.ts'
 
@@ -36,10 +35,7 @@ export async function changeSession<Result>(
     const found: Session = session
     const { next, conclude, inDoubt } = decide(found)
     if (next === undefined) return conclude(found)
-    const answer = await answerOf(
-      () => store.save(next),
-      (outcome) => expectOutcome('save', outcome, ['saved', 'conflict', 'gone']),
-    ).catch((fault: unknown) => {
+    const answer = await store.save(next).catch((fault: unknown) => {
       inDoubt?.()
       throw fault
     })

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
 import { CLOCK_DIFFERENCE_SECONDS } from '../clock.ts'
-import { answerOf, refusal } from '../errors.ts'
-import { expectOutcome } from '../options.ts'
+import { refusal } from '../errors.ts'
 import { openedSession, type Session } from './session.ts'
 import type { SessionStore } from './session_store.ts'
-import { readSession } from './upgrade.ts'
 
 /** How long it is remembered that all sessions of a subject were ended. */
 const YEAR = 31_536_000
@@ -38,31 +36,21 @@ export interface Endings {
 }
 
 export function createEndings(store: SessionStore): Endings {
-  const read = (id: string): Promise<Session | undefined> => answerOf(() => store.get(id), readSession)
-
   return {
     async remember(subject, issuer = EVERY_ISSUER, now) {
       const id = idOf(subject, yearOf(now))
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-        const record = await read(id)
+        const record = await store.get(id)
         if (record === undefined) {
           const lifetimes = { idleSeconds: YEAR, absoluteSeconds: undefined }
           const permission = { subject: id, clientId: '', scope: '' }
           const opened = openedSession(permission, { id, type: ALL_ENDED, now, lifetimes, extra: { [issuer]: now } })
-          const outcome = await answerOf(
-            () => store.create(opened),
-            (answer) => expectOutcome('create', answer, ['created', 'gone']),
-          )
-          if (outcome === 'created') return
+          if ((await store.create(opened)) === 'created') return
           continue
         }
         const refreshExpiresAt = Math.max(record.refreshExpiresAt, now + YEAR)
         const extra = { ...record.extra, [issuer]: Math.max(now, endedAt(record, issuer) ?? now) }
-        const outcome = await answerOf(
-          () => store.save({ ...record, refreshedAt: now, refreshExpiresAt, extra }),
-          (answer) => expectOutcome('save', answer, ['saved', 'conflict', 'gone']),
-        )
-        if (outcome === 'saved') return
+        if ((await store.save({ ...record, refreshedAt: now, refreshExpiresAt, extra })) === 'saved') return
       }
       throw refusal('contention', {
         detail: 'the end of all sessions of a user could not be saved: other processes changed the record',
@@ -72,7 +60,7 @@ export function createEndings(store: SessionStore): Endings {
     async hasEnded(subject, issuer = EVERY_ISSUER, openedAt, now) {
       const year = yearOf(now + CLOCK_DIFFERENCE_SECONDS)
       for (const each of [year, year - 1]) {
-        const record = await read(idOf(subject, each))
+        const record = await store.get(idOf(subject, each))
         const isEnded = [EVERY_ISSUER, issuer].some((name) => (endedAt(record, name) ?? Number.NaN) >= openedAt)
         if (isEnded) return true
       }

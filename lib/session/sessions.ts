@@ -1,22 +1,14 @@
 import type { Client } from '../client.ts'
 import { CLOCK_DIFFERENCE_SECONDS, type Clock, systemClock } from '../clock.ts'
-import { answerOf, refusal } from '../errors.ts'
+import { refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { callHook, timeOf } from '../hooks.ts'
 import { newIdentifier } from '../identifier.ts'
 import { requireIssuer } from '../issuer.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { isAbsent } from '../optional.ts'
-import {
-  badOption,
-  checkOptions,
-  epochSeconds,
-  expectCount,
-  expectOutcome,
-  optionNames,
-  requireFunction,
-  requireVerbs,
-} from '../options.ts'
+import { badOption, checkOptions, epochSeconds, optionNames, requireFunction, requireVerbs } from '../options.ts'
+import { askedStore } from './asked_store.ts'
 import { changeSession, named } from './change.ts'
 import { createEndings } from './endings.ts'
 import { checkedPermission, checkedSubject } from './permission.ts'
@@ -31,7 +23,6 @@ import {
   lifetimesOf,
   type SessionSettings,
 } from './settings.ts'
-import { readSession, readSessions } from './upgrade.ts'
 
 const DAY = 86_400
 /** A record of this type says that one access token was revoked; it is kept a minute longer than that token. */
@@ -259,12 +250,13 @@ const OPENING = optionNames<OpenSessionOptions>({
  */
 export function createSessions(options: SessionsOptions): Sessions {
   checkOptions('createSessions', options, SESSIONS_OPTIONS)
-  const { store, perClient, clock = systemClock, issuer } = options
+  const { perClient, clock = systemClock, issuer } = options
   if (issuer !== undefined) requireIssuer(issuer)
-  requireVerbs('store', store, ['create', 'get', 'save', 'end', 'list', 'endAll'])
+  requireVerbs('store', options.store, ['create', 'get', 'save', 'end', 'list', 'endAll'])
   if (perClient !== undefined) requireFunction('perClient', perClient)
   requireFunction('clock', clock)
   const general = checkedSettings(options, DEFAULT_SETTINGS)
+  const store = askedStore(options.store)
   const endings = createEndings(store)
 
   const settingsOf = (client: Client | undefined): CheckedSettings => {
@@ -289,7 +281,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     issuer === undefined || session.issuer === undefined || session.issuer === issuer
 
   const get = async (id: string, now = timeOf(clock)): Promise<Session | undefined> => {
-    const session = await answerOf(() => store.get(id), readSession)
+    const session = await store.get(id)
     return session !== undefined && isOwn(session) && isLive(session, now) ? session : undefined
   }
 
@@ -308,7 +300,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const seconds = Math.ceil(until) - now + CLOCK_DIFFERENCE_SECONDS
     const lifetimes = { idleSeconds: seconds, absoluteSeconds: seconds }
     const record = openedSession({ subject, clientId, scope: '' }, { id, type, now, lifetimes, extra: {} })
-    await answerOf(() => store.create(record)) // 'gone' means that it is known already
+    await store.create(record) // 'gone' means that it is known already
   }
 
   const isMarked = async (id: string, now: number): Promise<boolean> => {
@@ -337,8 +329,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         const openedAt = adopted.openedAt ?? Number.NEGATIVE_INFINITY
         if (!(await endings.hasEnded(permitted.subject, opening.issuer ?? issuer, openedAt, now))) return false
         const until = Math.max(rememberUntil ?? now, now + DAY)
-        if ((await answerOf(() => store.end(id, until))) === 'ended')
-          publish('session.ended', () => ({ sessionId: id }))
+        if ((await store.end(id, until)) === 'ended') publish('session.ended', () => ({ sessionId: id }))
         return true
       })
     if (await isOver?.()) return undefined
@@ -361,11 +352,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       adoptedRank: adopted?.rank,
       keyThumbprint,
     })
-    const isOpened =
-      (await answerOf(
-        () => store.create(session),
-        (outcome) => expectOutcome('create', outcome, ['created', 'gone']),
-      )) === 'created'
+    const isOpened = (await store.create(session)) === 'created'
     if (isOpened) publish('session.opened', () => named(session))
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
@@ -377,18 +364,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   /** Where another issuer has sessions of this subject too: ends those of this one, one by one. */
   async function endOwn(subject: string, type: string): Promise<number | undefined> {
     if (issuer === undefined) return undefined
-    const all = await answerOf(() => store.list(subject, type), readSessions)
+    const all = await store.list(subject, type)
     const own = all.filter(isOwn)
     if (own.length === all.length) return undefined
-    const answers = await Promise.all(own.map((each) => answerOf(() => store.end(each.id, each.refreshExpiresAt))))
+    const answers = await Promise.all(own.map((each) => store.end(each.id, each.refreshExpiresAt)))
     return answers.filter((answer) => answer === 'ended').length
   }
-
-  const endAllOf = (subject: string, type: string): Promise<number> =>
-    answerOf(
-      () => store.endAll(subject, type),
-      (count) => expectCount('endAll', count),
-    )
 
   return {
     open,
@@ -428,17 +409,13 @@ export function createSessions(options: SessionsOptions): Sessions {
     async end(id, now = timeOf(clock), { markerExpiresAt = now + Math.max(general.idleSeconds, DAY) } = {}) {
       epochSeconds('now', now)
       epochSeconds('markerExpiresAt', markerExpiresAt)
-      const outcome = await answerOf(
-        () => store.end(id, markerExpiresAt),
-        (answer) => expectOutcome('end', answer, ['ended', 'unknown']),
-      )
-      const ended = outcome === 'ended'
+      const ended = (await store.end(id, markerExpiresAt)) === 'ended'
       if (ended) publish('session.ended', () => ({ sessionId: id }))
       return ended
     },
     async list(subject, type, now = timeOf(clock)) {
       checkedSubject(subject)
-      const sessions = await answerOf(() => store.list(subject, type), readSessions)
+      const sessions = await store.list(subject, type)
       return sessions.filter((session) => isOwn(session) && isLive(session, now))
     },
     async endAll(subject, type) {
@@ -446,7 +423,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       // First, so that an adoption that does not see it has opened what is ended next.
       const remembered = type === OAUTH2_SESSION ? endings.remember(subject, issuer, timeOf(clock)) : Promise.resolve()
       const [failure] = await Promise.allSettled([remembered])
-      const count = (await endOwn(subject, type)) ?? (await endAllOf(subject, type))
+      const count = (await endOwn(subject, type)) ?? (await store.endAll(subject, type))
       publish('sessions.ended', () => ({ subject, type, count }))
       if (failure?.status === 'rejected') throw failure.reason // what is open has ended; what is not yet here may come
       return count
