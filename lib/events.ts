@@ -203,6 +203,8 @@ export interface Events {
   'session.ended': {
     /** The id of the session. */
     readonly sessionId: string
+    /** Why the server ended it of its own accord. Absent: it was ended by a call, or because a token was reused. */
+    readonly because?: 'too_many_sessions' | undefined
   }
   /** `sessions.endAll` ended all sessions of one type of a user. */
   'sessions.ended': {

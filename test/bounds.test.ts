@@ -74,6 +74,7 @@ const SOURCES: Readonly<Record<string, readonly [file: string, before: string]>>
   'Codes in the memory store': ['lib/stores/memory.ts', "wholeNumber('maximumCodes', options.maximumCodes, "],
   'Live codes of one user for one client': ['lib/stores/records.ts', 'const MOST_CODES_PER_USER = '],
   'Wrong verifiers for one code': ['lib/code/codes.ts', 'const MOST_FAILURES = '],
+  'Active sessions of one user and type': ['lib/session/session_limit.ts', 'const MOST_SESSIONS_PER_USER = '],
   'Sessions in the memory store': ['lib/stores/memory.ts', "wholeNumber('maximumSessions', options.maximumSessions, "],
   'Bytes of one pushed request': ['lib/pushed/pushed_requests.ts', 'const MOST_BYTES = '],
   'Bytes of all pushed requests': [

@@ -15,6 +15,7 @@ import { checkedPermission, checkedSubject } from './permission.ts'
 import { type RefreshedSession, refreshChange, sessionOver } from './refresh.ts'
 import { decideRefresh } from './refresh_decision.ts'
 import { idleEnd, isLive, OAUTH2_SESSION, openedSession, type Permission, type Session } from './session.ts'
+import { createSessionLimit } from './session_limit.ts'
 import type { SessionStore } from './session_store.ts'
 import {
   type CheckedSettings,
@@ -45,6 +46,11 @@ export interface SessionsOptions extends SessionSettings {
   readonly issuer?: string | undefined
   /** Returns the settings that differ for one client, or `undefined`. Called on every use. */
   readonly perClient?: ((client: Client) => SessionSettings | undefined) | undefined
+  /**
+   * Active sessions of one user and type. Beyond it, opening another one ends the oldest, those of the same client first.
+   * A process looks at every 32nd session of a user, so there may be up to 32 more. Default 1000; 1 to 1 000 000.
+   */
+  readonly maximumSessionsPerUser?: number | undefined
   /** Returns the time in epoch seconds if `now` is not passed. Default: the system clock. */
   readonly clock?: Clock | undefined
 }
@@ -222,6 +228,7 @@ const SESSIONS_OPTIONS = optionNames<SessionsOptions>({
   store: true,
   issuer: true,
   perClient: true,
+  maximumSessionsPerUser: true,
   clock: true,
 })
 const OPENING = optionNames<OpenSessionOptions>({
@@ -279,6 +286,12 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   const isOwn = (session: Session): boolean =>
     issuer === undefined || session.issuer === undefined || session.issuer === issuer
+
+  const limit = createSessionLimit(
+    store,
+    options.maximumSessionsPerUser,
+    (session, now) => isOwn(session) && isLive(session, now),
+  )
 
   const get = async (id: string, now = timeOf(clock)): Promise<Session | undefined> => {
     const session = await store.get(id)
@@ -353,7 +366,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       keyThumbprint,
     })
     const isOpened = (await store.create(session)) === 'created'
-    if (isOpened) publish('session.opened', () => named(session))
+    if (isOpened) {
+      publish('session.opened', () => named(session))
+      await limit(session)
+    }
     // Also for one that is there already: the process that opened it may not have come so far.
     if (rememberUntil !== undefined && rememberUntil > now)
       await mark(onceId, OPENED_ONCE, permitted, now, rememberUntil)

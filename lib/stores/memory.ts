@@ -7,6 +7,7 @@ import { checkOptions, optionNames, requireFunction, wholeNumber } from '../opti
 import type { ReplayRegister } from '../replay_register.ts'
 import type { Session } from '../session/session.ts'
 import type { SessionStore } from '../session/session_store.ts'
+import { mixIn, slotOf } from '../slot.ts'
 import { createExpiryBuckets } from './expiry_buckets.ts'
 import { type CodeLimitOptions, codeLimitOf, copyCode, copySession, endOf, ownerOf, unspentUntil } from './records.ts'
 import { replayKey } from './replay_key.ts'
@@ -25,7 +26,10 @@ interface MemoryStoresOptions extends CodeLimitOptions {
   readonly maximumAssertionsPerClient?: number | undefined
   /** Maximum number of stored codes: valid ones, and redeemed ones until their `keepUntil`. Default 1,000,000. */
   readonly maximumCodes?: number | undefined
-  /** Maximum number of stored sessions, including markers of ended ones. Default 4,000,000 (at most 1 KiB each). */
+  /**
+   * Maximum number of stored sessions, including markers of ended ones. Default 4,000,000 (at most 1 KiB each). One user may
+   * take a tenth of it, and at least 1000.
+   */
   readonly maximumSessions?: number | undefined
 }
 
@@ -202,16 +206,6 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
   }
 }
 
-/** FNV-1a, begun at a number that nobody outside knows. */
-function mixIn(text: string, begun: number): number {
-  let mixed = begun
-  for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193)
-  return mixed
-}
-
-/** Of 31 bits: a small integer, which needs no extra memory. */
-const slotOf = (mixed: number): number => (mixed ^ (mixed >>> 16)) & 0x7fffffff
-
 /**
  * Spending a code takes two of these, on purpose: as long as in a store across a network. Copies of one request that a client
  * sent at once are all read in that time and meet the code unspent, so they differ from a later replay.
@@ -324,6 +318,18 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
   }
 }
 
+/** What stays of a session that was ended, or of an id that was ended before it had one. */
+interface Marker {
+  until: number
+  /** Whose share it takes; `undefined` where that is unknown. */
+  readonly slot: number | undefined
+}
+
+const isMarker = (entry: Session | Marker): entry is Marker => 'until' in entry
+
+/** So many sessions each user may have in any case: a small store has no users to protect from each other. */
+const LEAST_OF_ONE = 1000
+
 /**
  * Creates a session store in the memory of this process. A restart loses the sessions.
  *
@@ -338,8 +344,11 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
  */
 export function createMemorySessionStore(options: MemoryStoresOptions = {}): SessionStore {
   const { clock, maximumSessions } = settings('createMemorySessionStore', options)
-  // A session, or for one that was ended the moment until which its marker stays.
-  const entries = new Map<string, Session | number>()
+  const maximumOfOne = Math.max(Math.ceil(maximumSessions / PART_OF_ONE), LEAST_OF_ONE)
+  const seed = randomInt(2 ** 31)
+  const entries = new Map<string, Session | Marker>()
+  // slot of a subject to the number of its entries, markers included
+  const counts = new Map<number, number>()
   // type to subject to the id, or the ids, of that subject's sessions
   const index = new Map<string, Map<string, string | Set<string>>>()
   const expiring = createExpiryBuckets<string>(15)
@@ -362,30 +371,40 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
     if (subjects?.size === 0) index.delete(type)
   }
 
+  const slotFor = (subject: string): number => slotOf(mixIn(subject, seed))
+
+  const uncount = (slot: number | undefined): void => {
+    if (slot === undefined) return
+    const left = (counts.get(slot) ?? 0) - 1
+    if (left > 0) counts.set(slot, left)
+    else counts.delete(slot)
+  }
+
   /** Forgets what is due. An entry is filed once, under its first expiry; one that was prolonged is filed again here. */
   const sweep = (now: number): void => {
     for (let left = SWEEP; left > 0; left -= 1) {
       const id = expiring.take(now)
       if (id === undefined) return
-      const entry = entries.get(id) as Session | number
-      const end = typeof entry === 'number' ? entry : endOf(entry)
+      const entry = entries.get(id) as Session | Marker
+      const end = isMarker(entry) ? entry.until : endOf(entry)
       if (end > now) {
         expiring.add(id, end)
         continue
       }
       entries.delete(id)
-      if (typeof entry !== 'number') strike(entry)
+      uncount(isMarker(entry) ? entry.slot : slotFor(entry.subject))
+      if (!isMarker(entry)) strike(entry)
     }
   }
 
   const live = (id: string, now: number): Session | undefined => {
     const entry = entries.get(id)
-    return entry !== undefined && typeof entry !== 'number' && now < endOf(entry) ? entry : undefined
+    return entry !== undefined && !isMarker(entry) && now < endOf(entry) ? entry : undefined
   }
 
   const mark = (session: Session, until: number): void => {
     strike(session)
-    entries.set(session.id, Math.max(until, endOf(session)))
+    entries.set(session.id, { until: Math.max(until, endOf(session)), slot: slotFor(session.subject) })
   }
 
   const idsOf = (subject: string, type: string): readonly string[] => {
@@ -399,8 +418,12 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
       sweep(now)
       if (entries.has(session.id) || session.endedAt !== undefined || endOf(session) <= now) return 'gone'
       if (entries.size >= maximumSessions) throw full('sessions', maximumSessions)
+      const slot = slotFor(session.subject)
+      const count = counts.get(slot) ?? 0
+      if (count >= maximumOfOne) throw full('the sessions of one user', maximumOfOne)
       const copy = copySession(session)
       entries.set(copy.id, copy)
+      counts.set(slot, count + 1)
       enlist(copy)
       expiring.add(copy.id, endOf(copy))
       return 'created'
@@ -433,12 +456,12 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
       if (entry === undefined) {
         if (markerExpiresAt <= now) return 'unknown'
         if (entries.size >= maximumSessions) throw full('sessions', maximumSessions)
-        entries.set(id, markerExpiresAt)
+        entries.set(id, { until: markerExpiresAt, slot: undefined })
         expiring.add(id, markerExpiresAt)
         return 'unknown'
       }
-      if (typeof entry === 'number') {
-        entries.set(id, Math.max(entry, markerExpiresAt))
+      if (isMarker(entry)) {
+        entry.until = Math.max(entry.until, markerExpiresAt)
         return 'unknown'
       }
       const ended = now < endOf(entry)

@@ -106,6 +106,27 @@ test('each store is bounded, and rejects beyond its bound', async () => {
   assert.equal(await stores.replayRegister.remember('i', '3', '3', now + 60), true)
 })
 
+test('a user takes a tenth of the session store at most, ended sessions included, and at least 1000; others are not touched', async () => {
+  let now = NOW
+  const store = createMemorySessionStore({ clock: () => now, maximumSessions: 12_000 })
+  const mine = (id: number) => session(`a${id}`, { subject: 'alice', refreshExpiresAt: NOW + 600 })
+  for (let id = 0; id < 1200; id += 1) {
+    assert.equal(await store.create(mine(id)), 'created')
+    if (id % 2) assert.equal(await store.end(`a${id}`, NOW + 600), 'ended')
+  }
+  await assert.rejects(store.create(mine(1200)), /the sessions of one user reached the limit of 1200/)
+  assert.equal(await store.create(session('b', { subject: 'bob' })), 'created')
+  assert.equal(await store.end('a0', NOW + 600), 'ended', 'what is there can always be ended')
+  now += 600 + 15 + CLOCK_DIFFERENCE_SECONDS
+  await store.end('unknown', now + 1) // each call forgets some of what has expired
+  for (let id = 0; id < 1200; id += 1)
+    assert.equal(await store.create({ ...mine(2000 + id), refreshExpiresAt: now + 600 }), 'created')
+  const small = createMemorySessionStore({ clock: () => now, maximumSessions: 1500 })
+  for (let id = 0; id < 1000; id += 1)
+    assert.equal(await small.create({ ...mine(id), refreshExpiresAt: now + 600 }), 'created')
+  await assert.rejects(small.create({ ...mine(1000), refreshExpiresAt: now + 600 }), /limit of 1000/)
+})
+
 test('expired entries leave the memory by themselves, whatever lives beside them', async () => {
   let now = NOW
   const store = createMemorySessionStore({ clock: () => now, maximumSessions: 1850 })
