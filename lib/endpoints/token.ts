@@ -1,7 +1,6 @@
-import type { Client } from '../client.ts'
 import type { Dpop } from '../dpop/dpop.ts'
 import { refusal } from '../errors.ts'
-import { type Exchange, requireGrant } from '../exchanges/exchange.ts'
+import { type Exchange, isForPublicClients, publicClientRefusal, requireGrant } from '../exchanges/exchange.ts'
 import { type ExchangeLayer, readExchanges, type ServerLike, withExchanges } from '../hosts/oauth2orize.ts'
 import { readUserProperty, setUser } from '../hosts/passport.ts'
 import { prepare, setPrepared } from '../http/json_response.ts'
@@ -16,7 +15,7 @@ import { checkEndpointOptions, createAuthentication } from './authentication.ts'
 import { type ClientEndpointOptions, exchangeRequest } from './client_endpoint.ts'
 import { withProofHeader, withProofs } from './proofs.ts'
 import { createShell, type RequestHandler } from './shell.ts'
-import type { EndpointFacts } from './turn.ts'
+import type { Authenticated, EndpointFacts } from './turn.ts'
 
 /** An exchange, plain or in the shape of oauth2orize. */
 type AnyExchange =
@@ -29,8 +28,9 @@ type AnyExchange =
 /** The options of `createTokenEndpoint`: either `exchanges` or `server`. */
 export type TokenEndpointOptions = ClientEndpointOptions & {
   /**
-   * Whether the endpoint refuses grant types that a client is not registered for. Default `true`. With `false`, your own
-   * exchanges must check it; those of this package always do.
+   * Whether the endpoint refuses grant types that a client is not registered for, and `client_credentials` of a public
+   * client (RFC 6749 §4.4). Default `true`. With `false`, your own exchanges must check both; those of this package always
+   * do.
    */
   readonly enforceGrantTypes?: boolean | undefined
   /**
@@ -127,13 +127,17 @@ function partsOf(options: OptionsWithDpop) {
 /** The grant type of a request. Throws an `OAuthError` if it is not offered, or the client is not registered for it. */
 function requireGrantType(
   parameters: FormParameters,
-  client: Client | undefined,
+  { client, authentication }: Authenticated,
   isOffered: (grantType: string) => boolean,
   isEnforced: boolean,
 ): string {
   const grantType = requiredParameter(parameters, 'grant_type')
   if (!isOffered(grantType)) throw refusal('grant_type_unsupported', { clientId: client?.client_id })
-  if (isEnforced && client !== undefined) requireGrant(client, grantType)
+  if (!isEnforced) return grantType
+  // also of a strategy's own kind of record, which says nothing of grant types
+  if (authentication?.method === 'none' && !isForPublicClients(grantType))
+    throw publicClientRefusal(client?.client_id, grantType)
+  if (client !== undefined) requireGrant(client, grantType)
   return grantType
 }
 
@@ -143,7 +147,7 @@ function withPlainExchanges(options: OptionsWithDpop, given: unknown, isEnforced
   const { authentication, shell, facts } = partsOf(options)
   const handler = createShell(shell, authentication, async (turn, authenticated) => {
     const request = exchangeRequest(turn, authenticated, options.endpoint)
-    const grantType = requireGrantType(turn.parameters, request.client, isOffered, isEnforced)
+    const grantType = requireGrantType(turn.parameters, authenticated, isOffered, isEnforced)
     const body = await exchanges.get(grantType)?.run(request)
     if (typeof body !== 'object' || body === null) {
       throw refusal('misconfigured', { detail: `the exchange for ${grantType} did not return a token response` })
@@ -185,9 +189,10 @@ function withServer(
   const { authentication, shell, facts } = partsOf(options)
   const hasStrategies = 'strategies' in options && options.strategies !== undefined
 
-  const handler = createShell(shell, authentication, (turn, { client, authentication: how }) => {
+  const handler = createShell(shell, authentication, (turn, authenticated) => {
+    const { client, authentication: how } = authenticated
     const { request, response, parameters, cors, plainCors, proof } = turn
-    requireGrantType(parameters, client, isOffered, isEnforced)
+    requireGrantType(parameters, authenticated, isOffered, isEnforced)
     // what exchanges for oauth2orize read; strategies have set it already, perhaps to another kind of record
     if (!hasStrategies) {
       setForm(request, parameters)

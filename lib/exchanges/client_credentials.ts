@@ -39,7 +39,7 @@ export function clientCredentials(options: ClientCredentialsOptions): Exchange {
     grantType: GRANT_TYPE,
     async run({ client, parameters, now, context, proof }) {
       const clientId = client.client_id
-      requireGrant(client, GRANT_TYPE, false)
+      requireGrant(client, GRANT_TYPE)
       const asked = requestedScope(allowedScope(client, rules), parameters['scope'], clientId, rules)
       const target = resources && (await resources.targetOfClient(parameters['resource'], asked, client))
       const { scope, audience } = target ?? { scope: asked, audience: undefined }

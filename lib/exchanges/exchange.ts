@@ -1,5 +1,5 @@
 import { type Client, type ClientAuthentication, grantTypesOf, isPublicClient, type RequestContext } from '../client.ts'
-import { refusal } from '../errors.ts'
+import { type OAuthError, refusal } from '../errors.ts'
 import type { FormParameters } from '../parameters.ts'
 
 /** The body of a successful token response, as RFC 6749 §5.1 spells it. */
@@ -50,14 +50,19 @@ export interface Exchange {
   run(request: ExchangeRequest): Promise<TokenResponse>
 }
 
+/** RFC 6749 §4.4: a client that proves nothing must not get a token for itself. */
+export const isForPublicClients = (grantType: string): boolean => grantType !== 'client_credentials'
+
+/** Of a public client and a grant that is not for public clients, whatever its record says. */
+export const publicClientRefusal = (clientId: string | undefined, grantType: string): OAuthError =>
+  refusal('grant_type_not_registered', { clientId, detail: `a public client may not use ${grantType}` })
+
 /** Throws unless the client is registered for the grant type. A grant that is not for public clients refuses each of them. */
-export function requireGrant(client: Client, grantType: string, isForPublicClients = true): void {
-  const isBarred = !isForPublicClients && isPublicClient(client)
-  if (!isBarred && grantTypesOf(client).includes(grantType)) return
+export function requireGrant(client: Client, grantType: string, isForAll = isForPublicClients(grantType)): void {
+  if (!isForAll && isPublicClient(client)) throw publicClientRefusal(client.client_id, grantType)
+  if (grantTypesOf(client).includes(grantType)) return
   throw refusal('grant_type_not_registered', {
     clientId: client.client_id,
-    detail: isBarred
-      ? `a public client may not use ${grantType}`
-      : `${grantType} is not among the client's grant_types`,
+    detail: `${grantType} is not among the client's grant_types`,
   })
 }

@@ -36,6 +36,9 @@ const NAMES = optionNames<PublicClientStrategyOptions>({ findClient: true, name:
  * It accepts only clients that are registered with the method `none`. Passport tries the next strategy for requests
  * that authenticate in another way, or not at all. Use it with `{ session: false }`.
  *
+ * Public clients must not use `client_credentials` (RFC 6749 §4.4). `createTokenEndpoint` refuses them; in a chain of your
+ * own, check the grant type before `server.token()`.
+ *
  * The constructor throws a `TypeError` if an option is unknown or invalid.
  *
  * @example
