@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { type Client, redirectUrisOf } from './client.ts'
+import { type Client, grantTypesOf, isPublicClient, redirectUrisOf } from './client.ts'
 import { findRecordProblem, isRegistrableClientId } from './client_lookup.ts'
 import { isHashedSecret, isSecretExpired, secretsOf } from './client_secret.ts'
 import { systemClock } from './clock.ts'
@@ -250,6 +250,14 @@ function findRedirectUriProblems({ client, options }: Subject): readonly Found[]
   )
 }
 
+/** RFC 6749 §4.4: the token endpoint refuses this grant to public clients, whatever their record says. */
+function findGrantProblem({ client }: Subject): Found {
+  const grants = grantTypesOf(client)
+  if (!isPublicClient(client) || !grants.includes('client_credentials')) return undefined
+  const find = grants.every((each) => each === 'client_credentials') ? error : warning
+  return find('grant_types', 'has client_credentials, which a public client cannot use (RFC 6749 section 4.4)')
+}
+
 /** The algorithms a client of this method may use: the one it registered, or all of the server's. */
 function algorithmsOf(client: Client, method: string | undefined, options: ClientProblemOptions): readonly string[] {
   const { algorithms = ALL_ALGORITHMS, edDsaAlias = true } = options
@@ -298,6 +306,11 @@ export async function findClientProblems(
   const found =
     problems.length > 0
       ? problems
-      : [...findSecretProblems(subject), ...(await findKeyProblems(subject)), ...findRedirectUriProblems(subject)]
+      : [
+          ...findSecretProblems(subject),
+          ...(await findKeyProblems(subject)),
+          findGrantProblem(subject),
+          ...findRedirectUriProblems(subject),
+        ]
   return [...shape, ...found].filter((each) => each !== undefined)
 }
