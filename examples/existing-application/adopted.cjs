@@ -73,7 +73,7 @@ const authorization = createAuthorizationSide({
   consents: createConsents({ store: sessionStore }),
   replayRegister,
   secret: process.env.BASE_SECRET,
-  pkce: 'optional', // your clients send no code_challenge yet
+  pkce: 'public', // your clients with a secret send no code_challenge yet
 })
 const server = oauth2orize.createServer({ store: authorization.transactions })
 

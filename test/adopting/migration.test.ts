@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { createTestClient } from '../../lib/testing/index.ts'
 import { createFormBrowser } from '../support/form_browser.ts'
 import { type Migration, prepareMigration } from '../support/migration.ts'
+import { newPkce } from '../support/pkce.ts'
 import { basicHeader, listen, type Route } from '../support/token_route.ts'
 
 process.env['BASE_SECRET'] ??= '0123456789abcdef0123456789abcdef0123456789abcdef'
@@ -25,6 +26,8 @@ interface LegacyClient {
 }
 const SAMPLR: LegacyClient = { id: 'abc123', secret: 'ssh-secret', redirectUri: 'https://samplr.example/callback' }
 const REPORTS: LegacyClient = { id: 'xyz123', secret: 'ssh-password', redirectUri: 'https://reports.example/callback' }
+/** It has no secret. */
+const PHONE: LegacyClient = { id: 'phone', secret: '', redirectUri: 'https://phone.example/callback' }
 
 type Json = Readonly<Record<string, unknown>>
 interface Reply {
@@ -60,12 +63,20 @@ function request(origin: string, form: Json, client: LegacyClient = SAMPLR, way:
   return ask(url, { method: 'POST', headers, body: new URLSearchParams(all as Record<string, string>) })
 }
 
+/** Sends a form as it is. */
+const send = (origin: string, form: Record<string, string>): Promise<Reply> =>
+  ask(`${origin}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) })
+
 const api = (origin: string, path: string, token: unknown): Promise<Reply> =>
   ask(`${origin}/api/${path}`, { headers: { Authorization: `Bearer ${token}` } })
 
-async function codeAt(origin: string, { id, redirectUri }: LegacyClient = SAMPLR): Promise<string> {
-  const query = new URLSearchParams({ response_type: 'code', client_id: id, redirect_uri: redirectUri, state: 'xyz' })
-  const url = await createFormBrowser(origin).authorize(`${origin}/dialog/authorize?${query}`, BOB)
+function authorizeAt(origin: string, { id, redirectUri }: LegacyClient, more: Record<string, string> = {}) {
+  const request = { response_type: 'code', client_id: id, redirect_uri: redirectUri, state: 'xyz', ...more }
+  return createFormBrowser(origin).authorize(`${origin}/dialog/authorize?${new URLSearchParams(request)}`, BOB)
+}
+
+async function codeAt(origin: string, client = SAMPLR, more?: Record<string, string>): Promise<string> {
+  const url = await authorizeAt(origin, client, more)
   assert.equal(url.searchParams.get('state'), 'xyz')
   const code = url.searchParams.get('code')
   assert.ok(code, url.href)
@@ -285,24 +296,57 @@ describe('an application in the style of the oauth2orize examples, migrated by d
     assert.equal((await api(origin, 'userinfo', tokens.json['access_token'])).status, 401)
   })
 
-  test('a public client, and a client with a key, may come after step 2', async () => {
+  test('a client with a key may come after step 2', async () => {
     const db = migration.require('db.cjs') as { clients: { rows: object[] } }
     const robot = await createTestClient({ clientId: 'robot', issuer: 'https://auth.example.com' })
     db.clients.rows.push({ id: '4', name: 'Robot', clientId: 'robot', clientSecret: null, jwks: robot.jwks })
     const origin = await start(2)
-    const url = `${origin}/oauth/token`
     const form = { grant_type: 'password', ...BOB }
-    const phone = await ask(url, { method: 'POST', body: new URLSearchParams({ ...form, client_id: 'phone' }) })
-    assert.equal(phone.status, 200, phone.text)
-    const signed = new URLSearchParams({
+    const answer = await send(origin, {
       ...form,
       ...(await robot.parameters({ audience: 'https://auth.example.com' })),
     })
-    const answer = await ask(url, { method: 'POST', body: signed })
     assert.equal(answer.status, 200, answer.text)
-    for (const id of [SAMPLR.id, 'robot']) {
-      const bare = await ask(url, { method: 'POST', body: new URLSearchParams({ ...form, client_id: id }) })
-      assert.equal(bare.json['error'], 'invalid_client', `${id} without its credential`)
+    for (const id of [SAMPLR.id, 'robot'])
+      assert.equal((await send(origin, { ...form, client_id: id })).json['error'], 'invalid_client', id)
+  })
+
+  test('a public client never gets a token without a code and its verifier, after no step and no way back', async () => {
+    const oldCode = await codeAt(await start(4), PHONE)
+    for (const [step, way] of [[2], [2, 'back'], [3], [4], [4, 'back'], [5], [6], [7]] as const) {
+      const origin = await start(step, way)
+      for (const secret of [{}, { client_secret: '' }]) {
+        for (const form of [
+          { grant_type: 'client_credentials' },
+          { grant_type: 'password', ...BOB },
+          { grant_type: 'authorization_code', code: oldCode, redirect_uri: PHONE.redirectUri },
+        ]) {
+          const { status, json, text } = await send(origin, { ...form, ...secret, client_id: PHONE.id })
+          assert.ok(status === 400 || status === 401, `step ${step} ${way}: ${JSON.stringify(form)}: ${text}`)
+          assert.equal(json['access_token'], undefined)
+          const expected = form.grant_type === 'authorization_code' ? 'invalid_grant' : 'unauthorized_client'
+          if (step >= 5) assert.equal(json['error'], expected, text)
+        }
+      }
     }
   })
+
+  for (const step of [5, 6, 7]) {
+    test(`after step ${step} a public client gets tokens for a code with PKCE, and no code without it`, async () => {
+      const origin = await start(step)
+      const { verifier, challenge } = newPkce()
+      const code = await codeAt(origin, PHONE, { code_challenge: challenge, code_challenge_method: 'S256' })
+      const form = { grant_type: 'authorization_code', code, redirect_uri: PHONE.redirectUri, client_id: PHONE.id }
+      assert.equal((await send(origin, form)).json['error'], 'invalid_request')
+      const tokens = await send(origin, { ...form, code_verifier: verifier })
+      assert.equal(tokens.status, 200, tokens.text)
+      await assertUser(origin, tokens.json['access_token'], 'the access token of a public client')
+      const refresh_token = String(tokens.json['refresh_token'])
+      const again = await send(origin, { grant_type: 'refresh_token', refresh_token, client_id: PHONE.id })
+      assert.equal(again.status, 200, again.text)
+
+      const refused = await authorizeAt(origin, PHONE)
+      assert.equal(refused.searchParams.get('error'), 'invalid_request')
+    })
+  }
 })

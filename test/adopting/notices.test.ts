@@ -65,9 +65,15 @@ const NOTICES: readonly Notice[] = [
   },
   {
     row: 'public client',
-    body: 'grant_type=password&username=bob&password=secret&client_id=phone',
+    body: 'grant_type=authorization_code&code=x&client_id=phone',
     was: 401,
-    is: 200,
+    is: [400, 'invalid_client'],
+  },
+  {
+    row: '`client_credentials` of a public client',
+    body: `${OWN}&client_id=phone`,
+    was: 401,
+    is: [400, 'invalid_client'],
   },
   {
     row: 'wrong code',
