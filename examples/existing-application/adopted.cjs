@@ -15,7 +15,6 @@ const {
   Strategy: ClientAssertionStrategy,
   createClientCredentialsExchange,
   createClientPasswordVerify,
-  createConsents,
   respondWithError,
   OAuthError,
   PublicClientStrategy,
@@ -23,8 +22,9 @@ const {
   createTokenEndpoint,
 } = require('passport-client-assertion-jwt')
 const { findClient, toLookUp } = require('./clients.cjs')
-const { createAuthorizationSide, toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
-const { codeStore, replayRegister, sessionStore } = require('./stores.cjs')
+const { consents, permits } = require('./consents.cjs')
+const { createAuthorizationSide, getRetryQuery, toOauth2orize } = require('passport-client-assertion-jwt/oauth2orize')
+const { codeStore, replayRegister } = require('./stores.cjs')
 
 const { issuer, readAccessToken, sessions, tokens } = require('./tokens.cjs')
 
@@ -70,7 +70,8 @@ const authorization = createAuthorizationSide({
   issuer,
   findClient,
   codes: codeStore,
-  consents: createConsents({ store: sessionStore }),
+  consents,
+  extra: () => ({ hasConsent: true }), // for permits
   replayRegister,
   secret: process.env.BASE_SECRET,
   pkce: 'public', // your clients with a secret send no code_challenge yet
@@ -79,9 +80,9 @@ const server = oauth2orize.createServer({ store: authorization.transactions })
 
 server.grant(authorization.grant)
 
-server.exchange(createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens }))
+server.exchange(createAuthorizationCodeExchange({ codes: codeStore, sessions, tokens, permits: consents.allows }))
 
-server.exchange(createRefreshTokenExchange({ sessions, tokens }))
+server.exchange(createRefreshTokenExchange({ sessions, tokens, permits }))
 
 const findUser = toLookUp(db.users.findByUsername)
 server.exchange(
@@ -156,17 +157,16 @@ app.post('/login', passport.authenticate('local', { failureRedirect: '/login', k
 })
 app.get('/account', ensureLoggedIn, (req, res) => res.send(`<p>${html(req.user.name)}</p>`))
 
-app.get(
-  '/dialog/authorize',
-  ensureLoggedIn,
-  server.authorization(authorization.validate, (client, user, scope, type, request, done) => {
-    if (client.isTrusted) return done(null, true)
-    return authorization.immediate(client, user, scope, type, request, done)
-  }),
-  dialog,
-)
-app.post('/dialog/authorize/decision', ensureLoggedIn, server.decision(authorization.decision))
-app.use('/dialog/authorize', authorization.errors)
+/** Leads a user who has to log in to the login page, and from there back to the authorization request. */
+function askToLogIn(error, req, res, next) {
+  if (error?.reason !== 'user_not_logged_in') return next(error)
+  req.session.returnTo = `/dialog/authorize${getRetryQuery(error) ?? ''}`
+  return res.redirect('/login')
+}
+
+app.get('/dialog/authorize', server.authorization(authorization.validate, authorization.immediate), dialog)
+app.post('/dialog/authorize/decision', server.decision(authorization.decision))
+app.use('/dialog/authorize', askToLogIn, authorization.errors)
 
 app.get('/api/userinfo', passport.authenticate('bearer', { session: false }), (req, res) => {
   res.json({ user_id: req.user.id, name: req.user.name, scope: req.authInfo.scope })

@@ -296,6 +296,33 @@ describe('an application in the style of the oauth2orize examples, migrated by d
     assert.equal((await api(origin, 'userinfo', tokens.json['access_token'])).status, 401)
   })
 
+  for (const step of [5, 6, 7]) {
+    test(`after step ${step} no client refreshes or redeems a code whose user has withdrawn consent`, async () => {
+      const origin = await start(step)
+      const { consents, disconnect } = migration.require('consents.cjs') as {
+        consents: { withdraw(subject: string, client: string): Promise<boolean> }
+        disconnect(user: string, client: string): Promise<void>
+      }
+      const first = await redeem(origin, await codeAt(origin))
+      const kept = await refresh(origin, first.json['refresh_token'])
+      assert.equal(kept.status, 200, kept.text)
+      const code = await codeAt(origin)
+      assert.equal(await consents.withdraw('1', SAMPLR.id), true)
+      assert.equal((await refresh(origin, kept.json['refresh_token'])).json['error'], 'invalid_grant')
+      assert.equal((await redeem(origin, code)).json['error'], 'invalid_grant')
+
+      const again = await redeem(origin, await codeAt(origin))
+      const password = await request(origin, { grant_type: 'password', ...BOB })
+      const trusted = await redeem(origin, await codeAt(origin, REPORTS), REPORTS)
+      await disconnect('1', SAMPLR.id)
+      for (const { json } of [again, step === 5 ? again : password]) {
+        assert.equal((await refresh(origin, json['refresh_token'])).json['error'], 'invalid_grant')
+        assert.equal((await api(origin, 'userinfo', json['access_token'])).status, 401)
+      }
+      assert.equal((await refresh(origin, trusted.json['refresh_token'], REPORTS)).status, 200, 'another client')
+    })
+  }
+
   test('a client with a key may come after step 2', async () => {
     const db = migration.require('db.cjs') as { clients: { rows: object[] } }
     const robot = await createTestClient({ clientId: 'robot', issuer: 'https://auth.example.com' })

@@ -1,11 +1,12 @@
 // "What clients notice" of docs/adopting.md: each row of that table is tried at the application before the first step and after
-// the second one.
+// the second one, or after the fifth.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Client, createTokenEndpoint } from '../../lib/index.ts'
+import { createFormBrowser, type Visit } from '../support/form_browser.ts'
 import { type Migration, prepareMigration } from '../support/migration.ts'
 import { rowsOf } from '../support/page_tables.ts'
 import { basicHeader, listen, type Route } from '../support/token_route.ts'
@@ -15,6 +16,7 @@ process.env['BASE_SECRET'] ??= '0123456789abcdef0123456789abcdef0123456789abcdef
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const ID = 'abc123'
 const SECRET = 'ssh-secret'
+const BOB = { username: 'bob', password: 'secret' }
 const OWN = 'grant_type=client_credentials'
 const IN_BODY = `client_id=${ID}&client_secret=${SECRET}`
 const ASSERTION =
@@ -128,8 +130,97 @@ const NOTICES: readonly Notice[] = [
   },
 ]
 
+/** What a browser sees: the page, or the error or the code at the client. */
+type Sight = 'login' | 'consent' | 'code' | number | { readonly error: string }
+
+interface PageNotice {
+  readonly row: string
+  readonly query: Readonly<Record<string, string>>
+  /** What happened before: a login, and the consent of the user. Default: a login. */
+  readonly after?: 'nothing' | 'login' | 'consent'
+  readonly was: readonly Sight[]
+  readonly is: readonly Sight[]
+}
+
+/** What the browser of a user sees in turn; it logs in where it is asked to. */
+const PAGE_NOTICES: readonly PageNotice[] = [
+  {
+    row: '`prompt=none`, no user is logged in',
+    query: { prompt: 'none' },
+    after: 'nothing',
+    was: ['login', 'consent'],
+    is: [{ error: 'login_required' }],
+  },
+  {
+    row: '`prompt=none`, the user has not allowed the client',
+    query: { prompt: 'none' },
+    was: ['consent'],
+    is: [{ error: 'consent_required' }],
+  },
+  {
+    row: '`prompt=login` or `max_age=0`, a user is logged in',
+    query: { prompt: 'login' },
+    was: ['consent'],
+    is: ['login', 'consent'],
+  },
+  {
+    row: '`prompt=login` or `max_age=0`, a user is logged in',
+    query: { max_age: '0' },
+    after: 'consent',
+    was: ['consent'],
+    is: ['login', 'code'],
+  },
+  { row: 'the user has allowed the client before', query: {}, after: 'consent', was: ['consent'], is: ['code'] },
+  {
+    row: 'the user has allowed the client before',
+    query: { prompt: 'consent' },
+    after: 'consent',
+    was: ['consent'],
+    is: ['consent'],
+  },
+  {
+    row: '`scope` with a value that the client is not registered for',
+    query: { scope: 'admin' },
+    was: ['consent'],
+    is: [{ error: 'invalid_scope' }],
+  },
+  {
+    row: '`response_type` other than `code`',
+    query: { response_type: 'token' },
+    after: 'nothing',
+    was: ['login', 501],
+    is: [{ error: 'unsupported_response_type' }],
+  },
+  {
+    row: 'public client without `code_challenge`',
+    query: { client_id: 'phone', redirect_uri: 'https://phone.example/callback' },
+    was: ['consent'],
+    is: [{ error: 'invalid_request' }],
+  },
+  {
+    row: 'redirect URI that the client has not registered',
+    query: { redirect_uri: 'https://other.example/callback' },
+    after: 'nothing',
+    was: ['login', 403],
+    is: [400],
+  },
+  {
+    row: 'unknown `client_id`',
+    query: { client_id: 'nobody' },
+    after: 'nothing',
+    was: ['login', 500],
+    is: [400],
+  },
+]
+
 /** Rows that have a test of their own below, or elsewhere. */
-const ELSEWHERE = ['JSON body', 'your database is down', 'grant type that the client is not registered for']
+const ELSEWHERE = [
+  'JSON body',
+  'your database is down',
+  'grant type that the client is not registered for',
+  'consent form that is sent after the login has ended',
+  'any request that is redirected to the client',
+]
 
 interface Database {
   readonly clients: { readonly rows: object[] }
@@ -139,6 +230,7 @@ describe('what clients notice, by docs/adopting.md', () => {
   let migration: Migration
   let old: Route
   let now: Route
+  let later: Route
   let db: Database
 
   before(async () => {
@@ -153,8 +245,9 @@ describe('what clients notice, by docs/adopting.md', () => {
     })
     old = await listen(createServer(migration.load(0)))
     now = await listen(createServer(migration.load(2)))
+    later = await listen(createServer(migration.load(5)))
   })
-  after(() => Promise.all([old.close(), now.close()]))
+  after(() => Promise.all([old.close(), now.close(), later.close()]))
 
   const ask = async (route: Route, { method = 'POST', body, headers = {} }: Partial<Notice>) => {
     const init = { method, headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers } }
@@ -172,7 +265,8 @@ describe('what clients notice, by docs/adopting.md', () => {
   }
 
   test('the table of the page and these tests have the same rows', () => {
-    const listed = [...NOTICES.map(({ row }) => row), ...ELSEWHERE]
+    const pages = new Set(PAGE_NOTICES.map(({ row }) => row))
+    const listed = [...NOTICES.map(({ row }) => row), ...pages, ...ELSEWHERE]
     assert.deepEqual([...rowsOf(join(root, 'docs/adopting.md'), 'What clients notice')].sort(), listed.sort())
   })
 
@@ -186,6 +280,72 @@ describe('what clients notice, by docs/adopting.md', () => {
       assert.equal(headers.has('www-authenticate'), status === 401, 'a challenge with 401, and only there')
     })
   }
+
+  /** The browser of a user, perhaps logged in, at a server where the user has allowed nothing yet. */
+  async function userAt(route: Route, isLoggedIn: boolean) {
+    const { disconnect } = migration.require('consents.cjs') as { disconnect(user: string, client: string): unknown }
+    await disconnect('1', ID)
+    const { origin } = new URL(route.url)
+    const browser = createFormBrowser(origin)
+    if (isLoggedIn) await browser.submit(await browser.visit(`${origin}/login`), '/login', BOB)
+    const request = { response_type: 'code', client_id: ID, redirect_uri: 'https://samplr.example/callback' }
+    const urlOf = (query: Readonly<Record<string, string>>): string =>
+      `${origin}/dialog/authorize?${new URLSearchParams({ ...request, ...query })}`
+    return { browser, urlOf }
+  }
+
+  const sightOf = ({ status, forms, redirectedTo }: Visit): Sight => {
+    const error = redirectedTo?.searchParams.get('error')
+    if (typeof error === 'string') return { error }
+    if (redirectedTo?.searchParams.has('code')) return 'code'
+    if (forms.some(({ fields }) => 'password' in fields)) return 'login'
+    return forms.some(({ fields }) => 'transaction_id' in fields) ? 'consent' : status
+  }
+
+  async function sightsAt(route: Route, { query, after: before = 'login' }: PageNotice): Promise<Sight[]> {
+    const { browser, urlOf } = await userAt(route, before !== 'nothing')
+    if (before === 'consent') assert.ok((await browser.authorize(urlOf({}), BOB)).searchParams.has('code'))
+    const sights: Sight[] = []
+    let page = await browser.visit(urlOf(query))
+    sights.push(sightOf(page))
+    if (sights[0] === 'login') {
+      page = await browser.submit(page, '/login', BOB)
+      sights.push(sightOf(page))
+    }
+    return sights
+  }
+
+  for (const notice of PAGE_NOTICES) {
+    const { row, query, was, is } = notice
+    test(`${row} (${new URLSearchParams(query)}): was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`, async () => {
+      assert.deepEqual(await sightsAt(old, notice), was)
+      assert.deepEqual(await sightsAt(later, notice), is)
+    })
+  }
+
+  test('a consent form that is sent after the login has ended leads to the login page, and back to the consent page', async () => {
+    for (const [route, expected] of [
+      [old, 404],
+      [later, 'consent'],
+    ] as const) {
+      const { browser, urlOf } = await userAt(route, true)
+      const page = await browser.visit(urlOf({}))
+      browser.cookies.clear()
+      const login = await browser.submit(page, '/decision', {}, 'allow')
+      assert.equal(sightOf(login), 'login')
+      assert.equal(sightOf(await browser.submit(login, '/login', BOB)), expected)
+    }
+  })
+
+  test('responses have iss after step 5, errors too', async () => {
+    for (const query of [{}, { scope: 'admin' }]) {
+      const { browser, urlOf } = await userAt(later, true)
+      const url = await browser.authorize(urlOf(query), BOB)
+      assert.equal(url.searchParams.get('iss'), 'https://auth.example.com')
+    }
+    const { browser, urlOf } = await userAt(old, true)
+    assert.equal((await browser.authorize(urlOf({}), BOB)).searchParams.get('iss'), null)
+  })
 
   test('your database is down: was 500 with its message, is 503 and nothing about the cause', async () => {
     const broken = Object.defineProperty({}, 'clientId', {
