@@ -215,6 +215,17 @@ describe('an application in the style of the oauth2orize examples, migrated by d
     assert.match(wrong.headers.get('www-authenticate') ?? '', /^Basic realm=/)
   })
 
+  test('JSON that does not parse is a JSON error without a stack after step 2 and its way back', async () => {
+    for (const way of [undefined, 'back'] as const) {
+      const origin = await start(2, way)
+      const headers = { 'Content-Type': 'application/json', Authorization: basicHeader(SAMPLR.id, SAMPLR.secret) }
+      const { status, json, text } = await ask(`${origin}/oauth/token`, { method: 'POST', headers, body: '{' })
+      assert.deepEqual([status, json['error']], [400, 'invalid_request'], text)
+      assert.doesNotMatch(text, /SyntaxError|node_modules/)
+      assert.equal((await request(origin, { grant_type: 'client_credentials' }, SAMPLR, 'json')).status, 200)
+    }
+  })
+
   test('O29: two credentials at once are refused, by the endpoint and by the plain chain, in any order', async () => {
     for (const origin of [await start(2), await start(2, 'back')]) {
       const two = { grant_type: 'client_credentials', client_id: REPORTS.id, client_secret: REPORTS.secret }
