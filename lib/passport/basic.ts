@@ -28,7 +28,8 @@ export interface BasicVerify {
  * decodes nothing, and accepts other schemes as Basic.
  *
  * Without `passReqToCallback`, the function has only the values that passport-http parsed. A secret with a colon is then
- * refused, and a client assertion in the same request is not detected. A process warning reports this.
+ * refused, and a client assertion in the same request is not detected. In a chain of strategies, a process warning reports
+ * this.
  *
  * Throws a `TypeError` if an option is unknown or invalid.
  *
