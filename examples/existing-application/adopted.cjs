@@ -59,7 +59,7 @@ passport.use(
       if (sub === client_id) {
         return db.clients.findByClientId(client_id, (error, client) => done(error, client, { scope }))
       }
-      return db.users.find(sub, (error, user) => done(error, user, { scope }))
+      return db.users.find(sub, (error, user) => done(error, user, { scope })) // if ids are numbers: Number(sub)
     })
   }),
 )

@@ -1,7 +1,7 @@
 // The legacy application of examples/existing-application, migrated by the blocks of docs/adopting.md: after each step, old
 // and new clients, codes and tokens work, and the API accepts them.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -333,6 +333,30 @@ describe('an application in the style of the oauth2orize examples, migrated by d
       assert.equal((await refresh(origin, trusted.json['refresh_token'], REPORTS)).status, 200, 'another client')
     })
   }
+
+  test('with numeric user ids, the API finds the user of a new token if it converts sub back', async () => {
+    const folder = join(root, '.tmp/adopting_numbers')
+    const numeric = await prepareMigration(root, PAGE, folder)
+    const change = (file: string, from: string | RegExp, to: string): void => {
+      const path = join(folder, file)
+      const before = readFileSync(path, 'utf8')
+      const text = before.replaceAll(from, to)
+      assert.notEqual(text, before, file)
+      writeFileSync(path, text)
+    }
+    change('db.cjs', /id: '(\d)', username/g, 'id: $1, username')
+    const shown = /\/\/ if ids are numbers: (.*)/.exec(numeric.sources.get(3) ?? '')?.[1] ?? assert.fail()
+    for (const step of [4, 5, 7]) {
+      change(`server${step}.cjs`, 'db.users.find(sub,', `db.users.find(${shown},`)
+      const route = await listen(createServer(numeric.load(step)))
+      routes.push(route)
+      const { origin } = new URL(route.url)
+      const tokens = await redeem(origin, await codeAt(origin))
+      const again = await refresh(origin, tokens.json['refresh_token'])
+      assert.equal(again.status, 200, again.text)
+      await assertUser(origin, again.json['access_token'], `a token after step ${step}`)
+    }
+  })
 
   test('a client with a key may come after step 2', async () => {
     const db = migration.require('db.cjs') as { clients: { rows: object[] } }
