@@ -38,11 +38,25 @@ interface Notice {
 
 const NOTICES: readonly Notice[] = [
   {
-    row: 'wrong secret in the body, unknown client',
+    row: 'wrong secret in the body',
     body: `${OWN}&client_id=${ID}&client_secret=wrong`,
     was: 401,
     is: [400, 'invalid_client'],
   },
+  {
+    row: 'unknown client in the body',
+    body: `${OWN}&client_id=nobody&client_secret=x`,
+    was: 500,
+    is: [400, 'invalid_client'],
+  },
+  {
+    row: 'unknown client in the header',
+    body: OWN,
+    headers: { Authorization: basicHeader('nobody', 'x') },
+    was: 500,
+    is: [401, 'invalid_client'],
+  },
+  { row: 'no credential', body: OWN, was: 401, is: [400, 'invalid_client'] },
   { row: 'wrong secret in the header', body: OWN, headers: WRONG, was: 401, is: [401, 'invalid_client'] },
   {
     row: 'wrong secret in the header, right one in the body',
@@ -59,11 +73,18 @@ const NOTICES: readonly Notice[] = [
     is: 200,
   },
   {
-    row: 'secret with a colon, in the header',
+    row: 'secret with a colon, in the header: `id:a:b`',
     body: OWN,
     headers: { Authorization: basicHeader('colon', 'a:b') },
     was: 401,
     is: 200,
+  },
+  {
+    row: 'right secret with more behind it, in the header: `id:secret:x`',
+    body: OWN,
+    headers: { Authorization: basicHeader(ID, `${SECRET}:x`) },
+    was: 200,
+    is: [401, 'invalid_client'],
   },
   {
     row: 'public client',
