@@ -46,14 +46,14 @@ const isDocumentRefusal = (thrown: unknown): thrown is OAuthError =>
 /** What becomes of what `findClient` threw or rejected with. */
 function refusalOf(thrown: unknown): OAuthError {
   if (isDocumentRefusal(thrown)) return thrown
-  throw unavailable(thrown)
+  throw unavailable(thrown, "the option 'findClient' threw, rejected, or did not settle in time")
 }
 
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
  * `client_unknown`, also for an identifier that cannot be registered, `client_misconfigured`, or the
  * `client_document_refused` that `findClient` threw. If `findClient` throws or rejects with anything else, this throws or
- * rejects with `store_unavailable` (503). A `findClient` that returns at once is not awaited.
+ * rejects with `store_unavailable` (503), whose `detail` names the option. A `findClient` that returns at once is not awaited.
  */
 export function lookUpClient<C extends Client>(
   findClient: FindClient<C>,

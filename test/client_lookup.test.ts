@@ -83,6 +83,29 @@ test('T90: a look-up that never settles is answered with 503 in time, for every 
   }
 })
 
+test('T89: the error of a look-up that fails names findClient for operators', async (t) => {
+  const validate = (findClient: FindClient, timeoutMilliseconds?: number) =>
+    new Promise<unknown>((resolve) => {
+      validateAuthorization({ findClient, timeoutMilliseconds })({ type: 'code', clientID: 'a' }, resolve)
+    })
+  const authenticate = (findClient: FindClient) =>
+    createClientAuthenticator({ findClient })(NO_HEADERS, { client_id: 'a', client_secret: 'x' }).catch(
+      (error: unknown) => error,
+    )
+  const failed = "the option 'findClient' threw, rejected, or did not settle in time"
+  for (const ask of [validate, authenticate])
+    for (const broken of [() => Promise.reject(new Error('down')), thrower, () => Promise.reject(undefined)]) {
+      const { reason, detail, message } = (await ask(broken)) as OAuthError
+      assert.deepEqual({ reason, detail }, { reason: 'store_unavailable', detail: failed })
+      assert.doesNotMatch(message, /findClient/)
+    }
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const late = validate(() => new Promise<never>(() => {}), 100)
+  await new Promise((resolve) => setImmediate(resolve))
+  t.mock.timers.tick(100)
+  assert.equal(((await late) as OAuthError).detail, "the option 'findClient' did not settle within 100 ms")
+})
+
 test('T90: what is awaited of the application leaves no timer behind, and settles once', async (t) => {
   const made = t.mock.method(globalThis, 'setTimeout')
   const cleared = t.mock.method(globalThis, 'clearTimeout')

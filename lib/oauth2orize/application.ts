@@ -28,12 +28,12 @@ export function requireOptionalFunctions(options: Readonly<Record<string, unknow
 
 /**
  * Calls a store or look-up that may be the application's. Whatever it throws is a server error (fault) and becomes a 503,
- * unless it is an `OAuthError`, as this package's own parts throw them.
+ * unless it is an `OAuthError`, as this package's own parts throw them. `detail` says for operators what was asked.
  */
-export async function askStore<T>(milliseconds: number, ask: () => T | Promise<T>): Promise<T> {
+export async function askStore<T>(milliseconds: number, ask: () => T | Promise<T>, detail?: string): Promise<T> {
   const outcome = await outcomeOf(milliseconds, ask)
   if ('result' in outcome) return outcome.result
-  throw outcome.thrown instanceof OAuthError ? outcome.thrown : unavailable(outcome.thrown)
+  throw outcome.thrown instanceof OAuthError ? outcome.thrown : unavailable(outcome.thrown, detail)
 }
 
 /**

@@ -94,7 +94,8 @@ export async function findRequestedClient<C extends Client>(
   findClient: FindClient<C>,
   milliseconds: number,
 ): Promise<C> {
-  const client = await askStore(milliseconds, () => lookUpClient(findClient, clientId, {})).catch(missingDocument)
+  const late = `the option 'findClient' did not settle within ${milliseconds} ms`
+  const client = await askStore(milliseconds, () => lookUpClient(findClient, clientId, {}), late).catch(missingDocument)
   if (!(client instanceof OAuthError)) return client as C
   const { reason = 'client_unknown', detail, message } = client
   const description = reason === 'client_document_refused' ? message : 'The application is not registered here.'
