@@ -157,7 +157,7 @@ export interface ShownError {
   readonly status: number
   /** The error code (RFC 6749 §4.1.2.1). */
   readonly code: OAuthErrorCode
-  /** One sentence for the user. */
+  /** One sentence for the user. Empty at verbosity `minimal`. */
   readonly message: string
   /**
    * The query (`?…`) that starts the request again: append it to the URL of the authorization endpoint. `undefined` if
@@ -283,12 +283,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
 const escaped = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 
 function sendPage({ code, message, retry }: ShownError, path: string, response: ServerResponse): void {
+  const sentence = message === '' ? '' : `<p>${escaped(message)}</p>` // there is none at verbosity `minimal`
   const link = retry === undefined ? '' : `<p><a href="${escaped(path + retry)}">Try again</a></p>`
   response.setHeader('Content-Type', 'text/html; charset=utf-8')
   response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
   response.end(
-    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Error</title><h1>This did not work</h1><p>${escaped(
-      message,
-    )}</p><p><code>${escaped(code)}</code></p>${link}</html>`,
+    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Error</title><h1>This did not work</h1>${sentence}<p><code>${escaped(code)}</code></p>${link}</html>`,
   )
 }

@@ -344,6 +344,17 @@ test('verbosity: minimal tells the code, normal a fixed sentence, debug the reas
   assert.match((await description('debug')) ?? '', /code_challenge_malformed/)
 })
 
+test('the page of an error has a sentence for the person, and no empty paragraph at verbosity minimal', async (context) => {
+  const page = async (verbosity: 'minimal' | 'normal') => {
+    const app = await appOf(context, { options: { verbosity } })
+    const response = await app.authorizeWith({ client_id: 'nobody', response_type: 'code' })
+    assert.equal(response.status, 400)
+    return response.text()
+  }
+  assert.match(await page('normal'), /<h1>[^<]+<\/h1><p>The application is not registered here\.<\/p><p><code>/)
+  assert.match(await page('minimal'), /<h1>[^<]+<\/h1><p><code>/)
+})
+
 test('showError shows the errors for the person in the words of the application', async (context) => {
   const app = await appOf(context, {
     options: { showError: (shown, _request, response) => response.end(JSON.stringify(shown)) },
