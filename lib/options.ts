@@ -68,7 +68,8 @@ export function checkOptions(caller: string, options: unknown, known: readonly s
   for (const name of Object.keys(options)) {
     if (known.includes(name) || (options as Readonly<Record<string, unknown>>)[name] === undefined) continue
     const similar = similarName(name.slice(0, 64), known)
-    const hint = similar === undefined ? `${caller} has: ${known.join(', ')}.` : `Did you mean "${similar}"?`
+    const hint =
+      similar === undefined ? `${caller} has: ${[...new Set(known)].join(', ')}.` : `Did you mean "${similar}"?`
     throw new TypeError(`Unknown option "${name.slice(0, 64)}". ${hint}`)
   }
 }

@@ -38,6 +38,16 @@ for (const { name, isOptional, options } of constructors)
       }
     })
 
+    test('an option that is like none is refused with the names of all, each of them once', async () => {
+      await assert.rejects(callWith(name, [{ ...base, '#': 1 }]), (error: Error) => {
+        assert.equal(error.name, 'TypeError')
+        const names = / has: (.*)\.$/.exec(error.message)?.[1]?.split(', ') ?? []
+        assert.ok(names.length > 0, error.message)
+        assert.equal(new Set(names).size, names.length, error.message)
+        return true
+      })
+    })
+
     test('each option of a wrong type is named, with what came', async () => {
       for (const option of options)
         await assert.rejects(
