@@ -193,7 +193,7 @@ ${scope.includes('launch/patient') ? patients.join('') : ''}
     response.cookie('login', login, { httpOnly: true, sameSite: 'lax', secure: origin.startsWith('https:') })
     response.redirect(303, `/auth/authorize?${new URLSearchParams(String(request.body.next))}`)
   })
-  app.use('/auth/authorize', askToLogIn, authorization.errors)
+  app.use(['/auth/authorize', '/auth/login'], askToLogIn, authorization.errors)
   app.use('/auth/token', token as RequestHandler)
   app.use('/auth/introspect', introspection as RequestHandler)
   app.use('/auth/revoke', revocation as RequestHandler)
