@@ -60,16 +60,20 @@ const outcomeOf = (name: string): Promise<{ status: number | null; told: string 
     child.on('close', (status) => resolve({ status, told }))
   })
 
-/** What a program of the folder that serves answers to a form. */
-async function answerOf(name: string, path: string, form: Record<string, string>): Promise<Response> {
+/** Starts a program of the folder that serves, and asks it something. */
+async function ask<T>(name: string, about: (origin: string) => Promise<T>): Promise<T> {
   const child = fork(join(folder, name), { cwd: folder, execArgv: ['--import', './preload.mjs'], silent: true })
   try {
     const [port] = await once(child, 'message', { signal: AbortSignal.timeout(30_000) })
-    return await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: new URLSearchParams(form) })
+    return await about(`http://127.0.0.1:${port}`)
   } finally {
     child.kill()
   }
 }
+
+/** What a program of the folder that serves answers to a form. */
+const answerOf = (name: string, path: string, form: Record<string, string>): Promise<Response> =>
+  ask(name, (origin) => fetch(origin + path, { method: 'POST', body: new URLSearchParams(form) }))
 
 describe('documents', () => {
   for (const file of files) {
@@ -227,6 +231,51 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     assert.equal(((await response.json()) as { error: string }).error, 'invalid_client')
     const nothing = await answerOf(`${nameOf(sample)}.mjs`, '/par', { a: 'b' })
     assert.equal(((await nothing.json()) as { error: string }).error, 'invalid_client')
+  })
+
+  test('the program with rate limits in docs/operating.md refuses each request with JSON that scripts may read and nobody stores', async () => {
+    const sample = programs.find(({ source }) => source.includes('RateLimiterMemory'))
+    assert.ok(sample)
+    await ask(`${nameOf(sample)}.mjs`, async (origin) => {
+      const post = (body: string | URLSearchParams, type = 'application/x-www-form-urlencoded') =>
+        fetch(`${origin}/token`, {
+          method: 'POST',
+          body,
+          headers: { 'Content-Type': type, Origin: 'https://app.example' },
+        })
+      const check = async (response: Response, status: number, error: string) => {
+        assert.equal(response.status, status)
+        assert.equal(((await response.json()) as { error: string }).error, error)
+        assert.equal(response.headers.get('cache-control'), 'no-store')
+        assert.equal(response.headers.get('access-control-allow-origin'), '*')
+        assert.match(response.headers.get('access-control-expose-headers') ?? '', /Retry-After/)
+      }
+      await check(await post('{}', 'application/json'), 415, 'invalid_request')
+      await check(await post('a=b&a=c'), 400, 'invalid_request')
+      await check(await post('a'.repeat(70_000)), 413, 'invalid_request')
+      await check(await post('client_id=a'), 400, 'invalid_client')
+      const many = await Promise.all(Array.from({ length: 30 }, () => post('client_id=b')))
+      const limited = many.find(({ status }) => status === 429)
+      assert.ok(limited)
+      assert.match(limited.headers.get('retry-after') ?? '', /^\d+$/)
+      await check(limited, 429, 'temporarily_unavailable')
+      const preflight = await fetch(`${origin}/token`, { method: 'OPTIONS' })
+      assert.equal(preflight.status, 204)
+    })
+  })
+
+  test('the program of docs/authorization.md shows no stack trace for a form that cannot be read', async () => {
+    const sample = programs.find(({ source }) => source.includes("app.post('/login', ownForms"))
+    assert.ok(sample)
+    await ask(`${nameOf(sample)}.mjs`, async (origin) => {
+      const headers = { 'Content-Type': 'application/x-www-form-urlencoded', 'Sec-Fetch-Site': 'same-origin' }
+      for (const path of ['/authorize', '/authorize/decision', '/login']) {
+        const response = await fetch(origin + path, { method: 'POST', body: 'a'.repeat(70_000), headers })
+        assert.equal(response.status, 413, path)
+        assert.doesNotMatch(await response.text(), /node_modules/, path)
+        assert.equal(response.headers.get('cache-control'), 'no-store', path)
+      }
+    })
   })
 
   test('the program of docs/mcp.md sends an MCP client without a token to its authorization server', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import express, { type RequestHandler } from 'express'
-import { createTokenEndpoint, createTokens, onEvent, REASONS, readFormBody } from '../../lib/index.ts'
+import { createTokenEndpoint, createTokens, onEvent, REASONS, readFormBody, respondWithError } from '../../lib/index.ts'
 import { ASSERTION_TYPE } from '../support/assertions.ts'
 import { loadProgram } from '../support/page_programs.ts'
 import { rowsOf } from '../support/page_tables.ts'
@@ -48,7 +48,7 @@ describe('docs/operating.md', () => {
       return undefined
     }
     const app = express()
-    app.use('/token', readFormBody(), limit, createTokenEndpoint({ findClient, exchanges: [] }))
+    app.use('/token', readFormBody(), limit, createTokenEndpoint({ findClient, exchanges: [] }), respondWithError())
     const route = await listen(createServer(app))
     const payload = Buffer.from(JSON.stringify({ sub: 'signer' })).toString('base64url')
     const signed = { client_assertion_type: ASSERTION_TYPE, client_assertion: `e30.${payload}.e30` }
