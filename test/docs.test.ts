@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
@@ -61,8 +61,13 @@ const outcomeOf = (name: string): Promise<{ status: number | null; told: string 
   })
 
 /** Starts a program of the folder that serves, and asks it something. */
-async function ask<T>(name: string, about: (origin: string) => Promise<T>): Promise<T> {
-  const child = fork(join(folder, name), { cwd: folder, execArgv: ['--import', './preload.mjs'], silent: true })
+async function ask<T>(
+  name: string,
+  about: (origin: string) => Promise<T>,
+  { env = {}, imports = ['./preload.mjs'] }: { env?: NodeJS.ProcessEnv; imports?: readonly string[] } = {},
+): Promise<T> {
+  const execArgv = imports.flatMap((each) => ['--import', each])
+  const child = fork(join(folder, name), { cwd: folder, execArgv, silent: true, env: { ...process.env, ...env } })
   try {
     const [port] = await once(child, 'message', { signal: AbortSignal.timeout(30_000) })
     return await about(`http://127.0.0.1:${port}`)
@@ -178,6 +183,7 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     }
     const tsconfig = { compilerOptions: { ...options, moduleDetection: 'force' }, include: ['*.ts', '*.mjs', '*.cjs'] }
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(tsconfig))
+    cpSync(join(root, 'examples/recipes'), join(folder, 'recipes'), { recursive: true })
     for (const program of programs) {
       const { language, source } = program
       const sourcefile = join(root, program.file)
@@ -322,6 +328,40 @@ describe('programs of the documents', { concurrency: availableParallelism() }, (
     writeFileSync(join(folder, 'several_issuers.mjs'), program)
     const { status, told } = await outcomeOf('several_issuers.mjs')
     assert.equal(status, 0, told)
+  })
+
+  // As docs/recipes.md has it: the folder from the package, beside the packages.
+  const secret = 'x'.repeat(64)
+  const robot = { client_id: 'robot', client_secret: secret, grant_types: ['client_credentials'], scope: 'read' }
+  const token = (origin: string): Promise<Response> => {
+    const headers = { Authorization: `Basic ${Buffer.from(`robot:${secret}`).toString('base64')}` }
+    const body = new URLSearchParams({ grant_type: 'client_credentials' })
+    return fetch(`${origin}/token`, { method: 'POST', headers, body })
+  }
+  const starts: Readonly<Record<string, (origin: string) => Promise<Response>>> = {
+    'fastify/start.ts': token,
+    'nestjs/main.ts': token,
+    'mcp-users/start.ts': (origin) => fetch(`${origin}/.well-known/oauth-authorization-server`),
+    'mcp/start.ts': (origin) => fetch(`${origin}/.well-known/oauth-authorization-server`),
+    'fapi/start.ts': (origin) => fetch(`${origin}/.well-known/oauth-authorization-server`),
+    'smart/start.ts': (origin) => fetch(`${origin}/fhir/.well-known/smart-configuration`),
+  }
+  for (const [path, request] of Object.entries(starts))
+    test(`the recipe ${path} starts as docs/recipes.md says, copied beside the packages`, async () => {
+      const page = readFileSync(join(root, 'docs/recipes.md'), 'utf8')
+      assert.ok(page.includes(`(../examples/recipes/${path})`))
+      const tsconfig = `recipes/${path.split('/')[0]}/tsconfig.json`
+      const isNest = page.includes(`npx tsx --tsconfig ${tsconfig} recipes/${path}\n`)
+      assert.equal(isNest, path.startsWith('nestjs/'))
+      const env = { CLIENTS: JSON.stringify([robot]), ...(isNest && { TSX_TSCONFIG_PATH: tsconfig }) }
+      const response = await ask(`recipes/${path}`, request, { env, imports: ['tsx', './preload.mjs'] })
+      assert.equal(response.status, 200)
+    })
+
+  test('the tsconfig.json of the recipe for NestJS compiles it, copied beside the packages', () => {
+    const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'recipes/nestjs']
+    const { status, stdout } = spawnSync(process.execPath, tsc, { cwd: folder, encoding: 'utf8' })
+    assert.equal(status, 0, stdout)
   })
 
   for (const program of programs) {

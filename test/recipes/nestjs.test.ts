@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { createTestClient, type TestClient } from 'passport-client-assertion-jwt/testing'
 
-const tsconfig = 'examples/recipes/nestjs/tsconfig.json'
+const tsconfig = 'test/recipes/nestjs.tsconfig.json'
 
 describe('recipe: NestJS', () => {
   const issuer = 'https://op.example'
