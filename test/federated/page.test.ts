@@ -1,12 +1,21 @@
 // The client records of docs/workloads.md, as they stand there, with tokens in the shapes of the platforms. Local stand-ins
 // serve what the platforms serve: discovery documents, keys and a SPIFFE bundle.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createAssertionVerifier } from '../../lib/assertion/verify.ts'
 import type { Client } from '../../lib/client.ts'
-import { createTrustedIssuers, githubActions, kubernetes, spiffe } from '../../lib/federated/index.ts'
+import {
+  createTrustedIssuers,
+  entra,
+  githubActions,
+  gitlab,
+  google,
+  kubernetes,
+  spiffe,
+} from '../../lib/federated/index.ts'
 import { NOW, newKey, outcomeOf, type TestKey, testRegister } from '../support/assertions.ts'
 import { blocksOf } from '../support/markdown.ts'
 import { githubToken, kubernetesToken, spiffeToken, tokenBy } from '../support/platform_tokens.ts'
@@ -118,4 +127,34 @@ test('the record for SPIFFE accepts the JWT-SVID of its workload without client_
   assert.equal(await outcome(svid(), form), 'accepted')
   assert.equal(await outcome(svid({ sub: 'spiffe://example.org/ns/payments/other' }), form), 'client_unknown')
   assert.equal(await outcome(svid({ sub: 'spiffe://else.example/ledger' }), form), 'assertion_issuer_mismatch')
+})
+
+test('the table of presets in docs/workloads.md has what each preset returns', () => {
+  const presets = {
+    kubernetes: kubernetes({ issuer: CLUSTER }),
+    githubActions: githubActions(),
+    gitlab: gitlab(),
+    entra: entra({ tenant: '00000000-0000-4000-8000-000000000000' }),
+    google: google(),
+    spiffe: spiffe({ trustDomain: 'example.org' }),
+  }
+  const page = readFileSync(join(root, 'docs/workloads.md'), 'utf8')
+  const [, table = ''] = /^\| preset \|.*\n\| --- .*\n((?:\|.*\n)+)/m.exec(page) ?? []
+  const rows = table.split('\n').filter(Boolean)
+  const expected = Object.entries(presets).map(
+    ([name, { algorithms = [], maxLifetimeSeconds = 0, replay, discovery }]) => [
+      `\`${name}\``,
+      algorithms.map((each) => `\`${each}\``).join(', '),
+      maxLifetimeSeconds > 9999 ? maxLifetimeSeconds.toLocaleString('en-US') : String(maxLifetimeSeconds),
+      `\`${replay}\``,
+      discovery === true,
+    ],
+  )
+  assert.deepEqual(
+    rows.map((row) => {
+      const [name, algorithms, lifetime, replay, keys] = row.slice(2, -2).split(' | ')
+      return [name, algorithms, lifetime, replay, keys === 'discovery']
+    }),
+    expected,
+  )
 })
