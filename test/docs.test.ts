@@ -5,7 +5,7 @@ import { fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { transform } from 'esbuild'
@@ -83,6 +83,17 @@ const answerOf = (name: string, path: string, form: Record<string, string>): Pro
 describe('documents', () => {
   for (const file of files) {
     test(`${file}: every relative link leads somewhere`, () => assert.deepEqual(brokenLinks(root, file), []))
+
+    // CONTRIBUTING is for a clone of the repository, and says so. The link of docs/performance.md is next to a command for a clone.
+    if (!/^(bench|docs\/(rules|decisions))\/|^CONTRIBUTING\.md$|^docs\/performance\.md$/.test(file))
+      test(`${file}: a link to what the package does not have says that it is in the repository only`, () => {
+        const text = readFileSync(join(root, file), 'utf8')
+        const links = text.matchAll(/\]\((?!https?:)([^)]*)\)( \(in\s+the\s+repository\s+only\))?/g)
+        for (const [link, target = '', mark] of links) {
+          const path = relative(root, resolve(root, dirname(file), target.split('#')[0] ?? ''))
+          assert.equal(mark !== undefined, /^(bench|test|scripts|docs\/(api|rules|decisions))(\/|$)/.test(path), link)
+        }
+      })
 
     test(`${file}: every block of code begins and ends on a line of its own`, () => {
       const fences = readFileSync(join(root, file), 'utf8')
