@@ -15,7 +15,7 @@ const PAGE = 'docs/from-apiac.md'
 const TOKEN_ENDPOINT = 'https://as.example.com/token'
 const SECRET = 'a secret of the old server, with more than sixty-four bytes in it, for HS512'
 
-/** An assertion as clients of the seed make them: for the token endpoint, thirty seconds, with iat and jti. */
+/** An assertion as clients of the plug make them: for the token endpoint, thirty seconds, with iat and jti. */
 function assertionOf(
   clientId: string,
   { alg, key, kid }: { alg: string; key: TestKey['privateKey'] | string; kid?: string },
@@ -49,7 +49,7 @@ interface OldClient {
 
 describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
   let route: Route
-  let likeTheSeed: AssertionVerifier
+  let likeThePlug: AssertionVerifier
   let clients: Map<string, Client>
   let base: readonly OldClient[] = []
 
@@ -136,13 +136,13 @@ describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
         becomes: { error: 'invalid_client', status: 400, row: 'keys with a `use`' },
       },
     ]
-    const program = (await loadProgram(root, PAGE, 'likeTheSeed', ['app', 'clients'])) as {
+    const program = (await loadProgram(root, PAGE, 'likeThePlug', ['app', 'clients'])) as {
       app: Express
       clients: Map<string, Client>
-      likeTheSeed: AssertionVerifier
+      likeThePlug: AssertionVerifier
     }
     clients = program.clients
-    likeTheSeed = program.likeTheSeed
+    likeThePlug = program.likeThePlug
     for (const { record } of base) clients.set(String(record['client_id']), record as unknown as Client)
     route = await listen(createServer(program.app))
   })
@@ -153,7 +153,7 @@ describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
     for (const { what, record, signs, becomes } of base) {
       const id = String(record['client_id'])
       const answer = await post(route.url, { grant_type: 'x', ...assertionOf(id, signs) })
-      const verified = await likeTheSeed(assertionOf(id, signs)).then(
+      const verified = await likeThePlug(assertionOf(id, signs)).then(
         () => 'accepted',
         (error: { code: string }) => error.code,
       )
@@ -193,7 +193,7 @@ describe('a client base of APIacAuthClientJWT, by docs/from-apiac.md', () => {
     const signs = base[3]?.signs ?? assert.fail()
     const now = 1_800_000_000
     const at = (age: number) =>
-      likeTheSeed(assertionOf('mac', signs, { iat: now - age, exp: now + 100 }), { now }).then(
+      likeThePlug(assertionOf('mac', signs, { iat: now - age, exp: now + 100 }), { now }).then(
         () => 'accepted',
         (error: { reason: string }) => error.reason,
       )
