@@ -36,7 +36,7 @@ export function apiRoutes(parts: {
 
   const routes = Router()
   routes.use((req, res, next) => (req.path === document.path ? document.handler(req, res) : next()))
-  routes.all('/api/whoami', requireAccessToken(verifier, { requestUrl }) as RequestHandler)
+  routes.all('/api/whoami', requireAccessToken(verifier, { requestUrl }))
   routes.all('/api/scope/:name', guardByScope)
   routes.get(['/api/whoami', '/api/scope/:name'], whoami)
   routes.all(['/api/whoami', '/api/scope/:name'], methodNotAllowed)

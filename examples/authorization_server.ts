@@ -177,15 +177,15 @@ export function authorizationServer(
   const loginCookie = createCookie('login', issuer)
   const logins = createLogins({ store: sessionStore, users, cookie: loginCookie })
   const guards = createFormGuards({ issuer, baseSecret, loginCookie })
-  const login = createLogin({ base, users, clients, logins, guards, formFields: readFormBody() as RequestHandler })
+  const login = createLogin({ base, users, clients, logins, guards, formFields: readFormBody() })
 
   app.disable('x-powered-by')
   app.set('etag', false)
   app.use(withoutIssuerPath(base), securityHeaders)
-  app.use('/token', token as RequestHandler)
-  app.use('/introspect', introspection as RequestHandler)
-  app.use('/revoke', revocation as RequestHandler)
-  app.use('/par', pushedAuthorization as RequestHandler)
+  app.use('/token', token)
+  app.use('/introspect', introspection)
+  app.use('/revoke', revocation)
+  app.use('/par', pushedAuthorization)
   app.use(
     apiRoutes({ issuer, tokens, sessions, dpop, scopes: clients.scopes, acceptsIssuerAudience: listed === undefined }),
   )

@@ -133,10 +133,10 @@ export function addFapi({ app, requireLogin }: Application, options: FapiOptions
   app.get('/authorize', server.authorization(authorization.validate, authorization.immediate), askForConsent)
   app.post('/authorize/decision', requireLogin, server.decision(authorization.decision))
   app.use('/authorize', logInFirst, authorization.errors)
-  app.use('/par', par as RequestHandler)
-  app.use('/token', token as RequestHandler)
-  app.use('/introspect', introspection as RequestHandler)
-  app.use('/revoke', revocation as RequestHandler)
+  app.use('/par', par)
+  app.use('/token', token)
+  app.use('/introspect', introspection)
+  app.use('/revoke', revocation)
   app.all('/jwks', createDocumentEndpoint(tokens.jwks()))
   const metadata = createMetadata({
     issuer,
@@ -160,8 +160,8 @@ export function addFapi({ app, requireLogin }: Application, options: FapiOptions
     dpop,
   })
   const document = createProtectedResource({ resource, issuer, scopes: SCOPES, dpop })
-  app.all(document.path, document.handler as RequestHandler)
-  app.get('/accounts', requireAccessToken(verifier, { scope: 'accounts' }) as RequestHandler, (request, response) => {
+  app.all(document.path, document.handler)
+  app.get('/accounts', requireAccessToken(verifier, { scope: 'accounts' }), (request, response) => {
     const { subject, clientId } = (request as Request & { auth: AccessToken }).auth
     response.json({ owner: subject, client: clientId, accounts: ['current'] })
   })

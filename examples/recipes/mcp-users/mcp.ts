@@ -110,8 +110,8 @@ ${isLoopback ? WARNING : ''}
   app.get('/authorize', server.authorization(authorization.validate, authorization.immediate), askForConsent)
   app.post('/authorize/decision', requireLogin, server.decision(authorization.decision))
   app.use('/authorize', logInFirst, authorization.errors)
-  app.use('/token', token as RequestHandler)
-  app.use('/revoke', revocation as RequestHandler)
+  app.use('/token', token)
+  app.use('/revoke', revocation)
   app.all('/jwks', createDocumentEndpoint(tokens.jwks()))
   const metadata = createMetadata({
     issuer,
@@ -128,9 +128,9 @@ ${isLoopback ? WARNING : ''}
   // The MCP server: a resource whose tools run as the user of the token.
   const verifier = createAccessTokenVerifier({ issuer, resource, keys: { tokens, sessions } })
   const document = createProtectedResource({ resource, issuer, scopes: Object.keys(SCOPES), name: 'Notes' })
-  app.all(document.path, document.handler as RequestHandler)
+  app.all(document.path, document.handler)
   const mcp = toNodeHandler(createMcpHandler(({ authInfo }) => createTools(findUser(String(authInfo?.extra?.['sub'])))))
-  app.all('/mcp', requireAccessToken(verifier, { scope: 'notes.read' }) as RequestHandler, mcp)
+  app.all('/mcp', requireAccessToken(verifier, { scope: 'notes.read' }), mcp)
 }
 
 function createTools(user: User | undefined): McpServer {

@@ -194,9 +194,9 @@ ${scope.includes('launch/patient') ? patients.join('') : ''}
     response.redirect(303, `/auth/authorize?${new URLSearchParams(String(request.body.next))}`)
   })
   app.use(['/auth/authorize', '/auth/login'], askToLogIn, authorization.errors)
-  app.use('/auth/token', token as RequestHandler)
-  app.use('/auth/introspect', introspection as RequestHandler)
-  app.use('/auth/revoke', revocation as RequestHandler)
+  app.use('/auth/token', token)
+  app.use('/auth/introspect', introspection)
+  app.use('/auth/revoke', revocation)
   app.all('/auth/jwks', createDocumentEndpoint(tokens.jwks()))
   app.all('/.well-known/oauth-authorization-server/auth', createDocumentEndpoint(metadata))
 
