@@ -79,8 +79,8 @@ interface IntrospectionOptions {
   /**
    * Returns whether a client may ask about an active token; `token` is the response that it would receive. Only `true` allows
    * it. If the function rejects, the endpoint responds with 503. Default: a client may ask about all access tokens and about the
-   * refresh tokens issued to it. Clients with a metadata document (`isClientDocument`) may not ask, because anybody can publish one:
-   * they are refused with `client_not_confidential`. With `resources`, a client whose record lists resources may ask only
+   * refresh tokens issued to it. Clients that wrote their own record (`isClientDocument`: a metadata document or
+   * dynamic registration) may not ask, because anyone can do that: they are refused with `client_not_confidential`. With `resources`, a client whose record lists resources may ask only
    * about access tokens for one of them.
    */
   readonly mayAsk?: ((client: Client, token: ActiveToken) => boolean | Promise<boolean>) | undefined
@@ -226,7 +226,7 @@ function introspection(options: IntrospectionOptions): Introspect {
     if (options.mayAsk === undefined && isClientDocument(client)) {
       throw refusal('client_not_confidential', {
         clientId: client.client_id,
-        detail: 'a client with a metadata document may not introspect tokens unless mayAsk allows it',
+        detail: 'a client that wrote its own record may not introspect tokens unless mayAsk allows it',
       })
     }
     const token = await stateOf(requiredParameter(parameters, 'token'), request)
