@@ -252,10 +252,8 @@ function findRedirectUriProblems({ client, options }: Subject): readonly Found[]
 
 /** RFC 6749 §4.4: the token endpoint refuses this grant to public clients, whatever their record says. */
 function findGrantProblem({ client }: Subject): Found {
-  const grants = grantTypesOf(client)
-  if (!isPublicClient(client) || !grants.includes('client_credentials')) return undefined
-  const find = grants.every((each) => each === 'client_credentials') ? error : warning
-  return find('grant_types', 'has client_credentials, which a public client cannot use (RFC 6749 section 4.4)')
+  if (!isPublicClient(client) || !grantTypesOf(client).includes('client_credentials')) return undefined
+  return warning('grant_types', 'has client_credentials, which a public client cannot use (RFC 6749 section 4.4)')
 }
 
 /** The algorithms a client of this method may use: the one it registered, or all of the server's. */

@@ -217,13 +217,13 @@ test('the options say what the server accepts, and no problem shows a secret', a
   assert.equal(await outcomeOf(verify(formWith(assertionWith(SECRET)))), 'accepted')
 })
 
-test('client_credentials of a public client is a warning, and an error if the client has no other grant type', async () => {
+test('client_credentials of a public client is a warning: the record is read as before, and the grant is refused', async () => {
   const problemsOf = async (token_endpoint_auth_method: string, grant_types: readonly string[]) => {
     const client = { client_id: 'c', client_secret: 'x', token_endpoint_auth_method, grant_types }
     return (await findClientProblems(client)).map(({ severity, member }) => [severity, member])
   }
   assert.deepEqual(await problemsOf('none', ['authorization_code', 'client_credentials']), [['warning', 'grant_types']])
-  assert.deepEqual(await problemsOf('none', ['client_credentials']), [['error', 'grant_types']])
+  assert.deepEqual(await problemsOf('none', ['client_credentials']), [['warning', 'grant_types']])
   assert.deepEqual(await problemsOf('none', ['authorization_code', 'refresh_token']), [])
   assert.deepEqual(await problemsOf('none', []), [])
   assert.deepEqual(await problemsOf('client_secret_basic', ['client_credentials']), [])

@@ -110,7 +110,7 @@ export type WellKnownPaths = {
  * ```ts
  * import { getWellKnownPaths } from 'passport-client-assertion-jwt'
  *
- * app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
+ * app.all(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
  * ```
  */
 export function getWellKnownPaths(issuer: string): WellKnownPaths {
@@ -263,7 +263,7 @@ const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: tru
 /**
  * Creates a handler that serves a public JSON document, such as metadata or a set of public keys. It responds to GET
  * and HEAD, and allows caching. Use it with `node:http`, or with Express:
- * `app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
+ * `app.all(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))`.
  *
  * Throws a `TypeError` if an option is unknown or invalid.
  *
@@ -273,7 +273,7 @@ const DOCUMENT_NAMES = optionNames<DocumentEndpointOptions>({ maxAgeSeconds: tru
  * ```ts
  * import { createDocumentEndpoint } from 'passport-client-assertion-jwt'
  *
- * app.get(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
+ * app.all(getWellKnownPaths(issuer).all, createDocumentEndpoint(document))
  * ```
  */
 export function createDocumentEndpoint(

@@ -106,7 +106,7 @@ function checkScopes(scopes: unknown): void {
  * of the authorization server, so both documents agree. Serve it below the base URL of the FHIR server:
  *
  * ```ts
- * app.get('/fhir/.well-known/smart-configuration', createDocumentEndpoint(smartConfiguration))
+ * app.all('/fhir/.well-known/smart-configuration', createDocumentEndpoint(smartConfiguration))
  * ```
  *
  * The document contains `issuer` and `jwks_uri` only with the capability `sso-openid-connect`; your application then
