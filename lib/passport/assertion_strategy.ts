@@ -155,7 +155,7 @@ const contentType = (request: StrategyRequest): string | undefined => {
  *
  * const app = express()
  * const options = { session: false, failWithError: true }
- * app.post('/par', readFormBody(), passport.authenticate('client-assertion-jwt', options), (req, res) => {
+ * app.post('/par', setNoStore(), readFormBody(), passport.authenticate('client-assertion-jwt', options), (req, res) => {
  *   res.status(201).json({ from: req.user, how: req.authInfo })
  * })
  * ```

@@ -126,7 +126,7 @@ function withStatus(error: OAuthError): OAuthError {
  * ```ts
  * import { requireAccessToken } from 'passport-client-assertion-jwt/resource-server'
  *
- * app.use('/api', requireAccessToken(verifier) as RequestHandler)
+ * app.use('/api', requireAccessToken(verifier))
  * ```
  */
 export function requireAccessToken(verifier: AccessTokenVerifier, options: AccessTokenRequirements = {}): Middleware {
