@@ -178,20 +178,28 @@ function createSum(server: Running, requests: number) {
   }
 }
 
-/** Measures servers beside each other: all run, and one at a time has work. */
+/** Slices of some requests, one server after the other, there and back: so none is always the first, or always waits longest. */
+async function inSlices<T>(
+  those: readonly T[],
+  from: number,
+  to: number,
+  each: (one: T, from: number, to: number) => Promise<unknown>,
+): Promise<void> {
+  const order = [...those]
+  for (let at = from; at < to; at += SLICE_REQUESTS) {
+    for (const one of order) await each(one, at, Math.min(at + SLICE_REQUESTS, to))
+    order.reverse()
+  }
+}
+
+/** Measures servers beside each other: all run, and one at a time has work, also while they warm up. */
 export async function turn({ load, entrants, concurrency, warmUp, requests }: TurnOptions): Promise<Measured[]> {
   const servers: Running[] = []
   try {
-    for (const entrant of entrants) {
-      const server = await start(entrant, load, concurrency)
-      servers.push(server)
-      await server.fire(0, warmUp)
-    }
+    for (const entrant of entrants) servers.push(await start(entrant, load, concurrency))
+    await inSlices(servers, 0, warmUp, (server, from, to) => server.fire(from, to))
     const sums = servers.map((server) => createSum(server, requests))
-    for (let from = warmUp; from < warmUp + requests; from += SLICE_REQUESTS) {
-      const to = Math.min(from + SLICE_REQUESTS, warmUp + requests)
-      for (const sum of sums) await sum.measure(from, to)
-    }
+    await inSlices(sums, warmUp, warmUp + requests, (sum, from, to) => sum.measure(from, to))
     return await Promise.all(sums.map((sum) => sum.result()))
   } finally {
     await Promise.all(servers.map((server) => server.end()))
