@@ -1,3 +1,4 @@
+import type { ClientAuthentication } from '../client.ts'
 import { isClientDocument } from '../client_document.ts'
 import { OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
@@ -200,15 +201,16 @@ function proofByMac({ parts, client, alg, algorithm, kid, now, rules, envelope }
 /** Notes how the client was authenticated: what the application sees of it. */
 export function describe(attempt: Attempt, proof: Proof): void {
   const { algorithm, alg, jti, envelope, issuer } = attempt
-  attempt.authentication = {
+  const found: { -readonly [Member in keyof ClientAuthentication]: ClientAuthentication[Member] } = {
     method: algorithm.method,
     alg,
-    ...(proof.kid === undefined ? {} : { kid: proof.kid }),
-    ...(jti === undefined ? {} : { jti }),
-    ...(issuer === undefined ? {} : { issuer }),
     claims: envelope.claims,
     header: envelope.header,
   }
+  if (proof.kid !== undefined) found.kid = proof.kid
+  if (jti !== undefined) found.jti = jti
+  if (issuer !== undefined) found.issuer = issuer
+  attempt.authentication = found
 }
 
 /** The client made the assertion: with the keys or secrets registered for it and with nothing else. */

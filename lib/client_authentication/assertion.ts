@@ -36,19 +36,19 @@ export function answerOfVerifier(ask: () => unknown): unknown {
  * Authenticates by the assertion verifier, which publishes the outcome. The assertion itself says which of the methods it
  * is of; the verifier learns which are offered, so that it refuses the others before the assertion is spent.
  */
-export async function authenticateByAssertion(
+export function authenticateByAssertion(
   { parameters, context }: PresentedRequest,
   { verifyAssertion, assertionMethods: methods }: MethodParts,
 ): Promise<AuthenticatedClient> {
-  if (verifyAssertion === undefined)
-    throw publishFailure(
-      refusal('client_method_mismatch', { detail: 'this endpoint does not accept client assertions' }),
-    )
+  if (verifyAssertion === undefined) {
+    const detail = 'this endpoint does not accept client assertions'
+    return Promise.reject(publishFailure(refusal('client_method_mismatch', { detail })))
+  }
   const known = methods.length < 2 ? Object.assign({}, context, { methods }) : context
   // a verifier of this package bounds what it waits for, and rejects with what it has published
   const answer =
     'methods' in verifyAssertion
       ? verifyAssertion(parameters, known)
       : answerOfVerifier(() => verifyAssertion(parameters, known))
-  return judge(await answer, methods)
+  return Promise.resolve(answer).then((authenticated) => judge(authenticated, methods))
 }
