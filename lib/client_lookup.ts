@@ -52,28 +52,41 @@ function refusalOf(thrown: unknown): OAuthError {
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
  * `client_unknown`, also for an identifier that cannot be registered, `client_misconfigured`, or the
- * `client_document_refused` that `findClient` threw. If `findClient` throws or rejects with anything else, this throws or
- * rejects with `store_unavailable` (503), whose `detail` names the option. A `findClient` that returns at once is not awaited.
+ * `client_document_refused` that `findClient` threw. With `use`, it returns what that makes of the client or the refusal.
+ * If `findClient` throws or rejects with anything else, this throws or rejects with `store_unavailable` (503), whose
+ * `detail` names the option. A `findClient` that returns at once is not awaited.
  */
 export function lookUpClient<C extends Client>(
   findClient: FindClient<C>,
   clientId: string,
   context: RequestContext,
-): C | OAuthError | Promise<C | OAuthError> {
+): C | OAuthError | Promise<C | OAuthError>
+export function lookUpClient<C extends Client, R>(
+  findClient: FindClient<C>,
+  clientId: string,
+  context: RequestContext,
+  use: (looked: C | OAuthError) => R,
+): R | Promise<R>
+export function lookUpClient<C extends Client, R>(
+  findClient: FindClient<C>,
+  clientId: string,
+  context: RequestContext,
+  use: (looked: C | OAuthError) => R = (looked) => looked as R,
+): R | Promise<R> {
   if (!isRegistrableClientId(clientId))
-    return refusal('client_unknown', { clientId, detail: 'the client_id has no valid form' })
+    return use(refusal('client_unknown', { clientId, detail: 'the client_id has no valid form' }))
   let found: ReturnType<FindClient<C>>
   try {
     found = findClient(clientId, context)
   } catch (thrown) {
-    return refusalOf(thrown)
+    return use(refusalOf(thrown))
   }
-  if (!isPromise(found)) return judgeClient(found, clientId)
-  return awaitAnswer<C | undefined | null, C | OAuthError>(
+  if (!isPromise(found)) return use(judgeClient(found, clientId))
+  return awaitAnswer<C | undefined | null, R>(
     found,
-    (record) => judgeClient(record, clientId),
+    (record) => use(judgeClient(record, clientId)),
     undefined,
-    refusalOf,
+    (thrown) => use(refusalOf(thrown)),
   )
 }
 

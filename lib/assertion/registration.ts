@@ -67,9 +67,8 @@ export const CLIENT_CHECK: Check = {
   title: 'The client exists',
   needs: ['clientId'],
   run(attempt) {
-    const looked = lookUpClient(attempt.parts.findClient, attempt.clientId, attempt.context)
-    if (isPromise(looked)) return looked.then((client) => acceptClient(attempt, client))
-    return acceptClient(attempt, looked)
+    const { parts, clientId, context } = attempt
+    return lookUpClient(parts.findClient, clientId, context, (looked) => acceptClient(attempt, looked))
   },
   report: ({ client }) => client.client_name,
 }

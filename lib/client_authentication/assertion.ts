@@ -49,6 +49,6 @@ export function authenticateByAssertion(
   const answer =
     'methods' in verifyAssertion
       ? verifyAssertion(parameters, known)
-      : answerOfVerifier(() => verifyAssertion(parameters, known))
+      : new Promise<unknown>((resolve) => resolve(answerOfVerifier(() => verifyAssertion(parameters, known))))
   return Promise.resolve(answer).then((authenticated) => judge(authenticated, methods))
 }
