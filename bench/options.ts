@@ -49,7 +49,7 @@ export const SCENARIOS: readonly Scenario[] = (['cc', 'refresh', 'code'] as cons
 )
 
 type Preset = Readonly<Record<'servers' | 'scenarios' | 'tokens' | 'concurrency' | 'records', string>> &
-  Readonly<Record<'rounds' | 'requests' | 'warmUp' | 'basicWarmUp', number>>
+  Readonly<Record<'rounds' | 'requests' | 'warmUp', number>>
 
 const DEFAULTS: Preset = {
   servers: CONTESTANTS.map(({ name }) => name).join(','),
@@ -60,7 +60,6 @@ const DEFAULTS: Preset = {
   rounds: 5,
   requests: 6000,
   warmUp: 12_000,
-  basicWarmUp: 12_000,
 }
 const PRESETS = {
   quick: {
@@ -70,7 +69,6 @@ const PRESETS = {
     rounds: 1,
     requests: 1000,
     warmUp: 1000,
-    basicWarmUp: 1000,
   },
   full: {
     ...DEFAULTS,
@@ -85,8 +83,6 @@ const PRESETS = {
     scenarios: 'cc-es256,cc-hs256,cc-basic,refresh-es256,refresh-basic,code-es256,code-basic',
     rounds: 3,
     requests: 3000,
-    warmUp: 4000,
-    basicWarmUp: 10_500,
   },
 } as const satisfies Readonly<Record<string, Preset>>
 
@@ -106,8 +102,6 @@ export interface Options {
   readonly rounds: number
   readonly requests: number
   readonly warmUp: number
-  /** The same for clients that use Basic. passport-http calls `new Buffer`, which Node examines 10,000 times in each process. */
-  readonly basicWarmUp: number
   readonly profile: string | undefined
   readonly out: string | undefined
 }
@@ -199,7 +193,6 @@ export function readOptions(args: readonly string[]): Options | undefined {
     rounds: Number(values.rounds ?? preset.rounds),
     requests: Number(values.requests ?? preset.requests),
     warmUp: Number(values['warm-up'] ?? preset.warmUp),
-    basicWarmUp: Number(values['warm-up'] ?? preset.basicWarmUp),
     profile: values.profile,
     out: values.out,
   }

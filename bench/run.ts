@@ -71,7 +71,7 @@ async function runCase(
   const { scenario, tokens, concurrency, records, population } = each
   const own = credentials.get(scenario.method)
   if (own === undefined) throw new Error('no credentials')
-  const warmUp = scenario.method === 'basic' ? options.basicWarmUp : options.warmUp
+  const { warmUp } = options
   const count = warmUp + options.requests
   const populated = (what: string): number => (options.populate.includes(what) ? population : 0)
   const store = await startStore(each.store)
@@ -139,7 +139,7 @@ async function main(): Promise<void> {
     options.out ?? fileURLToPath(new URL(`../../results/${startedAt.replace(/[:.]/g, '-')}.json`, import.meta.url))
   mkdirSync(dirname(file), { recursive: true })
   process.stdout.write(
-    `Node ${machine.node}, ${machine.processors} × ${machine.processor}. Medians of ${options.rounds} interleaved rounds, ${options.requests} requests each after ${options.warmUp} of warm-up (Basic: ${options.basicWarmUp}).\n`,
+    `Node ${machine.node}, ${machine.processors} × ${machine.processor}. Medians of ${options.rounds} interleaved rounds, ${options.requests} requests each after ${options.warmUp} of warm-up.\n`,
   )
   try {
     for (const each of casesOf(options)) {
@@ -150,7 +150,7 @@ async function main(): Promise<void> {
       // after each case, so that an interrupted run leaves what it has
       writeFileSync(
         file,
-        `${JSON.stringify({ startedAt, machine, rounds: options.rounds, requests: options.requests, warmUp: options.warmUp, basicWarmUp: options.basicWarmUp, results }, null, 1)}\n`,
+        `${JSON.stringify({ startedAt, machine, rounds: options.rounds, requests: options.requests, warmUp: options.warmUp, results }, null, 1)}\n`,
       )
     }
   } finally {
