@@ -201,10 +201,12 @@ export interface AccountPage {
   readonly clientName: (clientId: string) => string
 }
 
+// made once: a new one for each moment takes most of the time of a long page
+const MOMENTS = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
+
 const moment = (epochSeconds: number): Html => {
   const date = new Date(epochSeconds * 1000)
-  const text = date.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
-  return html`<time datetime="${date.toISOString()}">${text} UTC</time>`
+  return html`<time datetime="${date.toISOString()}">${MOMENTS.format(date)} UTC</time>`
 }
 
 /** The name of a client, followed by its identifier if that differs. */

@@ -6,7 +6,7 @@ import type { Session } from './session.ts'
 import type { SessionStore } from './session_store.ts'
 
 /** Sessions of one user and type that may be active at once, unless the options say otherwise. */
-const MOST_SESSIONS_PER_USER = 1000
+const MOST_SESSIONS_PER_USER = 5000
 /** A process asks the store how many sessions a user has after as many openings of this user: most openings ask nothing. */
 const OPENINGS_PER_CHECK = 32
 /** Users who share a counter are looked at more often, and nothing else. */

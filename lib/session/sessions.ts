@@ -48,7 +48,7 @@ export interface SessionsOptions extends SessionSettings {
   readonly perClient?: ((client: Client) => SessionSettings | undefined) | undefined
   /**
    * Active sessions of one user and type. Beyond it, opening another one ends the oldest, those of the same client first.
-   * A process looks at every 32nd session of a user, so there may be up to 32 more. Default 1000; 1 to 1 000 000.
+   * A process looks at every 32nd session of a user, so there may be up to 32 more. Default 5000; 1 to 1 000 000.
    */
   readonly maximumSessionsPerUser?: number | undefined
   /** Returns the time in epoch seconds if `now` is not passed. Default: the system clock. */

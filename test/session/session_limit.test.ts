@@ -40,12 +40,12 @@ test('a user who opens sessions in a loop keeps the newest ones, at most maximum
   assert.ok((await idsOf('alice')).length >= 50)
 })
 
-test('the limit is 1000 unless it is set', async () => {
+test('the limit is 5000 unless it is set', async () => {
   const { open, idsOf } = world()
-  await open('alice', 'web', 1000)
-  assert.equal((await idsOf('alice')).length, 1000)
+  await open('alice', 'web', 5000)
+  assert.equal((await idsOf('alice')).length, 5000)
   await open('alice', 'web', 500)
-  assert.ok((await idsOf('alice')).length <= 1000 + BETWEEN_CHECKS)
+  assert.ok((await idsOf('alice')).length <= 5000 + BETWEEN_CHECKS)
 })
 
 test('a limit below 32 is looked at as often as it is high: with 1, a new session ends the one before', async () => {
