@@ -49,6 +49,8 @@ function refusalOf(thrown: unknown): OAuthError {
   throw unavailable(thrown, "the option 'findClient' threw, rejected, or did not settle in time")
 }
 
+const asItIs = (looked: unknown): unknown => looked
+
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
  * `client_unknown`, also for an identifier that cannot be registered, `client_misconfigured`, or the
@@ -71,7 +73,7 @@ export function lookUpClient<C extends Client, R>(
   findClient: FindClient<C>,
   clientId: string,
   context: RequestContext,
-  use: (looked: C | OAuthError) => R = (looked) => looked as R,
+  use: (looked: C | OAuthError) => R = asItIs as never,
 ): R | Promise<R> {
   if (!isRegistrableClientId(clientId))
     return use(refusal('client_unknown', { clientId, detail: 'the client_id has no valid form' }))
@@ -86,7 +88,7 @@ export function lookUpClient<C extends Client, R>(
     found,
     (record) => use(judgeClient(record, clientId)),
     undefined,
-    (thrown) => use(refusalOf(thrown)),
+    use === asItIs ? (refusalOf as never) : (thrown) => use(refusalOf(thrown)),
   )
 }
 
