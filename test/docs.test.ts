@@ -84,8 +84,8 @@ describe('documents', () => {
   for (const file of files) {
     test(`${file}: every relative link leads somewhere`, () => assert.deepEqual(brokenLinks(root, file), []))
 
-    // CONTRIBUTING is for a clone of the repository, and says so. The link of docs/performance.md is next to a command for a clone.
-    if (!/^(bench|docs\/(rules|decisions))\/|^CONTRIBUTING\.md$|^docs\/performance\.md$/.test(file))
+    // CONTRIBUTING is for a clone of the repository, and says so.
+    if (!/^(bench|docs\/(rules|decisions))\/|^CONTRIBUTING\.md$/.test(file))
       test(`${file}: a link to what the package does not have says that it is in the repository only`, () => {
         const text = readFileSync(join(root, file), 'utf8')
         const links = text.matchAll(/\]\((?!https?:)([^)]*)\)( \(in\s+the\s+repository\s+only\))?/g)
