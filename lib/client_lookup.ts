@@ -49,7 +49,7 @@ function refusalOf(thrown: unknown): OAuthError {
   throw unavailable(thrown, "the option 'findClient' threw, rejected, or did not settle in time")
 }
 
-const asItIs = (looked: unknown): unknown => looked
+const asItIs = (looked: unknown): never => looked as never
 
 /**
  * Looks a client up. Every endpoint does it with this function. Returns the client, or the refusal as a value:
@@ -58,22 +58,11 @@ const asItIs = (looked: unknown): unknown => looked
  * If `findClient` throws or rejects with anything else, this throws or rejects with `store_unavailable` (503), whose
  * `detail` names the option. A `findClient` that returns at once is not awaited.
  */
-export function lookUpClient<C extends Client>(
+export function lookUpClient<C extends Client, R = C | OAuthError>(
   findClient: FindClient<C>,
   clientId: string,
   context: RequestContext,
-): C | OAuthError | Promise<C | OAuthError>
-export function lookUpClient<C extends Client, R>(
-  findClient: FindClient<C>,
-  clientId: string,
-  context: RequestContext,
-  use: (looked: C | OAuthError) => R,
-): R | Promise<R>
-export function lookUpClient<C extends Client, R>(
-  findClient: FindClient<C>,
-  clientId: string,
-  context: RequestContext,
-  use: (looked: C | OAuthError) => R = asItIs as never,
+  use: (looked: C | OAuthError) => R = asItIs,
 ): R | Promise<R> {
   if (!isRegistrableClientId(clientId))
     return use(refusal('client_unknown', { clientId, detail: 'the client_id has no valid form' }))
@@ -88,7 +77,7 @@ export function lookUpClient<C extends Client, R>(
     found,
     (record) => use(judgeClient(record, clientId)),
     undefined,
-    use === asItIs ? (refusalOf as never) : (thrown) => use(refusalOf(thrown)),
+    (thrown) => use(refusalOf(thrown)),
   )
 }
 
