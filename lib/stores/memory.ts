@@ -81,6 +81,13 @@ const settings = (caller: string, options: MemoryStoresOptions) => {
 const full = (what: string, most: number): Error =>
   new Error(`the memory store is full: ${what} reached the limit of ${most}, and nothing unexpired is dropped`)
 
+/** Adds to the number of a key. Nothing is kept for a number of 0. */
+function addTo<Key>(counts: Map<Key, number>, key: Key, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change
+  if (count === 0) counts.delete(key)
+  else counts.set(key, count)
+}
+
 /** So many parts, that no single part is ever so large that its growth is felt as a pause. */
 const SHARDS = 256
 
@@ -169,9 +176,7 @@ export function createMemoryReplayRegister(options: MemoryStoresOptions = {}): R
     value >= 0 ? { share: assertions, slot: value } : { share: others, slot: -1 - value }
 
   const forget = ({ share, slot }: Counted): void => {
-    const left = (share.counts.get(slot) ?? 0) - 1
-    if (left > 0) share.counts.set(slot, left)
-    else share.counts.delete(slot)
+    addTo(share.counts, slot, -1)
     share.size -= 1
   }
 
@@ -238,10 +243,7 @@ export function createMemoryCodeStore(options: MemoryStoresOptions = {}): CodeSt
   const expiring = createExpiryBuckets<string>(1)
 
   const count = (owner: string | undefined, change: 1 | -1): void => {
-    if (owner === undefined) return
-    const left = (live.get(owner) ?? 0) + change
-    if (left === 0) live.delete(owner)
-    else live.set(owner, left)
+    if (owner !== undefined) addTo(live, owner, change)
   }
 
   // All codes wait for one timer: a process that wakes for each of them uses a tenth more CPU.
@@ -373,13 +375,6 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
 
   const slotFor = (subject: string): number => slotOf(mixIn(subject, seed))
 
-  const uncount = (slot: number | undefined): void => {
-    if (slot === undefined) return
-    const left = (counts.get(slot) ?? 0) - 1
-    if (left > 0) counts.set(slot, left)
-    else counts.delete(slot)
-  }
-
   /** Forgets what is due. An entry is filed once, under its first expiry; one that was prolonged is filed again here. */
   const sweep = (now: number): void => {
     for (let left = SWEEP; left > 0; left -= 1) {
@@ -392,7 +387,8 @@ export function createMemorySessionStore(options: MemoryStoresOptions = {}): Ses
         continue
       }
       entries.delete(id)
-      uncount(isMarker(entry) ? entry.slot : slotFor(entry.subject))
+      const slot = isMarker(entry) ? entry.slot : slotFor(entry.subject)
+      if (slot !== undefined) addTo(counts, slot, -1)
       if (!isMarker(entry)) strike(entry)
     }
   }
