@@ -19,13 +19,12 @@ export type LimitSessions = (opened: Session) => Promise<void>
 
 /**
  * Makes the function that keeps one user from filling the store: those beyond `maximumSessionsPerUser` are ended, of the same
- * client first, the oldest first, and never the one that was opened just now. `isOwn` says which sessions are active and of
- * this server.
+ * client first, the oldest first, and never the one that was opened just now. Only sessions that are active here are counted.
  */
 export function createSessionLimit(
   store: SessionStore,
   option: number | undefined,
-  isOwn: (session: Session, now: number) => boolean,
+  isActive: (session: Session, now: number) => boolean,
 ): LimitSessions {
   const most = wholeNumber('maximumSessionsPerUser', option, MOST_SESSIONS_PER_USER, 1, 1_000_000)
   const seed = randomInt(2 ** 31)
@@ -33,7 +32,7 @@ export function createSessionLimit(
   const perCheck = Math.min(OPENINGS_PER_CHECK, most)
 
   async function endOldest({ id, subject, type, clientId, createdAt }: Session): Promise<void> {
-    const others = (await store.list(subject, type)).filter((each) => each.id !== id && isOwn(each, createdAt))
+    const others = (await store.list(subject, type)).filter((each) => each.id !== id && isActive(each, createdAt))
     const over = Math.min(others.length + 1 - most, MOST_ENDED)
     if (over <= 0) return
     const same = others.filter((each) => each.clientId === clientId)

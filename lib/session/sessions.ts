@@ -287,15 +287,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   const isOwn = (session: Session): boolean =>
     issuer === undefined || session.issuer === undefined || session.issuer === issuer
 
-  const limit = createSessionLimit(
-    store,
-    options.maximumSessionsPerUser,
-    (session, now) => isOwn(session) && isLive(session, now),
-  )
+  const isActive = (session: Session, now: number): boolean => isOwn(session) && isLive(session, now)
+
+  const limit = createSessionLimit(store, options.maximumSessionsPerUser, isActive)
 
   const get = async (id: string, now = timeOf(clock)): Promise<Session | undefined> => {
     const session = await store.get(id)
-    return session !== undefined && isOwn(session) && isLive(session, now) ? session : undefined
+    return session !== undefined && isActive(session, now) ? session : undefined
   }
 
   /**
@@ -432,7 +430,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     async list(subject, type, now = timeOf(clock)) {
       checkedSubject(subject)
       const sessions = await store.list(subject, type)
-      return sessions.filter((session) => isOwn(session) && isLive(session, now))
+      return sessions.filter((session) => isActive(session, now))
     },
     async endAll(subject, type) {
       checkedSubject(subject)
