@@ -203,7 +203,7 @@ export interface Events {
   'session.ended': {
     /** The id of the session. */
     readonly sessionId: string
-    /** Why the server ended it of its own accord. Absent: it was ended by a call, or because a token was reused. */
+    /** `too_many_sessions`: its user had more than `maximumSessionsPerUser`. Absent: a call ended it, or a token was reused. */
     readonly because?: 'too_many_sessions' | undefined
   }
   /** `sessions.endAll` ended all sessions of one type of a user. */
