@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { openStores, type Stores } from '../../examples/stores.ts'
 import { createBoundedCalls } from '../../lib/stores/bounded_calls.ts'
 import { startPostgres } from '../support/postgres_server.ts'
+import { childrenOf } from '../support/processes.ts'
 import { postgresServer, redisServer, without } from '../support/programs.ts'
 import { newCode, newSession } from '../support/records.ts'
 import { startRedis } from '../support/redis_server.ts'
@@ -69,7 +70,11 @@ for (const [name, { start, missing }] of Object.entries(servers)) {
       await stores.codeStore.spend(code.id)
       await stores.replayRegister.remember('i', 'c', code.id, code.expiresAt)
 
+      const { pid } = server.process()
+      const children = childrenOf(pid)
       await server.process().kill()
+      // a child of PostgreSQL that still serves its connection has not been killed yet
+      await eventually('the children have ended', async () => !children.some(isRunning))
       await refusesEverything()
       await server.restart()
       await worksAgain()
@@ -117,6 +122,8 @@ test('a store that can not be reached at the start is named, without its passwor
     })
   }
 })
+
+const isRunning = (pid: number): boolean => existsSync(`/proc/${pid}`)
 
 describe('pglite', () => {
   const folder = mkdtempSync(join(tmpdir(), 'pglite-'))

@@ -19,9 +19,8 @@ export interface RunningProcess {
   status(): number | null | undefined
 }
 
-/** The process and its children (PostgreSQL has one for each connection), by what Linux tells of them. */
-function withChildren({ pid }: ChildProcess): number[] {
-  if (pid === undefined) return []
+/** The children of a process (PostgreSQL has one for each connection), by what Linux tells of them. */
+export function childrenOf(pid: number): number[] {
   const parentOf = (process: string): number => {
     try {
       return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${process}/stat`, 'utf8'))?.[1])
@@ -30,8 +29,10 @@ function withChildren({ pid }: ChildProcess): number[] {
     }
   }
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  return [pid, ...all.filter((process) => parentOf(process) === pid).map(Number)]
+  return all.filter((process) => parentOf(process) === pid).map(Number)
 }
+
+const withChildren = ({ pid }: ChildProcess): number[] => (pid === undefined ? [] : [pid, ...childrenOf(pid)])
 
 function signal(pids: readonly number[], name: NodeJS.Signals): void {
   for (const pid of pids) {
