@@ -82,7 +82,9 @@ async function runCase(
   const groups = each.store === 'memory' ? [servers] : servers.map((server) => [server])
   try {
     for (let round = 0; round < options.rounds; round++) {
-      for (const group of groups) {
+      for (const members of groups) {
+        const first = round % members.length
+        const group = [...members.slice(first), ...members.slice(0, first)] // another one starts first in each round
         // Assertions live 290 seconds, longer than a turn.
         const spread = Math.max(1, populated('clients'))
         await load.run({ kind: 'prepare', credentials: own, grant: scenario.grant, count, spread })
