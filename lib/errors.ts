@@ -401,10 +401,24 @@ export function withChallenge(error: unknown): unknown {
 /** Seconds after which a client may try again what a broken store refused. */
 const RETRY_AFTER_SECONDS = '5'
 
+/** What a store answered outside its contract. The message is for operators: what it must return, and what it returned. */
+export class WrongAnswer extends TypeError {
+  readonly #isWrongAnswer = true
+
+  /** Like `instanceof`, but safe: what a store throws may be a proxy whose traps throw. */
+  static is(thrown: unknown): thrown is WrongAnswer {
+    return typeof thrown === 'object' && thrown !== null && #isWrongAnswer in thrown
+  }
+}
+
 /** A store or look-up failed: 503 with `Retry-After`, and nothing about the cause on the wire. */
 export const unavailable = (
   cause: unknown,
-  detail = cause === undefined ? 'a store or look-up failed without saying why' : undefined,
+  detail = cause === undefined
+    ? 'a store or look-up failed without saying why'
+    : WrongAnswer.is(cause)
+      ? cause.message
+      : undefined,
 ): OAuthError =>
   refusal('store_unavailable', {
     cause,

@@ -1,5 +1,7 @@
 // Checks on options at construction. Each names the option and what it got, and never shows a value that may be secret.
 
+import { WrongAnswer } from './errors.ts'
+
 /** What kind of value it is, without its content. */
 const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
@@ -110,13 +112,13 @@ export function booleanOption(name: string, value: unknown, fallback: boolean): 
 /** What a store returned; throws, which the caller makes a 503, unless it is one of the outcomes of that verb. */
 export function expectOutcome<T extends string>(verb: string, value: T, outcomes: readonly T[]): T {
   if (outcomes.includes(value)) return value
-  throw new TypeError(`${verb} of the store must return one of ${outcomes.join(', ')}, got ${shown(value)}`)
+  throw new WrongAnswer(`${verb} of the store must return one of ${outcomes.join(', ')}, got ${shown(value)}`)
 }
 
 /** What a store counted; throws, which the caller makes a 503, unless it is a number. */
 export function expectCount(verb: string, value: number): number {
   if (Number.isSafeInteger(value)) return value
-  throw new TypeError(`${verb} of the store must return a whole number, got ${shown(value)}`)
+  throw new WrongAnswer(`${verb} of the store must return a whole number, got ${shown(value)}`)
 }
 
 /** Throws unless `value` is a function. */

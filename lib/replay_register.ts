@@ -1,4 +1,4 @@
-import { answerOf, unavailable } from './errors.ts'
+import { answerOf, WrongAnswer } from './errors.ts'
 
 /**
  * The interface of a replay register, which stores the ids of used assertions (RFC 7523 §3 point 7).
@@ -18,15 +18,15 @@ export interface ReplayRegister {
  * Notes the use of an id, and returns whether it is the first one. Rejects with a 503 if the register fails, or resolves with
  * anything but a boolean. Everything of this package that is used once is used with this function.
  */
-export async function isFirstUse(
+export const isFirstUse = (
   register: ReplayRegister,
   issuer: string,
   clientId: string,
   jti: string,
   expiresAt: number,
-): Promise<boolean> {
-  const isFirst: unknown = await answerOf(() => register.remember(issuer, clientId, jti, expiresAt))
+): Promise<boolean> => answerOf(() => register.remember(issuer, clientId, jti, expiresAt), readAnswer)
+
+function readAnswer(isFirst: unknown): boolean {
   if (typeof isFirst === 'boolean') return isFirst
-  const detail = `replayRegister.remember must resolve with a boolean, got ${typeof isFirst}`
-  throw unavailable(new TypeError(detail), detail)
+  throw new WrongAnswer(`replayRegister.remember must resolve with a boolean, got ${typeof isFirst}`)
 }

@@ -158,7 +158,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'server_secrets.ts',
   ],
   'optional.ts': [],
-  'options.ts': [],
+  'options.ts': ['errors.ts'],
   'parameters.ts': ['errors.ts'],
   passport: ['assertion', 'client_authentication', 'hosts', 'type:node:http'],
   'printable.ts': [],

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Binding, hasSoundBinding } from '../binding.ts'
 import { type Client, isPublicClient } from '../client.ts'
+import { WrongAnswer } from '../errors.ts'
 import { isVerifierOf } from './code_challenge.ts'
 
 /** An authorization code as the store sees it: never the code itself. Moments are epoch seconds. */
@@ -53,11 +54,13 @@ export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   const { version } = stored
   for (const name of ['expiresAt', 'keepUntil', 'failures'] as const)
     if (!Number.isFinite(stored[name]))
-      throw new TypeError(`the code store returned a record whose ${name} is not a number`)
+      throw new WrongAnswer(`the code store returned a record whose ${name} is not a number`)
   if (version === CODE_VERSION) return stored
   if (version !== BOUND_CODE_VERSION)
-    throw new Error(`code record of version ${version}; this version of the package supports ${BOUND_CODE_VERSION}`)
-  if (!hasSoundBinding(stored)) throw new TypeError('the code store returned a record whose binding is damaged')
+    throw new WrongAnswer(
+      `code record of version ${version}; this version of the package supports ${BOUND_CODE_VERSION}`,
+    )
+  if (!hasSoundBinding(stored)) throw new WrongAnswer('the code store returned a record whose binding is damaged')
   return stored
 }
 

@@ -1,4 +1,5 @@
 import { hasSoundBinding } from '../binding.ts'
+import { WrongAnswer } from '../errors.ts'
 import { publish } from '../events.ts'
 import { BOUND_SESSION_VERSION, type Session } from './session.ts'
 
@@ -43,7 +44,7 @@ export function upgradeSession(
   let record = stored as unknown as StoredRecord
   const from = (record['version'] ?? 0) as number
   if (!Number.isInteger(from) || from < 0 || from > newest) {
-    throw new Error(`session record of version ${from}; this version of the package supports ${newest}`)
+    throw new WrongAnswer(`session record of version ${from}; this version of the package supports ${newest}`)
   }
   for (const step of steps.slice(from)) record = step(record)
   return record as unknown as Session
@@ -65,13 +66,13 @@ export function readSession(stored: Session | undefined | null): Session | undef
   if (stored === undefined || stored === null) return undefined
   const session = upgradeSession(stored)
   if (!isSession(session) || !hasSoundBinding(session))
-    throw new TypeError('the session store returned something that is not a session')
+    throw new WrongAnswer('the session store returned something that is not a session')
   return session
 }
 
 /** The records of a list that can be read. Each of the others is left out and reported by the event `record.unreadable`. */
 export function readSessions(stored: readonly Session[]): readonly Session[] {
-  if (!Array.isArray(stored)) throw new TypeError('list of the session store must return an array')
+  if (!Array.isArray(stored)) throw new WrongAnswer('list of the session store must return an array')
   return (stored as readonly Session[]).flatMap((each) => {
     try {
       return readSession(each) ?? []

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import type { Client } from '../../lib/client.ts'
 import { createCodes } from '../../lib/code/codes.ts'
 import { createConsents } from '../../lib/consent/consents.ts'
+import type { OAuthError } from '../../lib/errors.ts'
 import type { SessionStore } from '../../lib/session/session_store.ts'
 import { createSessions } from '../../lib/session/sessions.ts'
 import { createMemoryStores } from '../../lib/stores/memory.ts'
@@ -11,6 +12,13 @@ const NOW = 1_800_000_000
 const clock = () => NOW
 const client: Client = { client_id: 'web', client_secret: 'x'.repeat(40), scope: 'read' }
 const permission = { subject: 'alice', clientId: 'web', scope: 'read' }
+
+/** A 503 that tells operators what the store must return, or what it did. */
+const isWrongAnswer = ({ status, reason, detail }: OAuthError): true => {
+  assert.deepEqual({ status, reason }, { status: 503, reason: 'store_unavailable' })
+  assert.match(detail ?? '', /of the (session )?store must return|^the session store returned/)
+  return true
+}
 
 /** None of these is an outcome, a session, a list of sessions or a number. */
 const JUNK: readonly unknown[] = [null, true, 'junk', {}, 5.5, () => 'created', Symbol('created')]
@@ -66,7 +74,7 @@ const CALLS: readonly (readonly [name: string, verb: keyof SessionStore, call: (
     ['consents.list', 'list', ({ consents }) => consents.list('alice')],
   ]
 
-describe('what a session store returns outside its contract is a fault, 503, whichever function asked', () => {
+describe('what a session store returns outside its contract is a fault, 503, whose detail says so, whichever function asked', () => {
   for (const [name, verb, call] of CALLS)
     test(`${name}: ${verb}`, async () => {
       // a store may return null for nothing
@@ -74,12 +82,12 @@ describe('what a session store returns outside its contract is a fault, 503, whi
         const made = await stored()
         made.store[verb] = async () => junk
         const what = `${typeof junk} ${String(junk)}`
-        await assert.rejects(call(made), { status: 503, reason: 'store_unavailable' }, what)
+        await assert.rejects(call(made), isWrongAnswer, what)
       }
     })
 })
 
-describe('what a code store returns outside its contract is a fault, 503', () => {
+describe('what a code store returns outside its contract is a fault, 503, whose detail says so', () => {
   const issue = (add: () => Promise<unknown>): Promise<string> => {
     const { codeStore } = createMemoryStores({ clock })
     const given = { ...permission, redirectUri: 'https://app.example/cb', redirectUriWasSent: true }
@@ -91,7 +99,7 @@ describe('what a code store returns outside its contract is a fault, 503', () =>
     for (const junk of JUNK)
       await assert.rejects(
         issue(async () => junk),
-        { status: 503, reason: 'store_unavailable' },
+        isWrongAnswer,
         String(junk),
       )
   })
