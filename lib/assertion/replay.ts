@@ -1,20 +1,8 @@
 import { refusal } from '../errors.ts'
-import { isFirstUse, type ReplayRegister } from '../replay_register.ts'
+import { isFirstUse } from '../replay_register.ts'
 import type { Check } from './attempt.ts'
 
-/** Takes note of the assertion, once. Everything that could be refused without this has been. */
-async function spend(
-  register: ReplayRegister,
-  issuer: string,
-  author: string,
-  jti: string,
-  expiresAt: number,
-  clientId: string,
-): Promise<void> {
-  if (await isFirstUse(register, issuer, author, jti, expiresAt)) return
-  throw refusal('assertion_replayed', { clientId, detail: 'an assertion with this jti was used before' })
-}
-
+/** The last check: takes note of the assertion, once. Everything that could be refused without this has been. */
 export const REPLAY_CHECK: Check = {
   name: 'replay',
   title: 'Not used before',
@@ -22,7 +10,10 @@ export const REPLAY_CHECK: Check = {
   run({ parts: { replayRegister }, rules, names, clientId, jti, expiresAt, issuer }) {
     if (jti === undefined || replayRegister === false || rules.allowReuse) return
     const forgetAt = Math.ceil(expiresAt + rules.clockToleranceSeconds) + 1
-    return spend(replayRegister, names.issuer, issuer ?? clientId, jti, forgetAt, clientId)
+    return isFirstUse(replayRegister, names.issuer, issuer ?? clientId, jti, forgetAt).then((isFirst) => {
+      if (!isFirst)
+        throw refusal('assertion_replayed', { clientId, detail: 'an assertion with this jti was used before' })
+    })
   },
   online: true,
 }

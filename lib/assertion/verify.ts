@@ -211,8 +211,10 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
       if (!Number.isFinite(now)) throw refusal('misconfigured', { detail: 'the clock must return a number' }) // no time is past it
       attempt = beginAttempt(parts, parameters, context, now)
       for (const { run } of order.opening) run(attempt) // none of them waits
-      for (const { run } of order.following(attempt)) {
-        const pending = run(attempt)
+      const following = order.following(attempt)
+      // by index: an iterator makes an object for each check here, because the loop may wait
+      for (let index = 0; index < following.length; index += 1) {
+        const pending = following[index]?.run(attempt)
         if (pending !== undefined) await pending
       }
     } catch (error) {
