@@ -121,6 +121,14 @@ export const VERIFIER_OPTIONS = optionNames<AssertionVerifierOptions>({
   clock: true,
 })
 
+const ownVerifiers = new WeakSet<object>()
+
+/**
+ * Whether `createAssertionVerifier` made this function. Then it bounds what it waits for, resolves with a client, and rejects with
+ * an `OAuthError` that it has published; a function of the application may do anything.
+ */
+export const isOwnVerifier = (verify: object): boolean => ownVerifiers.has(verify)
+
 /** Whatever happened, as a refusal that names the client as far as it is known. */
 function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
   if (!(error instanceof OAuthError)) return refusal('unexpected', { cause: error, ...(clientId ? { clientId } : {}) })
@@ -232,6 +240,7 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
     trustedIssuers === undefined
       ? rules.algorithms
       : Object.freeze([...new Set([...rules.algorithms, ...trustedIssuers.algorithms])])
+  ownVerifiers.add(verify)
   return Object.assign(verify, {
     algorithms,
     methods: rules.methods,

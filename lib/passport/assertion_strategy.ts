@@ -3,6 +3,7 @@ import {
   type AssertionContext,
   type AssertionVerifierOptions,
   assertionVerifierOf,
+  isOwnVerifier,
   VERIFIER_OPTIONS,
   type VerifyAssertion,
 } from '../assertion/verify.ts'
@@ -131,8 +132,11 @@ export interface AssertionRouteOptions {
 
 const VERIFY_SECONDS = 30
 
+const FORM = 'application/x-www-form-urlencoded'
+
 const contentType = (request: StrategyRequest): string | undefined => {
   const value = request.headers?.['content-type']
+  if (value === FORM) return value
   return typeof value === 'string' ? value.split(';', 1)[0]?.trim().toLowerCase() : undefined
 }
 
@@ -232,11 +236,13 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     }
     const endpoint = route?.endpoint ?? behaviour.endpoint
     const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
-    verified(this.verifyAssertion, parameters, context).then(accept, end)
+    const verify = this.verifyAssertion
+    const pending = isOwnVerifier(verify) ? verify(parameters, context) : verified(verify, parameters, context)
+    pending.then(accept, end)
   }
 }
 
-/** What the verifier resolves with, in time. It may be the application's, and do anything. */
+/** What a verifier of the application resolves with, in time. It may do anything. */
 async function verified<C extends Client>(
   verify: VerifyAssertion<C>,
   parameters: Readonly<Record<string, unknown>>,
@@ -254,7 +260,7 @@ async function verified<C extends Client>(
 function parametersOf(request: StrategyRequest, acceptJson: boolean): Readonly<Record<string, unknown>> | undefined {
   if (request.method !== undefined && request.method !== 'POST') return undefined
   const type = contentType(request)
-  const isForm = type === undefined || type === 'application/x-www-form-urlencoded'
+  const isForm = type === undefined || type === FORM
   if (!isForm && !(acceptJson && type === 'application/json')) return undefined
   return presentsAssertion(request.body) ? request.body : undefined
 }

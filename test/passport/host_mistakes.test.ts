@@ -366,6 +366,13 @@ const TAKEN: Record<string, Run> = {
     (verifyAssertion) => new ClientAssertionStrategy({ verifyAssertion }) as never,
     ASSERTION,
   ),
+  'verifyAssertion of the strategy, which says what it offers like one of createAssertionVerifier': running(
+    (wrong: (...given: unknown[]) => never) =>
+      new ClientAssertionStrategy({
+        verifyAssertion: Object.assign((...given: unknown[]) => wrong(...given), { methods: ['private_key_jwt'] }),
+      }) as never,
+    ASSERTION,
+  ),
   'verify of the strategy': running(
     (verify) => new ClientAssertionStrategy({ verifyAssertion: takesAll }, verify) as never,
     ASSERTION,
