@@ -401,9 +401,18 @@ export function withChallenge(error: unknown): unknown {
 /** Seconds after which a client may try again what a broken store refused. */
 const RETRY_AFTER_SECONDS = '5'
 
-/** What a store answered outside its contract. The message is for operators: what it must return, and what it returned. */
+/**
+ * What a store answered outside its contract. `expected` becomes the `detail` of the 503; what the store returned is in the message
+ * alone, because it may be anything.
+ */
 export class WrongAnswer extends TypeError {
   readonly #isWrongAnswer = true
+  readonly expected: string
+
+  constructor(expected: string, got: string) {
+    super(`${expected}, got ${got}`)
+    this.expected = expected
+  }
 
   /** Like `instanceof`, but safe: what a store throws may be a proxy whose traps throw. */
   static is(thrown: unknown): thrown is WrongAnswer {
@@ -417,7 +426,7 @@ export const unavailable = (
   detail = cause === undefined
     ? 'a store or look-up failed without saying why'
     : WrongAnswer.is(cause)
-      ? cause.message
+      ? cause.expected
       : undefined,
 ): OAuthError =>
   refusal('store_unavailable', {

@@ -8,7 +8,8 @@ const kindOf = (value: unknown): string => {
   return Array.isArray(value) ? 'an array' : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
 }
 
-const shown = (value: unknown): string => {
+/** A value in short, for messages: a string in quotes and cut off, and of other things their kind. */
+export const shown = (value: unknown): string => {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : kindOf(value)
 }
@@ -112,13 +113,13 @@ export function booleanOption(name: string, value: unknown, fallback: boolean): 
 /** What a store returned; throws, which the caller makes a 503, unless it is one of the outcomes of that verb. */
 export function expectOutcome<T extends string>(verb: string, value: T, outcomes: readonly T[]): T {
   if (outcomes.includes(value)) return value
-  throw new WrongAnswer(`${verb} of the store must return one of ${outcomes.join(', ')}, got ${shown(value)}`)
+  throw new WrongAnswer(`${verb} of the store must return one of ${outcomes.join(', ')}`, shown(value))
 }
 
 /** What a store counted; throws, which the caller makes a 503, unless it is a number. */
 export function expectCount(verb: string, value: number): number {
   if (Number.isSafeInteger(value)) return value
-  throw new WrongAnswer(`${verb} of the store must return a whole number, got ${shown(value)}`)
+  throw new WrongAnswer(`${verb} of the store must return a whole number`, shown(value))
 }
 
 /** Throws unless `value` is a function. */
@@ -138,5 +139,8 @@ export function requireVerbs(name: string, value: unknown, verbs: readonly strin
     typeof value !== 'object' || value === null
       ? verbs
       : verbs.filter((verb) => typeof (value as Record<string, unknown>)[verb] !== 'function')
-  if (missing.length > 0) throw badOption(name, `an object with the functions ${verbs.join(', ')}`, value)
+  if (missing.length === 0) return
+  const without = missing.length === verbs.length ? '' : ` without ${missing.join(', ')}`
+  const expected = `an object with the functions ${verbs.join(', ')}`
+  throw new TypeError(`option '${name}' must be ${expected}, got ${shown(value)}${without}`)
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions, optionNames } from '../lib/options.ts'
+import { createSessions } from '../lib/session/sessions.ts'
 
 interface Options {
   readonly accessTokenType?: string
@@ -51,3 +52,16 @@ for (const options of [undefined, null, 'https://issuer.example', [], () => unde
 test('known options pass, and an unknown one that is undefined counts as absent', () => {
   checkOptions('createTokens', { algorithms: [], colour: undefined }, NAMES)
 })
+
+test('an object that lacks some of the functions is told which', () => {
+  const store = { create: noop, get: noop, save: noop, end: noop, list: noop, endAll: undefined }
+  assert.throws(() => createSessions({ store: store as never }), {
+    name: 'TypeError',
+    message:
+      "option 'store' must be an object with the functions create, get, save, end, list, endAll, got an object without endAll",
+  })
+})
+
+function noop(): never {
+  throw new Error('not called')
+}

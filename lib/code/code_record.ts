@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { type Binding, hasSoundBinding } from '../binding.ts'
 import { type Client, isPublicClient } from '../client.ts'
 import { WrongAnswer } from '../errors.ts'
+import { shown } from '../options.ts'
 import { isVerifierOf } from './code_challenge.ts'
 
 /** An authorization code as the store sees it: never the code itself. Moments are epoch seconds. */
@@ -54,13 +55,15 @@ export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   const { version } = stored
   for (const name of ['expiresAt', 'keepUntil', 'failures'] as const)
     if (!Number.isFinite(stored[name]))
-      throw new WrongAnswer(`the code store returned a record whose ${name} is not a number`)
+      throw new WrongAnswer(`${name} of a record of the code store must be a number`, shown(stored[name]))
   if (version === CODE_VERSION) return stored
   if (version !== BOUND_CODE_VERSION)
     throw new WrongAnswer(
-      `code record of version ${version}; this version of the package supports ${BOUND_CODE_VERSION}`,
+      `this version of the package supports code records of version ${BOUND_CODE_VERSION}`,
+      `version ${shown(version)}`,
     )
-  if (!hasSoundBinding(stored)) throw new WrongAnswer('the code store returned a record whose binding is damaged')
+  if (!hasSoundBinding(stored))
+    throw new WrongAnswer('a record of the code store must have a sound binding', 'a damaged one')
   return stored
 }
 

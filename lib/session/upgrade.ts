@@ -1,6 +1,7 @@
 import { hasSoundBinding } from '../binding.ts'
 import { WrongAnswer } from '../errors.ts'
 import { publish } from '../events.ts'
+import { shown } from '../options.ts'
 import { BOUND_SESSION_VERSION, type Session } from './session.ts'
 
 /** A record as some version of this package, or the application before it, wrote it. */
@@ -44,7 +45,10 @@ export function upgradeSession(
   let record = stored as unknown as StoredRecord
   const from = (record['version'] ?? 0) as number
   if (!Number.isInteger(from) || from < 0 || from > newest) {
-    throw new WrongAnswer(`session record of version ${from}; this version of the package supports ${newest}`)
+    throw new WrongAnswer(
+      `this version of the package supports session records of version ${newest}`,
+      `version ${shown(from)}`,
+    )
   }
   for (const step of steps.slice(from)) record = step(record)
   return record as unknown as Session
@@ -66,13 +70,13 @@ export function readSession(stored: Session | undefined | null): Session | undef
   if (stored === undefined || stored === null) return undefined
   const session = upgradeSession(stored)
   if (!isSession(session) || !hasSoundBinding(session))
-    throw new WrongAnswer('the session store returned something that is not a session')
+    throw new WrongAnswer('the session store must return sessions', shown(stored))
   return session
 }
 
 /** The records of a list that can be read. Each of the others is left out and reported by the event `record.unreadable`. */
 export function readSessions(stored: readonly Session[]): readonly Session[] {
-  if (!Array.isArray(stored)) throw new WrongAnswer('list of the session store must return an array')
+  if (!Array.isArray(stored)) throw new WrongAnswer('list of the session store must return an array', shown(stored))
   return (stored as readonly Session[]).flatMap((each) => {
     try {
       return readSession(each) ?? []

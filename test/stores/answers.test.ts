@@ -14,9 +14,10 @@ const client: Client = { client_id: 'web', client_secret: 'x'.repeat(40), scope:
 const permission = { subject: 'alice', clientId: 'web', scope: 'read' }
 
 /** A 503 that tells operators what the store must return, or what it did. */
-const isWrongAnswer = ({ status, reason, detail }: OAuthError): true => {
+const isWrongAnswer = ({ status, reason, detail, cause }: OAuthError): true => {
   assert.deepEqual({ status, reason }, { status: 503, reason: 'store_unavailable' })
-  assert.match(detail ?? '', /of the (session )?store must return|^the session store returned/)
+  assert.match(detail ?? '', /of the (session )?store must return [^']+$|^the session store must return sessions$/)
+  assert.match(String(cause), /, got .{1,90}$/)
   return true
 }
 
