@@ -33,7 +33,8 @@ const isRefusal = (value: unknown): value is OAuthError => value instanceof OAut
 export function readChecks(checks: unknown): readonly Check[] {
   if (checks === undefined) return []
   if (!Array.isArray(checks)) throw badOption('checks', 'an array of { name, check }', checks)
-  return checks.map((own: AssertionCheck, index) => {
+  // spread, because `map` skips what an array leaves out
+  return [...(checks as readonly AssertionCheck[])].map((own, index) => {
     checkOptions(`checks[${index}]`, own, NAMES)
     if (typeof own.name !== 'string' || own.name === '')
       throw badOption(`checks[${index}].name`, 'a non-empty string', own.name)

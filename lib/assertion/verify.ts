@@ -14,6 +14,7 @@ import {
   type AssertionContext,
   type Attempt,
   beginAttempt,
+  type Check,
   type TrustedIssuers,
   type VerifierParts,
 } from './attempt.ts'
@@ -29,8 +30,8 @@ export type { AssertionContext } from './attempt.ts'
  * Verifies the client assertion in the parameters of a request (RFC 7521 §4.2, RFC 7523 §3) and resolves with the
  * authenticated client. An accepted assertion is used up. Always rejects with an `OAuthError`:
  *
- * - `invalid_request` if the request does not contain exactly one well-formed JWT client assertion;
- * - `invalid_client` if the assertion or the client's registration is not valid;
+ * - `invalid_request` if the request does not contain exactly one client assertion and no other credentials;
+ * - `invalid_client` if the assertion is malformed or not valid, or does not fit the client's registration;
  * - `temporarily_unavailable` (503) if the client look-up or the replay register fails;
  * - `server_error` (500) if the client's record or an option is wrong.
  *
@@ -124,8 +125,8 @@ export const VERIFIER_OPTIONS = optionNames<AssertionVerifierOptions>({
 const ownVerifiers = new WeakSet<object>()
 
 /**
- * Whether `createAssertionVerifier` made this function. Then it bounds what it waits for, resolves with a client, and rejects with
- * an `OAuthError` that it has published; a function of the application may do anything.
+ * Whether `createAssertionVerifier` made this function. Then it resolves with a client, and rejects with an `OAuthError` that it has
+ * published; a function of the application may do anything. It bounds each call of the application, but not all of them together.
  */
 export const isOwnVerifier = (verify: object): boolean => ownVerifiers.has(verify)
 
@@ -134,15 +135,19 @@ function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
   if (!(error instanceof OAuthError)) return refusal('unexpected', { cause: error, ...(clientId ? { clientId } : {}) })
   if (error.clientId !== undefined || clientId === undefined) return error
   const { code, reason, message, detail, status, headers, cause } = error
-  return new OAuthError(code, {
-    description: message,
-    status,
-    headers,
-    clientId,
-    ...(reason === undefined ? {} : { reason }),
-    ...(detail === undefined ? {} : { detail }),
-    ...(cause === undefined ? {} : { cause }),
-  })
+  try {
+    return new OAuthError(code, {
+      description: message,
+      status,
+      headers,
+      clientId,
+      ...(reason === undefined ? {} : { reason }),
+      ...(detail === undefined ? {} : { detail }),
+      ...(cause === undefined ? {} : { cause }),
+    })
+  } catch {
+    return refusal('unexpected', { cause: error, clientId }) // the application changed it to what no OAuthError can be
+  }
 }
 
 /**
@@ -222,7 +227,7 @@ export function assertionVerifierOf<C extends Client>(options: AssertionVerifier
       const following = order.following(attempt)
       // by index: an iterator makes an object for each check here, because the loop may wait
       for (let index = 0; index < following.length; index += 1) {
-        const pending = following[index]?.run(attempt)
+        const pending = (following[index] as Check).run(attempt)
         if (pending !== undefined) await pending
       }
     } catch (error) {

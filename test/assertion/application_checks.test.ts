@@ -80,6 +80,11 @@ const OUTCOMES: readonly (readonly [what: string, check: unknown, outcome: reado
   ['returns an OAuthError', () => own, [401, 'invalid_client', undefined]],
   ['throws an OAuthError', throws(own), [401, 'invalid_client', undefined]],
   ['rejects with an OAuthError', () => Promise.reject(own), [401, 'invalid_client', undefined]],
+  [
+    'throws an OAuthError that was changed to a status it cannot have',
+    throws(Object.assign(new OAuthError('mfa_required'), { status: 302 })),
+    [500, 'server_error', 'unexpected'],
+  ],
   ['returns nothing', () => undefined, [500, 'server_error', 'misconfigured']],
   ['resolves with nothing', async () => undefined, [500, 'server_error', 'misconfigured']],
   ['returns an object', () => ({ ok: true }), [500, 'server_error', 'misconfigured']],
@@ -134,6 +139,7 @@ test('checks that are none throw at construction, and name the place', () => {
   for (const [checks, message] of [
     [{}, /'checks'/],
     [[undefined], /checks\[0\] needs an object/],
+    [new Array(1), /checks\[0\] needs an object/],
     [
       [
         { name: 'a', check },
