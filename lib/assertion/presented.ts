@@ -48,8 +48,14 @@ function findPresented(attempt: Attempt): void {
   const type = textOf(parameters, 'client_assertion_type')
   const assertion = textOf(parameters, 'client_assertion')
   const clientId = textOf(parameters, 'client_id')
-  if (assertion === undefined && type === undefined)
+  if (assertion === undefined && type === undefined) {
+    // a client cannot cause that
+    if (parameters instanceof URLSearchParams || parameters instanceof Map)
+      throw refusal('misconfigured', {
+        detail: `expected the parameters as an object, got a ${parameters instanceof Map ? 'Map' : 'URLSearchParams'}: pass Object.fromEntries(parameters)`,
+      })
     throw refusal('client_authentication_missing', { clientId, detail: 'expected a client_assertion, got none' })
+  }
   if (assertion === undefined || type === undefined) {
     const missing = assertion === undefined ? 'client_assertion' : 'client_assertion_type'
     throw refusal('parameter_missing', { clientId, description: `The parameter ${missing} is missing.` })

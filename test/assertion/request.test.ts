@@ -39,6 +39,12 @@ test('R1 the assertion is read from own members of a POSTed form body and from n
   assert.equal(unparsed.action, 'error', 'O1: a form that no middleware has parsed')
   const inherited = await refusalOf(verify(Object.create(form())))
   assert.equal(inherited.reason, 'client_authentication_missing')
+  const entries = Object.entries(form() as Record<string, string>)
+  for (const parameters of [new URLSearchParams(entries), new Map(entries)]) {
+    const { reason, detail } = await refusalOf(verify(parameters as never))
+    assert.equal(reason, 'misconfigured')
+    assert.match(detail ?? '', /pass Object\.fromEntries\(parameters\)/)
+  }
 })
 
 test('R1 a JSON body is read where acceptJsonBody says so', async () => {
