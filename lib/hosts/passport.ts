@@ -104,33 +104,40 @@ function giveToExpress(request: unknown, error: object): void {
  * beside a session middleware); `undefined` where it would not.
  */
 export function loginFault(strategy: string, request: unknown, route: unknown): OAuthError | undefined {
-  if (typeof route !== 'object' || route === null) return undefined
-  const { session, assignProperty } = route as { readonly session?: unknown; readonly assignProperty?: unknown }
   const { session: stored } = Object(request) as { readonly session?: unknown }
-  if (session === false || assignProperty !== undefined || typeof stored !== 'object' || stored === null)
-    return undefined
-  const detail = `passport.authenticate('${strategy}') needs { session: false }: it would log the client in as a user`
-  return refusal('misconfigured', { detail })
+  return typeof stored === 'object' && stored !== null && mayLogIn(route) ? loggedIn(strategy) : undefined
 }
+
+/** Whether a route with these options logs users in, unless it has a callback. */
+export function mayLogIn(route: unknown): boolean {
+  if (typeof route !== 'object' || route === null) return false
+  const { session, assignProperty } = route as { readonly session?: unknown; readonly assignProperty?: unknown }
+  return session !== false && assignProperty === undefined
+}
+
+const loggedIn = (strategy: string): OAuthError =>
+  refusal('misconfigured', {
+    detail: `passport.authenticate('${strategy}') needs { session: false }: it would log the client in as a user`,
+  })
 
 type LogIn = (user: unknown, options: unknown, done?: (error: unknown) => void) => unknown
 
 /**
- * Calls `accept`, in which a strategy of another package tells Passport that `client` is authenticated. Such a strategy does
- * not show the options of its route, but Passport passes them to the `logIn` of the request: where that would log the client
- * in as a user, it reports the fault.
+ * Calls `accept`, in which a strategy tells Passport that `client` is authenticated. Passport then calls the `logIn` of the
+ * request with the options of the route, unless the route has a callback: where that would log the client in as a user, or fail
+ * because there are no sessions, it reports the fault.
  */
 export function withoutLogin(strategy: string, request: object | undefined, client: object, accept: () => void): void {
-  const host = Object(request) as { logIn?: LogIn; readonly session?: unknown }
-  const { logIn, session } = host
-  if (typeof logIn !== 'function' || session === undefined) {
+  const host = Object(request) as { logIn?: LogIn }
+  const { logIn } = host
+  if (typeof logIn !== 'function') {
     accept()
     return
   }
   const before = Object.getOwnPropertyDescriptor(host, 'logIn')
   const guarded: LogIn = (user, options, done) => {
-    const fault = user === client && done !== undefined ? loginFault(strategy, request, options) : undefined
-    return fault === undefined ? logIn.call(host, user, options, done) : done?.(publishFailure(fault))
+    const isLogin = user === client && done !== undefined && mayLogIn(options)
+    return isLogin ? done(publishFailure(loggedIn(strategy))) : logIn.call(host, user, options, done)
   }
   Object.defineProperty(host, 'logIn', { value: guarded, configurable: true, enumerable: true, writable: true })
   try {
@@ -189,20 +196,30 @@ export function setUser(request: Request, user: unknown, property: string): void
 
 /** The fault of a form whose body no middleware has read; `undefined` of any other request. */
 export function parserFault(request: unknown): OAuthError | undefined {
-  const { method, headers, body } = Object(request) as {
+  const { method, headers, body, httpVersion } = Object(request) as {
     method?: unknown
     headers?: Record<string, unknown>
     body?: unknown
+    httpVersion?: unknown
   }
   if (body !== undefined || (method !== undefined && method !== 'POST')) return undefined
+  // where a client sent no body, a parser leaves none (not every host shows the headers that tell)
+  const hasBody = headers?.['content-length'] !== undefined || headers?.['transfer-encoding'] !== undefined
+  if (httpVersion !== undefined && !hasBody) return undefined
   const type = headers?.['content-type']
   if (typeof type !== 'string' || !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) return undefined
   const detail = 'req.body is undefined: a body parser such as express.urlencoded() or readFormBody() must come before'
   return refusal('misconfigured', { detail })
 }
 
-/** Whether a strategy is running now that was chosen by the credentials of its request. Strategies call verify at once. */
 let isChosen = false
+
+/**
+ * Whether a strategy is running now that was chosen by the credentials of its request, and whose time is limited by what chose it.
+ * Strategies call verify at once.
+ */
+export const isChosenStrategy = (): boolean => isChosen
+
 const warned = new Set<string>()
 
 /**

@@ -6,7 +6,7 @@ import { isSilent } from '../code/prompt.ts'
 import { checkRedirectUriRules, type RedirectUriRules } from '../code/redirect_uri.ts'
 import { asError, OAuthError, refusal } from '../errors.ts'
 import { timeOf } from '../hooks.ts'
-import { readUserProperty } from '../hosts/passport.ts'
+import { parserFault, readUserProperty } from '../hosts/passport.ts'
 import { requireIssuer } from '../issuer.ts'
 import { badOption, checkOptions, optionNames, requireFunction, requireVerbs, wholeNumber } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
@@ -271,6 +271,8 @@ export function createTransactionStore<User>(
   async function load(request: TransactionRequest): Promise<Oauth2orizeTransaction> {
     const sealed = fieldOf(request, transactionField)
     if (sealed === undefined) {
+      const fault = parserFault(request)
+      if (fault !== undefined) throw fault
       throw refusal('transaction_missing', { description: `The parameter ${transactionField} is missing.` })
     }
     const content = SEALED.test(sealed) ? open(sealed) : undefined

@@ -11,7 +11,7 @@ import type { AuthenticatedClient, Client, ClientAuthentication } from '../clien
 import { answerOfVerifier } from '../client_authentication/assertion.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
-import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
+import { callHost, isChosenStrategy, loginFault, mayLogIn, parserFault, withoutLogin } from '../hosts/passport.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 
@@ -228,7 +228,11 @@ export class ClientAssertionStrategy<C extends Client = Client> {
       else error(asError(cause))
     }
     // What is thrown downstream is no failed authentication, but an error.
-    const succeed = (user: object, info: object): void => callHost(request, () => success(user, info), error)
+    const { name } = this
+    const succeed = (user: object, info: object): void => {
+      const accept = (): void => success(user, info)
+      callHost(request, () => (mayLogIn(route) ? withoutLogin(name, request, user, accept) : accept()), error)
+    }
     const end = (cause: unknown): void => callHost(request, () => refuse(cause), error)
     const accept = (authenticated: AuthenticatedClient<C>): void => {
       if (verifyClient === undefined) succeed(authenticated.client, authenticated.authentication)
@@ -237,12 +241,14 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     const endpoint = route?.endpoint ?? behaviour.endpoint
     const context: AssertionContext = endpoint === undefined ? { request } : { request, endpoint }
     const verify = this.verifyAssertion
-    const pending = isOwnVerifier(verify) ? verify(parameters, context) : verified(verify, parameters, context)
+    // in a chain of Passport nobody else limits the time
+    const isTimed = isChosenStrategy() && isOwnVerifier(verify)
+    const pending = isTimed ? verify(parameters, context) : verified(verify, parameters, context)
     pending.then(accept, end)
   }
 }
 
-/** What a verifier of the application resolves with, in time. It may do anything. */
+/** What a verifier resolves with, in time. One of the application may do anything. */
 async function verified<C extends Client>(
   verify: VerifyAssertion<C>,
   parameters: Readonly<Record<string, unknown>>,

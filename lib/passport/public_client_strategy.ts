@@ -5,7 +5,7 @@ import {
   createClientAuthenticator,
 } from '../client_authentication/authenticator.ts'
 import { publishFailure } from '../events.ts'
-import { callHost, loginFault, parserFault } from '../hosts/passport.ts'
+import { callHost, loginFault, mayLogIn, parserFault, withoutLogin } from '../hosts/passport.ts'
 import { badOption, checkOptions, optionNames } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { sentParameters } from './sent.ts'
@@ -80,7 +80,10 @@ export class PublicClientStrategy {
     const parameters: FormParameters = { client_id: clientId }
     const refuse = (refused: unknown): void => error.call(this, refused)
     this.authenticateClient({ headers: {} }, parameters, { request }).then(
-      ({ client, authentication }) => callHost(request, () => success.call(this, client, authentication), refuse),
+      ({ client, authentication }) => {
+        const accept = (): void => success.call(this, client, authentication)
+        callHost(request, () => (mayLogIn(route) ? withoutLogin(this.name, request, client, accept) : accept()), refuse)
+      },
       (refused: unknown) => callHost(request, () => refuse(refused), refuse),
     )
   }

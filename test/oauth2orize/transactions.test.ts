@@ -183,6 +183,17 @@ test('O53 ids of every wrong kind are refused: missing, repeated, bracketed, of 
   assert.ok(await load(id))
 })
 
+test('O1: a form that no middleware has parsed is the fault of the host, and the event names the middleware', async () => {
+  const { load } = storeOf()
+  const form = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '42' }
+  const unparsed = { method: 'POST', headers: form, body: undefined }
+  await assert.rejects(load(undefined, { sub: 'alice' }, unparsed), {
+    reason: 'misconfigured',
+    detail: /express\.urlencoded\(\)/,
+  })
+  await assert.rejects(load(undefined, { sub: 'alice' }, { ...unparsed, body: {} }), { reason: 'transaction_missing' })
+})
+
 test('the id may also come by the query, once; the field may have another name', async () => {
   const { seal, load, make } = storeOf()
   const id = await seal()

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
+import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import express from 'express'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
@@ -173,6 +175,48 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
     assert.deepEqual(await run({ session: false }), [200, undefined])
     assert.deepEqual(await run({ session: true }), [500, 'server_error'])
     assert.deepEqual(await run({ assignProperty: 'client' }), [200, undefined])
+  })
+
+  test(`O37: ${name} without session: false and without sessions names the option, not express-session`, async (t) => {
+    const heard: unknown[] = []
+    t.after(onEvent('request.refused', ({ reason, detail }) => heard.push(`${reason} ${detail}`)))
+    const passport = passportWith(strategy)
+    const needsOption = `misconfigured passport.authenticate('${name}') needs { session: false }: it would log the client in as a user`
+    for (const before of [[], [passport.initialize()]]) {
+      const run = async (step: express.RequestHandler) => {
+        const route = await application(...before, step)
+        const answer = await post(route.url, body, headers)
+        await route.close()
+        return answer.status
+      }
+      assert.equal(await run(passport.authenticate(name)), 500)
+      assert.equal(await run(passport.authenticate(name, { session: true })), 500)
+      assert.deepEqual(heard.splice(0), [needsOption, needsOption])
+      assert.equal(await run(passport.authenticate(name, { session: false })), 200)
+      assert.equal(await run(passport.authenticate(name, { assignProperty: 'client' })), 200)
+      const withCallback: express.RequestHandler = (req, res, next) =>
+        passport.authenticate(name, (error: unknown, user: object) => next(error ?? (user ? undefined : 'none')))(
+          req,
+          res,
+          next,
+        )
+      assert.equal(await run(withCallback), 200)
+      assert.deepEqual(heard, [])
+    }
+  })
+
+  test(`O1: a form without a body is no fault of a parser before ${name}`, async () => {
+    const route = await application(passportWith(strategy).authenticate(name, { session: false, failWithError: true }))
+    const { hostname, port } = new URL(route.url)
+    const head =
+      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n'
+    const answer = await new Promise<string>((resolve) => {
+      let text = ''
+      const socket = connect(Number(port), hostname, () => socket.write(head))
+      socket.on('data', (part) => (text += part)).on('close', () => resolve(text))
+    })
+    await route.close()
+    assert.match(answer, /^HTTP\/1\.1 40[01] /)
   })
 
   test(`O1: no body parser before ${name} is misconfigured, and the event names the middleware`, async (t) => {
@@ -424,3 +468,49 @@ for (const [name, run] of Object.entries(TAKEN)) {
     })
   }
 }
+
+describe('in a chain of Passport the strategy ends within 30 seconds, whatever a verifier of this package waits for', () => {
+  const assertionOf = async () => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256')
+    const client: Client = {
+      client_id: 'c',
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [await exportJWK(publicKey)] },
+    }
+    const assertion = await new SignJWT({})
+      .setProtectedHeader({ alg: 'ES256' })
+      .setIssuer('c')
+      .setSubject('c')
+      .setAudience(ISSUER)
+      .setJti('one')
+      .setIssuedAt()
+      .setExpirationTime('1m')
+      .sign(privateKey)
+    return { client, body: { client_assertion: assertion, client_assertion_type: ASSERTION_TYPE } }
+  }
+
+  test('for three calls of the application, none of which takes too long alone', async (t) => {
+    const { client, body } = await assertionOf()
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const later = <T>(value: T): Promise<T> => new Promise((resolve) => setTimeout(() => resolve(value), 25_000))
+    const strategy = new ClientAssertionStrategy({
+      issuer: ISSUER,
+      tokenEndpoint: `${ISSUER}/token`,
+      findClient: () => later(client),
+      checks: [{ name: 'slow', check: () => later(true) }],
+      replayRegister: { remember: () => later(true) },
+    })
+    let outcome: unknown
+    const run = running(() => strategy as never, body)
+    void run(undefined as never).then((value) => {
+      outcome = value
+    })
+    await new Promise((resolve) => setImmediate(resolve)) // the limit begins
+    for (let second = 0; second < 30; second += 1) {
+      assert.equal(outcome, undefined)
+      t.mock.timers.tick(1000)
+      for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.equal((outcome as OAuthError).status, 503)
+  })
+})
