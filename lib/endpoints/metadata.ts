@@ -6,6 +6,7 @@ import { answerJson } from '../http/json_response.ts'
 import type { Next, Request, Response } from '../http/message.ts'
 import { NO_STORE } from '../http/no_store.ts'
 import { requireIssuer } from '../issuer.ts'
+import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, optionNames, wholeNumber } from '../options.ts'
 import type { EndpointFacts } from './turn.ts'
 
@@ -139,9 +140,15 @@ const pushedMembers = (url: string, { isRequired, ...facts }: EndpointFacts & { 
   require_pushed_authorization_requests: isRequired === true,
 })
 
+const A_URL = "a URL, or a path below the issuer that begins with one '/'"
+
+const canAdvertise = (url: unknown): boolean =>
+  typeof url === 'string' && (/^\/(?!\/)/.test(url) || (/^https?:\/\//i.test(url) && URL.canParse(url)))
+
 function checkAdvertised(name: string, given: AdvertisedEndpoint): void {
   const { url, endpoint } = Object(given) as Partial<AdvertisedEndpoint>
   if (typeof url !== 'string') throw badOption(name, 'an object with url and endpoint', given)
+  if (!canAdvertise(url)) throw badOption(`${name}.url`, A_URL, url)
   if (!Array.isArray(endpoint?.methods) || !Array.isArray(endpoint.signingAlgorithms)) {
     throw badOption(`${name}.endpoint`, 'an endpoint of this package', endpoint)
   }
@@ -162,8 +169,8 @@ function checkDocumentMethods(extra: MetadataOptions['extra'], { methods }: Endp
 
 /**
  * Creates the metadata document of an authorization server (RFC 8414 §2). It is generated from the handlers that serve
- * the endpoints, so it always matches what they do. Call it after all exchanges are registered. It does not check any
- * URL.
+ * the endpoints, so it always matches what they do. Call it after all exchanges are registered. It does not ask
+ * any URL.
  *
  * If you set `authorizationEndpoint`, the document also has the members that OpenID Connect clients require. Replace
  * them with the option `extra`.
@@ -196,8 +203,7 @@ export function createMetadata(options: MetadataOptions): AuthorizationServerMet
   if (options.pushed !== undefined) checkAdvertised('pushed', options.pushed)
   const { issuer, authorizationEndpoint, jwksUri, token, revocation, introspection, scopes, responseTypes } = options
   for (const name of ['authorizationEndpoint', 'jwksUri'] as const)
-    if (options[name] !== undefined && typeof options[name] !== 'string')
-      throw badOption(name, 'a URL, or a path below the issuer', options[name])
+    if (options[name] !== undefined && !canAdvertise(options[name])) throw badOption(name, A_URL, options[name])
   for (const name of ['scopes', 'responseTypes'] as const)
     if (options[name] !== undefined && !Array.isArray(options[name]))
       throw badOption(name, 'an array of strings', options[name])
@@ -280,7 +286,7 @@ export function createDocumentEndpoint(
   document: object | (() => object | Promise<object>),
   options: DocumentEndpointOptions = {},
 ): (request: Request, response: Response, next?: Next) => void {
-  if (typeof document !== 'function' && !isJsonObject(document)) {
+  if (typeof document !== 'function' && (isPromise(document) || !isJsonObject(document))) {
     throw badOption('document', 'a JSON object, or a function', document)
   }
   checkOptions('createDocumentEndpoint', options, DOCUMENT_NAMES)

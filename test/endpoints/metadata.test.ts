@@ -183,7 +183,13 @@ test('createMetadata and createDocumentEndpoint say what they need', () => {
   ]
   for (const [options, message] of bad)
     assert.throws(() => createMetadata(options as never), { name: 'TypeError', message })
-  for (const document of [undefined, null, 'text'])
+  for (const url of ['token', 'jwks.json', '//other.example/token', 'as.example/token', 'javascript:alert(1)', '']) {
+    const message = /must be a URL, or a path below the issuer that begins with one '\/'/
+    const places = { authorizationEndpoint: url, jwksUri: url, token: { url, endpoint }, revocation: { url, endpoint } }
+    for (const [place, value] of Object.entries(places))
+      assert.throws(() => createMetadata({ issuer, token, [place]: value }), { name: 'TypeError', message }, place)
+  }
+  for (const document of [undefined, null, 'text', Promise.resolve({})])
     assert.throws(() => createDocumentEndpoint(document as never), /option 'document'/)
   assert.throws(() => createDocumentEndpoint({}, { maxAge: 1 } as never), /Did you mean "maxAgeSeconds"/)
 })
