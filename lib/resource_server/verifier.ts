@@ -148,6 +148,7 @@ const ISSUED_AT_TOLERANCE_SECONDS = 15
 
 /** Which kind of keys was given: exactly one. */
 function kindOf(keys: unknown): (typeof KINDS)[number] {
+  if (Object(keys) !== keys) throw badOption('keys', `an object with one of ${KINDS.join(', ')}`, keys)
   checkOptions('keys', keys, [...KINDS, 'sessions', 'cacheSeconds'])
   const given = keys as Readonly<Record<string, unknown>>
   const kinds = KINDS.filter((kind) => given[kind] !== undefined)
@@ -224,6 +225,7 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
   const kind = kindOf(keys)
   refuseIneffective('createAccessTokenVerifier', options, INEFFECTIVE[kind], `keys.${kind}`)
   const isLocal = kind === 'tokens'
+  if (isLocal) requireVerbs('keys.tokens', (keys as LocalKeys).tokens, ['readAccessToken'])
   if (isLocal && (keys as LocalKeys).tokens.issuer !== issuer)
     throw badOption('issuer', `the issuer of keys.tokens, '${(keys as LocalKeys).tokens.issuer}'`, issuer)
   const tolerance = wholeNumber('clockToleranceSeconds', options.clockToleranceSeconds, isLocal ? 0 : 15, 0, 300)

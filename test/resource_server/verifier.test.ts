@@ -429,7 +429,7 @@ test('what cannot be a configuration is a TypeError that names the option', () =
     [{ resource: '/api' }, /'resource'/],
     [{ resource: 'https://api.example/#a' }, /'resource'/],
     [{ audience: [] }, /'audience'/],
-    [{ keys: undefined }, /keys needs an object/],
+    [{ keys: undefined }, /option 'keys' must be an object with one of jwksUri, jwks, tokens, introspect/],
     [{ keys: {} }, /'keys'/],
     [{ keys: { jwks: { keys: [] }, jwksUri: 'https://as.example/jwks' } }, /'keys'/],
     [{ keys: { jwks: { keys: [] }, sessions: {} } }, /keys\.sessions/],
