@@ -246,7 +246,10 @@ function findRedirectUriProblems({ client, options }: Subject): readonly Found[]
   return redirectUrisOf(client).map((uri, index) =>
     isUsableRedirectUri(uri, rules)
       ? undefined
-      : warning(`redirect_uris[${index}]`, `${JSON.stringify(uri)} cannot be redirected to`),
+      : warning(
+          `redirect_uris[${index}]`,
+          `${JSON.stringify(uri)} is never redirected to: it must be https, http on a loopback address, or of a scheme in privateUseSchemes, without fragment`,
+        ),
   )
 }
 

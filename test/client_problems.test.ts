@@ -75,8 +75,18 @@ test('a part of a record that is ignored is a warning that says where it is and 
   assert.deepEqual(problems, [
     { severity: 'warning', member: 'jwks.keys[0]', detail: 'the RSA exponent must be odd and at least 65537' },
     { severity: 'warning', member: 'jwks.keys[1]', detail: 'its use is "enc", not "sig"' },
-    { severity: 'warning', member: 'redirect_uris[1]', detail: '"javascript:alert(1)" cannot be redirected to' },
-    { severity: 'warning', member: 'redirect_uris[2]', detail: '"https://client.example/#x" cannot be redirected to' },
+    {
+      severity: 'warning',
+      member: 'redirect_uris[1]',
+      detail:
+        '"javascript:alert(1)" is never redirected to: it must be https, http on a loopback address, or of a scheme in privateUseSchemes, without fragment',
+    },
+    {
+      severity: 'warning',
+      member: 'redirect_uris[2]',
+      detail:
+        '"https://client.example/#x" is never redirected to: it must be https, http on a loopback address, or of a scheme in privateUseSchemes, without fragment',
+    },
   ])
   const [only] = await findClientProblems(
     signing({ token_endpoint_auth_signing_alg: 'RS256', jwks: { keys: [es256.jwk] } }),

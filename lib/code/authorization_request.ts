@@ -142,9 +142,11 @@ function findTarget(
     return {
       refused: refusal('redirect_uri_not_registered', {
         clientId,
-        description: 'The redirect URI is not one that the application has registered.',
+        description: matches
+          ? 'This server does not redirect to this URI, although it is registered: it must be https, http on a loopback address, or of an allowed scheme.'
+          : 'The redirect URI is not one that the application has registered.',
         detail: matches
-          ? 'the redirect_uri is registered, but it is neither https, nor http on a loopback address, nor of an allowed scheme'
+          ? 'the redirect_uri is registered, but it is neither https, nor http on a loopback address, nor of a scheme in the option privateUseSchemes'
           : `the redirect_uri must equal a registered one; only the port of ${FREE_PORTS} is free`,
       }),
     }

@@ -207,7 +207,15 @@ describe('an application in the style of the oauth2orize examples, migrated by d
   test('the way back from step 2: a plain chain with errorResponse() challenges, says no-store, and serves everyone', async () => {
     const origin = await start(2, 'back')
     for (const way of ['basic', 'body'] as const) await assertServes(origin, await holdingsFrom(origin), way)
+    const none = await fetch(`${origin}/oauth/token`, {
+      method: 'POST',
+      body: new URLSearchParams({ grant_type: 'client_credentials' }),
+    })
     const wrong = await request(origin, { grant_type: 'client_credentials' }, { ...SAMPLR, secret: 'wrong' })
+    assert.deepEqual(
+      [none.status, (await none.json()).error, none.headers.get('cache-control')],
+      [400, 'invalid_client', 'no-store'],
+    )
     assert.deepEqual(
       [wrong.status, wrong.json['error'], wrong.headers.get('cache-control')],
       [401, 'invalid_client', 'no-store'],

@@ -163,6 +163,9 @@ interface PageNotice {
   readonly is: readonly Sight[]
 }
 
+const REFUSED_REDIRECT_URI =
+  'registered redirect URI with `http:` on a host of the network, or with a private-use scheme (without `privateUseSchemes`)'
+
 /** What the browser of a user sees in turn; it logs in where it is asked to. */
 const PAGE_NOTICES: readonly PageNotice[] = [
   {
@@ -226,6 +229,18 @@ const PAGE_NOTICES: readonly PageNotice[] = [
     is: [400],
   },
   {
+    row: REFUSED_REDIRECT_URI,
+    query: { client_id: 'insecure', redirect_uri: 'http://c.example/callback' },
+    was: ['consent'],
+    is: [400],
+  },
+  {
+    row: REFUSED_REDIRECT_URI,
+    query: { client_id: 'native', redirect_uri: 'com.example.app:/callback' },
+    was: ['consent'],
+    is: [400],
+  },
+  {
     row: 'unknown `client_id`',
     query: { client_id: 'nobody' },
     after: 'nothing',
@@ -257,13 +272,11 @@ describe('what clients notice, by docs/adopting.md', () => {
   before(async () => {
     migration = await prepareMigration(root, 'docs/adopting.md', join(root, '.tmp/notices'))
     db = migration.require('db.cjs') as Database
-    db.clients.rows.push({
-      id: '5',
-      name: 'Colon',
-      clientId: 'colon',
-      clientSecret: 'a:b',
-      redirectUri: 'https://c.example',
-    })
+    const added = (id: string, clientId: string, clientSecret: string, redirectUri: string) =>
+      db.clients.rows.push({ id, name: clientId, clientId, clientSecret, redirectUri })
+    added('5', 'colon', 'a:b', 'https://c.example')
+    added('6', 'insecure', 'a', 'http://c.example/callback')
+    added('7', 'native', 'a', 'com.example.app:/callback')
     old = await listen(createServer(migration.load(0)))
     now = await listen(createServer(migration.load(2)))
     later = await listen(createServer(migration.load(5)))

@@ -234,7 +234,7 @@ test('a redirect URI that is never accepted is worth a warning', async () => {
   const path = await file([{ client_id: 'a', client_secret: 'b', redirect_uris: ['http://app.example.com/cb'] }])
   assert.match(
     (await readSettings({ CLIENTS_FILE: path })).warnings.join(),
-    /client "a": redirect_uris\[0\]: .* cannot be redirected to/,
+    /client "a": redirect_uris\[0\]: .* is never redirected to/,
   )
 })
 
