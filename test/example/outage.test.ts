@@ -170,6 +170,8 @@ const UNUSABLE = [
   'redis://:hush@127.0.0.1:1',
   'postgres://me:hush@127.0.0.1:1/db',
   'postgres://me:hush#hush@127.0.0.1:1/db', // what is no URL, because the password is not encoded
+  'postgres://me:hush@hush#hush@127.0.0.1:1/db', // the same, where what is before the sign can be a host
+  'postgres://me:12/hush@127.0.0.1:1/db',
   'pglite:/proc/nowhere',
 ]
 for (const url of UNUSABLE) {
