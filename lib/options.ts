@@ -68,6 +68,8 @@ function similarName(name: string, known: readonly string[]): string | undefined
 export function checkOptions(caller: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(`${caller} needs an object with options, got ${shown(options)}`)
+  if (Object.hasOwn(options, '_events') && !known.includes('_events'))
+    throw new TypeError(`${caller} needs an object with options, got a request: call it, and use what it returns`)
   for (const name of Object.keys(options)) {
     if (known.includes(name) || (options as Readonly<Record<string, unknown>>)[name] === undefined) continue
     const similar = similarName(name.slice(0, 64), known)

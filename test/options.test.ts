@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
+import { createTokenEndpoint } from '../lib/endpoints/token.ts'
 import { checkOptions, optionNames } from '../lib/options.ts'
 import { createSessions } from '../lib/session/sessions.ts'
 
@@ -51,6 +54,13 @@ for (const options of [undefined, null, 'https://issuer.example', [], () => unde
 
 test('known options pass, and an unknown one that is undefined counts as absent', () => {
   checkOptions('createTokens', { algorithms: [], colour: undefined }, NAMES)
+})
+
+test('a constructor in the place of a handler is told from a wrong option', () => {
+  assert.throws(() => createTokenEndpoint(new IncomingMessage(new Socket()) as never), {
+    name: 'TypeError',
+    message: 'createTokenEndpoint needs an object with options, got a request: call it, and use what it returns',
+  })
 })
 
 test('an object that lacks some of the functions is told which', () => {
