@@ -402,16 +402,16 @@ export function withChallenge(error: unknown): unknown {
 const RETRY_AFTER_SECONDS = '5'
 
 /**
- * What a store answered outside its contract. `expected` becomes the `detail` of the 503; what the store returned is in the message
- * alone, because it may be anything.
+ * What a store answered outside its contract. `problem` becomes the `detail` of the 503. What the store returned may be anything:
+ * it is in the message alone, if at all.
  */
 export class WrongAnswer extends TypeError {
   readonly #isWrongAnswer = true
-  readonly expected: string
+  readonly problem: string
 
-  constructor(expected: string, got: string) {
-    super(`${expected}, got ${got}`)
-    this.expected = expected
+  constructor(problem: string, more = '') {
+    super(problem + more)
+    this.problem = problem
   }
 
   /** Like `instanceof`, but safe: what a store throws may be a proxy whose traps throw. */
@@ -426,7 +426,7 @@ export const unavailable = (
   detail = cause === undefined
     ? 'a store or look-up failed without saying why'
     : WrongAnswer.is(cause)
-      ? cause.expected
+      ? cause.problem
       : undefined,
 ): OAuthError =>
   refusal('store_unavailable', {

@@ -115,13 +115,13 @@ export function booleanOption(name: string, value: unknown, fallback: boolean): 
 /** What a store returned; throws, which the caller makes a 503, unless it is one of the outcomes of that verb. */
 export function expectOutcome<T extends string>(verb: string, value: T, outcomes: readonly T[]): T {
   if (outcomes.includes(value)) return value
-  throw new WrongAnswer(`${verb} of the store must return one of ${outcomes.join(', ')}`, shown(value))
+  throw new WrongAnswer(`${verb} of the store must return one of ${outcomes.join(', ')}`, `, got ${shown(value)}`)
 }
 
 /** What a store counted; throws, which the caller makes a 503, unless it is a number. */
 export function expectCount(verb: string, value: number): number {
   if (Number.isSafeInteger(value)) return value
-  throw new WrongAnswer(`${verb} of the store must return a whole number`, shown(value))
+  throw new WrongAnswer(`${verb} of the store must return a whole number`, `, got ${shown(value)}`)
 }
 
 /** Throws unless `value` is a function. */

@@ -28,5 +28,5 @@ export const isFirstUse = (
 
 function readAnswer(isFirst: unknown): boolean {
   if (typeof isFirst === 'boolean') return isFirst
-  throw new WrongAnswer('replayRegister.remember must resolve with a boolean', typeof isFirst)
+  throw new WrongAnswer('replayRegister.remember must resolve with a boolean', `, got ${typeof isFirst}`)
 }

@@ -55,15 +55,14 @@ export function readableCode(stored: AuthorizationCode): AuthorizationCode {
   const { version } = stored
   for (const name of ['expiresAt', 'keepUntil', 'failures'] as const)
     if (!Number.isFinite(stored[name]))
-      throw new WrongAnswer(`${name} of a record of the code store must be a number`, shown(stored[name]))
+      throw new WrongAnswer(`the code store returned a record whose ${name} is not a number`)
   if (version === CODE_VERSION) return stored
   if (version !== BOUND_CODE_VERSION)
     throw new WrongAnswer(
-      `this version of the package supports code records of version ${BOUND_CODE_VERSION}`,
-      `version ${shown(version)}`,
+      'a code record has a version that this version of the package does not support',
+      `: version ${shown(version)}, and it supports ${BOUND_CODE_VERSION}`,
     )
-  if (!hasSoundBinding(stored))
-    throw new WrongAnswer('a record of the code store must have a sound binding', 'a damaged one')
+  if (!hasSoundBinding(stored)) throw new WrongAnswer('the code store returned a record whose binding is damaged')
   return stored
 }
 

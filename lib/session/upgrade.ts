@@ -46,8 +46,8 @@ export function upgradeSession(
   const from = (record['version'] ?? 0) as number
   if (!Number.isInteger(from) || from < 0 || from > newest) {
     throw new WrongAnswer(
-      `this version of the package supports session records of version ${newest}`,
-      `version ${shown(from)}`,
+      'a session record has a version that this version of the package does not support',
+      `: version ${shown(from)}, and it supports ${newest}`,
     )
   }
   for (const step of steps.slice(from)) record = step(record)
@@ -70,13 +70,13 @@ export function readSession(stored: Session | undefined | null): Session | undef
   if (stored === undefined || stored === null) return undefined
   const session = upgradeSession(stored)
   if (!isSession(session) || !hasSoundBinding(session))
-    throw new WrongAnswer('the session store must return sessions', shown(stored))
+    throw new WrongAnswer('the session store returned something that is not a session')
   return session
 }
 
 /** The records of a list that can be read. Each of the others is left out and reported by the event `record.unreadable`. */
 export function readSessions(stored: readonly Session[]): readonly Session[] {
-  if (!Array.isArray(stored)) throw new WrongAnswer('list of the session store must return an array', shown(stored))
+  if (!Array.isArray(stored)) throw new WrongAnswer('list of the session store must return an array')
   return (stored as readonly Session[]).flatMap((each) => {
     try {
       return readSession(each) ?? []

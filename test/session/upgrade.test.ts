@@ -133,7 +133,7 @@ test('RI17: a refresh and a touch keep what the session is bound to, and its ver
 test('RI17: code that knows only version 1 refuses a version 2 record', async () => {
   const bound = { ...current, version: 2, resources: ['https://a.example'] }
   assert.equal(upgradeSession(bound), bound)
-  assert.throws(() => upgradeSession(bound, undefined, 1), /supports session records of version 1, got version 2/)
+  assert.throws(() => upgradeSession(bound, undefined, 1), /version 2.*supports 1/)
 })
 
 test('RI17: a binding that cannot be read is a fault: 503, and never an unbound session', async () => {
