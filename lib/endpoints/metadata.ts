@@ -169,8 +169,8 @@ function checkDocumentMethods(extra: MetadataOptions['extra'], { methods }: Endp
 
 /**
  * Creates the metadata document of an authorization server (RFC 8414 §2). It is generated from the handlers that serve
- * the endpoints, so it always matches what they do. Call it after all exchanges are registered. It does not ask
- * any URL.
+ * the endpoints, so it always matches what they do. Call it after all exchanges are registered. It does not
+ * request any of the URLs.
  *
  * If you set `authorizationEndpoint`, the document also has the members that OpenID Connect clients require. Replace
  * them with the option `extra`.
