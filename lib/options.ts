@@ -58,7 +58,8 @@ function similarName(name: string, known: readonly string[]): string | undefined
     .filter(({ distance }) => distance <= Math.min(3, Math.floor(name.length / 3)))
     .sort((a, b) => a.distance - b.distance)
   const longer = known.find((each) => name.length > 3 && each.toLowerCase().startsWith(lower))
-  return closest?.each ?? longer ?? known.find((each) => each.length > 3 && lower.startsWith(each.toLowerCase()))
+  if (closest !== undefined && (closest.distance < 2 || longer === undefined)) return closest.each
+  return longer ?? known.find((each) => each.length > 3 && lower.startsWith(each.toLowerCase()))
 }
 
 /**
@@ -68,7 +69,7 @@ function similarName(name: string, known: readonly string[]): string | undefined
 export function checkOptions(caller: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(`${caller} needs an object with options, got ${shown(options)}`)
-  if (Object.hasOwn(options, '_events') && !known.includes('_events'))
+  if (Object.hasOwn(options, '_events'))
     throw new TypeError(`${caller} needs an object with options, got a request: call it, and use what it returns`)
   for (const name of Object.keys(options)) {
     if (known.includes(name) || (options as Readonly<Record<string, unknown>>)[name] === undefined) continue

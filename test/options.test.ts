@@ -11,6 +11,8 @@ interface Options {
   readonly maxLifetimeSeconds?: number
   readonly algorithms?: readonly string[]
   readonly audience?: string
+  readonly codes?: object
+  readonly scopesSupported?: readonly string[]
   readonly accessTokenLifetimeSeconds?: number
 }
 const NAMES = optionNames<Options>({
@@ -18,6 +20,8 @@ const NAMES = optionNames<Options>({
   maxLifetimeSeconds: true,
   algorithms: true,
   audience: true,
+  codes: true,
+  scopesSupported: true,
   accessTokenLifetimeSeconds: true,
 })
 
@@ -29,6 +33,7 @@ for (const [given, meant] of [
   ['accessTokenLifetimeSecs', 'accessTokenLifetimeSeconds'],
   ['accessTokenTTL', 'accessTokenLifetimeSeconds'],
   ['access_token_ttl', 'accessTokenLifetimeSeconds'],
+  ['scopes', 'scopesSupported'], // not codes
 ] as const)
   test(`the unknown option ${given} is refused, and ${meant} is proposed`, () => {
     assert.throws(() => checkOptions('createTokens', { [given]: 1 }, NAMES), {
