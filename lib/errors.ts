@@ -116,6 +116,10 @@ const ERROR_CODE = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,128}$/
 /** Whether a value can be an error code: 1 to 128 of the characters that RFC 6749 §5.2 allows. */
 export const isErrorCode = (code: unknown): code is OAuthErrorCode => typeof code === 'string' && ERROR_CODE.test(code)
 
+/** Whether a value can be the status of an error. */
+export const isErrorStatus = (status: unknown): status is number =>
+  Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
+
 /** Whether this package has a status and a sentence for the code. */
 export const isKnownErrorCode = (code: string): code is KnownErrorCode => Object.hasOwn(STATUS, code)
 
@@ -337,7 +341,7 @@ export class OAuthError extends Error {
       throw new TypeError('the options of an OAuthError must be an object: write { description } for a message')
     const known = isKnownErrorCode(code)
     const { status = known ? STATUS[code] : 400, description = known ? DESCRIPTION[code] : REFUSED } = options
-    if (!Number.isInteger(status) || status < 400 || status > 599)
+    if (!isErrorStatus(status))
       throw new TypeError(`the status of an OAuthError must be 400 to 599, got ${JSON.stringify(status)}`)
     super(description, 'cause' in options ? { cause: options.cause } : undefined)
     // not a member of the type: the types of two copies are to fit each other
@@ -397,6 +401,12 @@ export function withChallenge(error: unknown): unknown {
     headers: { ...CHALLENGE, ...headers },
   })
 }
+
+/** The error if it is an `OAuthError`, and a server error if not, or if the application changed it to one that cannot be sent. */
+export const asOAuthError = (error: unknown, clientId?: string): OAuthError =>
+  error instanceof OAuthError && isErrorCode(error.code) && isErrorStatus(error.status)
+    ? error
+    : refusal('unexpected', { cause: error, clientId })
 
 /** Seconds after which a client may try again what a broken store refused. */
 const RETRY_AFTER_SECONDS = '5'

@@ -1,6 +1,6 @@
 import type { AuthenticatedClient, Client, FindClient } from '../client.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { asOAuthError, OAuthError, refusal } from '../errors.ts'
 import { publish, publishFailure } from '../events.ts'
 import { timeOf } from '../hooks.ts'
 import type { AssertionMethod } from '../keys/algorithms.ts'
@@ -132,22 +132,18 @@ export const isOwnVerifier = (verify: object): boolean => ownVerifiers.has(verif
 
 /** Whatever happened, as a refusal that names the client as far as it is known. */
 function asRefusal(error: unknown, clientId: string | undefined): OAuthError {
-  if (!(error instanceof OAuthError)) return refusal('unexpected', { cause: error, ...(clientId ? { clientId } : {}) })
-  if (error.clientId !== undefined || clientId === undefined) return error
-  const { code, reason, message, detail, status, headers, cause } = error
-  try {
-    return new OAuthError(code, {
-      description: message,
-      status,
-      headers,
-      clientId,
-      ...(reason === undefined ? {} : { reason }),
-      ...(detail === undefined ? {} : { detail }),
-      ...(cause === undefined ? {} : { cause }),
-    })
-  } catch {
-    return refusal('unexpected', { cause: error, clientId }) // the application changed it to what no OAuthError can be
-  }
+  const known = asOAuthError(error, clientId)
+  if (known.clientId !== undefined || clientId === undefined) return known
+  const { code, reason, message, detail, status, headers, cause } = known
+  return new OAuthError(code, {
+    description: message,
+    status,
+    headers,
+    clientId,
+    ...(reason === undefined ? {} : { reason }),
+    ...(detail === undefined ? {} : { detail }),
+    ...(cause === undefined ? {} : { cause }),
+  })
 }
 
 /**

@@ -1,4 +1,12 @@
-import { isErrorCode, isKnownErrorCode, OAuthError, refusal, unavailable } from '../errors.ts'
+import {
+  asOAuthError,
+  isErrorCode,
+  isErrorStatus,
+  isKnownErrorCode,
+  OAuthError,
+  refusal,
+  unavailable,
+} from '../errors.ts'
 import { type ReadError, readError } from '../hosts/oauth2orize.ts'
 
 /** What a body parser, Passport or oauth2orize throws, as far as it can be read. */
@@ -18,7 +26,7 @@ interface Foreign {
  * Everything else is `server_error`, and none of its text leaves the process.
  */
 export function toOAuthError(error: unknown): OAuthError {
-  if (error instanceof OAuthError) return error
+  if (error instanceof OAuthError) return asOAuthError(error)
   if (typeof error !== 'object' || error === null) return refusal('unexpected', { cause: error })
   try {
     return fromForeign(error)
@@ -43,12 +51,11 @@ function fromOauth2orize(read: ReadError, cause: object): OAuthError {
   if (code === 'temporarily_unavailable') return unavailable(cause)
   // the text of what stands for a server error stays inside
   if (code === 'server_error' || !isErrorCode(code)) return refusal('unexpected', { cause })
-  const isStatus = status !== undefined && Number.isInteger(status) && status >= 400 && status <= 599
   return new OAuthError(code, {
     cause,
     detail: message,
     description,
-    ...(isStatus && !isKnownErrorCode(code) ? { status } : {}),
+    ...(isErrorStatus(status) && !isKnownErrorCode(code) ? { status } : {}),
   })
 }
 

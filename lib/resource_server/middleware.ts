@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { asOAuthError, OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { callHook, timeOf } from '../hooks.ts'
 import { type CorsOptions, createCors } from '../http/cors.ts'
@@ -233,8 +233,7 @@ export function requireAccessToken(verifier: AccessTokenVerifier, options: Acces
         Object.assign(request, { auth: token })
         process.nextTick(next) // what it throws is an exception of the application, not of this promise
       },
-      (error: unknown) =>
-        refuse(error instanceof OAuthError ? error : refusal('unexpected', { cause: error }), request, response),
+      (error: unknown) => refuse(asOAuthError(error), request, response),
     )
   }
 }

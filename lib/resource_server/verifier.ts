@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.ts'
 import type { Dpop } from '../dpop/dpop.ts'
-import { OAuthError, refusal } from '../errors.ts'
+import { asOAuthError, type OAuthError, refusal } from '../errors.ts'
 import { publish } from '../events.ts'
 import { timeOf } from '../hooks.ts'
 import { requireIssuer } from '../issuer.ts'
@@ -283,7 +283,7 @@ export function createAccessTokenVerifier(options: AccessTokenVerifierOptions): 
         if (context.proof !== undefined) await checkProof(context.proof, token, claims, now)
         return toAccessToken(token, claims, resource)
       } catch (cause) {
-        const error = cause instanceof OAuthError ? cause : refusal('unexpected', { cause })
+        const error = asOAuthError(cause)
         publishRefusal(error, attempt?.authentic)
         throw error
       }

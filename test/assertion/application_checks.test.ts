@@ -5,7 +5,7 @@ import { explainAssertion } from '../../lib/cli/explanation.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { onEvent } from '../../lib/events.ts'
 import { type AssertionCheck, createAssertionVerifier } from '../../lib/index.ts'
-import { assertionBy, formWith, ISSUER, NOW, outcomeOf, refusalOf, scene } from '../support/assertions.ts'
+import { assertionBy, CLIENT_ID, formWith, ISSUER, NOW, outcomeOf, refusalOf, scene } from '../support/assertions.ts'
 
 const named = (check: unknown, name = 'mine'): AssertionCheck => ({ name, check }) as AssertionCheck
 
@@ -83,6 +83,11 @@ const OUTCOMES: readonly (readonly [what: string, check: unknown, outcome: reado
   [
     'throws an OAuthError that was changed to a status it cannot have',
     throws(Object.assign(new OAuthError('mfa_required'), { status: 302 })),
+    [500, 'server_error', 'unexpected'],
+  ],
+  [
+    'throws an OAuthError of a client that was changed to a status it cannot have',
+    throws(Object.assign(new OAuthError('mfa_required', { clientId: CLIENT_ID }), { status: Number.NaN })),
     [500, 'server_error', 'unexpected'],
   ],
   ['returns nothing', () => undefined, [500, 'server_error', 'misconfigured']],

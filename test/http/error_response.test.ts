@@ -122,6 +122,19 @@ test('an error that can not be answered as it is, is answered with server_error,
     })
 })
 
+test('an OAuthError that was changed to one that cannot be sent is a server error', async () => {
+  for (const change of [
+    { status: 302 },
+    { status: Number.NaN },
+    { status: '400' },
+    { code: 'bad "code' },
+    { code: 5 },
+  ]) {
+    const { status, json } = await answerFor(Object.assign(new OAuthError('mfa_required', { clientId: 'c' }), change))
+    assert.deepEqual([status, json['error']], [500, 'server_error'], JSON.stringify(change))
+  }
+})
+
 test('T94: a well-formed code of an application passes with its status, 400 without one', async () => {
   for (const code of ['mfa_required', 'own_error', 'E_OWN 7', 'x'.repeat(128)]) {
     const plain = await answerFor(new OAuthError(code))
