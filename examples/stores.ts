@@ -158,9 +158,10 @@ const messageOf = (cause: unknown): string => {
 /** Names the address that could not be reached, without the password that it may contain. */
 function unreachable(url: string, cause: unknown): Error {
   // If it is not a URL, or a sign of the password ended the host, any part of it may be a secret.
-  const { protocol, host, pathname, search, hash } = URL.canParse(url) ? new URL(url) : new URL('unknown:#')
-  if (protocol === 'unknown:' || hash !== '' || (pathname + search).includes('@'))
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed === undefined || parsed.hash !== '' || (parsed.pathname + parsed.search).includes('@'))
     return new Error('is not a URL: a password must be percent-encoded in it')
+  const { protocol, host, pathname } = parsed
   return new Error(`cannot use ${protocol}//${host}${pathname} (${messageOf(cause)})`)
 }
 

@@ -15,8 +15,8 @@ export const shown = (value: unknown): string => {
 }
 
 /** A `TypeError` that names the option, what was expected, and what came. */
-export const badOption = (name: string, expected: string, got: unknown): TypeError =>
-  new TypeError(`option '${name}' must be ${expected}, got ${shown(got)}`)
+export const badOption = (name: string, expected: string, got: unknown, more = ''): TypeError =>
+  new TypeError(`option '${name}' must be ${expected}, got ${shown(got)}${more}`)
 
 /** The kind and the length of a value that may be secret: the length tells an unset variable from a short secret. */
 function kindAndLengthOf(value: unknown): string {
@@ -144,6 +144,5 @@ export function requireVerbs(name: string, value: unknown, verbs: readonly strin
       : verbs.filter((verb) => typeof (value as Record<string, unknown>)[verb] !== 'function')
   if (missing.length === 0) return
   const without = missing.length === verbs.length ? '' : ` without ${missing.join(', ')}`
-  const expected = `an object with the functions ${verbs.join(', ')}`
-  throw new TypeError(`option '${name}' must be ${expected}, got ${shown(value)}${without}`)
+  throw badOption(name, `an object with the functions ${verbs.join(', ')}`, value, without)
 }

@@ -109,7 +109,7 @@ export function loginFault(strategy: string, request: unknown, route: unknown): 
 }
 
 /** Whether a route with these options logs users in, unless it has a callback. */
-export function mayLogIn(route: unknown): boolean {
+function mayLogIn(route: unknown): boolean {
   if (typeof route !== 'object' || route === null) return false
   const { session, assignProperty } = route as { readonly session?: unknown; readonly assignProperty?: unknown }
   return session !== false && assignProperty === undefined

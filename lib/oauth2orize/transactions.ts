@@ -271,9 +271,8 @@ export function createTransactionStore<User>(
   async function load(request: TransactionRequest): Promise<Oauth2orizeTransaction> {
     const sealed = fieldOf(request, transactionField)
     if (sealed === undefined) {
-      const fault = parserFault(request)
-      if (fault !== undefined) throw fault
-      throw refusal('transaction_missing', { description: `The parameter ${transactionField} is missing.` })
+      const description = `The parameter ${transactionField} is missing.`
+      throw parserFault(request) ?? refusal('transaction_missing', { description })
     }
     const content = SEALED.test(sealed) ? open(sealed) : undefined
     if (content === undefined) {

@@ -11,7 +11,7 @@ import type { AuthenticatedClient, Client, ClientAuthentication } from '../clien
 import { answerOfVerifier } from '../client_authentication/assertion.ts'
 import { asError, OAuthError, refusal, unavailable } from '../errors.ts'
 import { publishFailure } from '../events.ts'
-import { callHost, isChosenStrategy, loginFault, mayLogIn, parserFault, withoutLogin } from '../hosts/passport.ts'
+import { callHost, isChosenStrategy, loginFault, parserFault, withoutLogin } from '../hosts/passport.ts'
 import { isPromise } from '../maybe_promise.ts'
 import { badOption, booleanOption, checkOptions, oneOf, optionNames, requireFunction } from '../options.ts'
 
@@ -229,10 +229,8 @@ export class ClientAssertionStrategy<C extends Client = Client> {
     }
     // What is thrown downstream is no failed authentication, but an error.
     const { name } = this
-    const succeed = (user: object, info: object): void => {
-      const accept = (): void => success(user, info)
-      callHost(request, () => (mayLogIn(route) ? withoutLogin(name, request, user, accept) : accept()), error)
-    }
+    const succeed = (user: object, info: object): void =>
+      callHost(request, () => withoutLogin(name, request, user, () => success(user, info)), error)
     const end = (cause: unknown): void => callHost(request, () => refuse(cause), error)
     const accept = (authenticated: AuthenticatedClient<C>): void => {
       if (verifyClient === undefined) succeed(authenticated.client, authenticated.authentication)

@@ -5,7 +5,7 @@ import {
   createClientAuthenticator,
 } from '../client_authentication/authenticator.ts'
 import { publishFailure } from '../events.ts'
-import { callHost, loginFault, mayLogIn, parserFault, withoutLogin } from '../hosts/passport.ts'
+import { callHost, loginFault, parserFault, withoutLogin } from '../hosts/passport.ts'
 import { badOption, checkOptions, optionNames } from '../options.ts'
 import type { FormParameters } from '../parameters.ts'
 import { sentParameters } from './sent.ts'
@@ -82,7 +82,7 @@ export class PublicClientStrategy {
     this.authenticateClient({ headers: {} }, parameters, { request }).then(
       ({ client, authentication }) => {
         const accept = (): void => success.call(this, client, authentication)
-        callHost(request, () => (mayLogIn(route) ? withoutLogin(this.name, request, client, accept) : accept()), refuse)
+        callHost(request, () => withoutLogin(this.name, request, client, accept), refuse)
       },
       (refused: unknown) => callHost(request, () => refuse(refused), refuse),
     )

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
-import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import express from 'express'
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { Passport } from 'passport'
 import { BasicStrategy } from 'passport-http'
 import { Strategy as ClientPasswordStrategy } from 'passport-oauth2-client-password'
@@ -21,7 +19,8 @@ import {
   PublicClientStrategy,
   respondWithError,
 } from '../../lib/index.ts'
-import { ASSERTION_TYPE, ISSUER } from '../support/assertions.ts'
+import { ASSERTION_TYPE, assertionBy, formWith, ISSUER, scene } from '../support/assertions.ts'
+import { FORM_TYPE, sendRaw } from '../support/raw_http.ts'
 import { basicHeader, findClient, listen, post, SECRET } from '../support/token_route.ts'
 
 const session = createRequire(import.meta.url)('express-session') as (options: object) => express.RequestHandler
@@ -207,16 +206,10 @@ for (const [name, [strategy, body, headers]] of Object.entries(WAYS)) {
 
   test(`O1: a form without a body is no fault of a parser before ${name}`, async () => {
     const route = await application(passportWith(strategy).authenticate(name, { session: false, failWithError: true }))
-    const { hostname, port } = new URL(route.url)
-    const head =
-      'POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n'
-    const answer = await new Promise<string>((resolve) => {
-      let text = ''
-      const socket = connect(Number(port), hostname, () => socket.write(head))
-      socket.on('data', (part) => (text += part)).on('close', () => resolve(text))
-    })
+    const head = `POST /token HTTP/1.1\r\nHost: as.example\r\n${FORM_TYPE}\r\n\r\n`
+    const { status } = await sendRaw(Number(new URL(route.url).port), head)
     await route.close()
-    assert.match(answer, /^HTTP\/1\.1 40[01] /)
+    assert.match(String(status), /^40[01]$/)
   })
 
   test(`O1: no body parser before ${name} is misconfigured, and the event names the middleware`, async (t) => {
@@ -470,38 +463,18 @@ for (const [name, run] of Object.entries(TAKEN)) {
 }
 
 describe('in a chain of Passport the strategy ends within 30 seconds, whatever a verifier of this package waits for', () => {
-  const assertionOf = async () => {
-    const { privateKey, publicKey } = await generateKeyPair('ES256')
-    const client: Client = {
-      client_id: 'c',
-      token_endpoint_auth_method: 'private_key_jwt',
-      jwks: { keys: [await exportJWK(publicKey)] },
-    }
-    const assertion = await new SignJWT({})
-      .setProtectedHeader({ alg: 'ES256' })
-      .setIssuer('c')
-      .setSubject('c')
-      .setAudience(ISSUER)
-      .setJti('one')
-      .setIssuedAt()
-      .setExpirationTime('1m')
-      .sign(privateKey)
-    return { client, body: { client_assertion: assertion, client_assertion_type: ASSERTION_TYPE } }
-  }
-
   test('for three calls of the application, none of which takes too long alone', async (t) => {
-    const { client, body } = await assertionOf()
+    const { client } = await scene()
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const later = <T>(value: T): Promise<T> => new Promise((resolve) => setTimeout(() => resolve(value), 25_000))
-    const strategy = new ClientAssertionStrategy({
-      issuer: ISSUER,
-      tokenEndpoint: `${ISSUER}/token`,
+    const { key, verify: verifyAssertion } = await scene({
       findClient: () => later(client),
       checks: [{ name: 'slow', check: () => later(true) }],
       replayRegister: { remember: () => later(true) },
     })
+    const strategy = new ClientAssertionStrategy({ verifyAssertion })
     let outcome: unknown
-    const run = running(() => strategy as never, body)
+    const run = running(() => strategy as never, formWith(assertionBy(key)))
     void run(undefined as never).then((value) => {
       outcome = value
     })
