@@ -404,7 +404,10 @@ export function withChallenge(error: unknown): unknown {
 
 /** The error if it is an `OAuthError`, and a server error if not, or if the application changed it to one that cannot be sent. */
 export const asOAuthError = (error: unknown, clientId?: string): OAuthError =>
-  error instanceof OAuthError && isErrorCode(error.code) && isErrorStatus(error.status)
+  error instanceof OAuthError &&
+  isErrorCode(error.code) &&
+  isErrorStatus(error.status) &&
+  typeof error.message === 'string'
     ? error
     : refusal('unexpected', { cause: error, clientId })
 

@@ -129,6 +129,8 @@ test('an OAuthError that was changed to one that cannot be sent is a server erro
     { status: '400' },
     { code: 'bad "code' },
     { code: 5 },
+    { message: 5 },
+    { headers: null },
   ]) {
     const { status, json } = await answerFor(Object.assign(new OAuthError('mfa_required', { clientId: 'c' }), change))
     assert.deepEqual([status, json['error']], [500, 'server_error'], JSON.stringify(change))
